@@ -1,0 +1,139 @@
+/*
+ * Batches: table foliopost.batches. The only writer of batches.state.
+ *
+ *   (page, split, retry) -> queued
+ *   queued  -> sending  claim    mailer: first claim wins; epoch + 1
+ *   sending -> queued   release  its owner: nothing open; counts nothing
+ *   sending -> queued   expire   leader: the owner's lease is over; open intents
+ *                                become ambiguous (resend: requeued, maybe_doubles + 1)
+ *   sending -> done     finish   its owner: each user has an outcome
+ *   queued  -> queued   redo     leader: due again, emitted again
+ *   queued  -> split    split    leader: after LEDGER_MAX_REDOS that count; ten
+ *                                batches of a tenth; one single user fails: poison
+ *   queued  -> done     split    of a single user
+ *
+ * Who writes for a claim names batch, epoch and owner, and the owner's lease
+ * must hold; a stale worker's statement changes nothing and says so.
+ */
+#ifndef FP_LEDGER_BATCHES_H
+#define FP_LEDGER_BATCHES_H
+
+#include "lib/ledger/jobs.h"
+
+#define LEDGER_MAX_REDOS 5
+
+/* What a batch is made of: for userstream, which sends it again. *user_ids is
+ * freed by mem_free(). *state may be anything: only queued ones are worth it. */
+struct ledger_batch {
+    int64_t id, job_id;
+    int32_t interval_no;
+    char state[16];
+    int64_t *user_ids;
+    size_t n_users;
+    int32_t epoch, emits, redos;
+};
+int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch *out, struct fp_err *err) FP_MUST_CHECK;
+
+struct ledger_claim {
+    bool won;        /* false: not queued, or the job does not run, or our lease is over */
+    int64_t batch_id, job_id;
+    int32_t epoch;
+    enum job_state job_state; /* when not won: the job's state now */
+    bool resend;              /* ambiguous_policy */
+    int max_attempts;
+    size_t n_users; /* in the batch */
+    int64_t *due;   /* the users without an outcome; mem_free() */
+    int32_t *attempts; /* of each due user so far; mem_free() */
+    size_t n_due;
+};
+/* claim: token is the caller's own, so that a repeated call wins again. */
+int ledger_claim(struct fp_ledger *l, const char *owner, int64_t batch_id, const char *token, struct ledger_claim *out,
+                 struct fp_err *err) FP_MUST_CHECK;
+
+enum delivery_state { /* the values of foliopost.v1.DeliveryState */
+    DELIVERY_UNKNOWN = 0,
+    DELIVERY_SENT = 1,
+    DELIVERY_FAILED = 2,
+    DELIVERY_SKIPPED = 3,
+    DELIVERY_AMBIGUOUS = 4,
+    DELIVERY_DEFERRED = 5,
+    DELIVERY_REQUEUED = 6,
+};
+const char *delivery_state_name(enum delivery_state s); /* "sent" */
+enum delivery_state delivery_state_from_name(const char *name);
+
+struct ledger_held { /* a claim of mine */
+    int64_t batch_id;
+    int32_t epoch;
+    bool held;                /* out: the claim still holds */
+    enum job_state job_state; /* out: new intents were opened only when IN_PROGRESS */
+};
+struct ledger_outcome {
+    int64_t batch_id, user_id;
+    enum delivery_state state; /* sent, failed, skipped, ambiguous, deferred */
+    const char *reason;        /* short code and text, no address; NULL: "" */
+    const char *provider_id;   /* NULL: "" */
+    bool attempted;            /* counts as an attempt */
+    bool maybe_double;         /* + 1 in maybe_doubles: deferred although it may have gone out */
+    int64_t retry_in_ms;       /* deferred only */
+};
+struct ledger_intent {
+    int64_t batch_id, user_id;
+};
+struct ledger_record {
+    const char *owner;
+    struct ledger_held *held; /* every batch named below, once; filled in */
+    size_t n_held;
+    const struct ledger_outcome *outcomes;
+    size_t n_outcomes;
+    const struct ledger_intent *intents; /* to open, before the mail goes out */
+    size_t n_intents;
+    const struct ledger_intent *withdrawn; /* certainly not gone out */
+    size_t n_withdrawn;
+};
+/* record (and withdraw), in one statement for several batches:
+ * open := (open - settled - withdrawn) + new; outcomes are an upsert that
+ * touches only users without a row or requeued to this batch. */
+int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *err) FP_MUST_CHECK;
+
+/* release: *done also when it was queued already (stats hands back what it read: owner NULL, epoch 0). */
+int ledger_release(struct fp_ledger *l, const char *owner, int64_t batch_id, int32_t epoch, bool *done,
+                   struct fp_err *err) FP_MUST_CHECK;
+/* finish: *done false when a user has no outcome yet, an intent is open or the claim is lost. */
+int ledger_finish(struct fp_ledger *l, const char *owner, int64_t batch_id, int32_t epoch, bool *done,
+                  struct fp_err *err) FP_MUST_CHECK;
+/* late truth: ambiguous (by expire, of this epoch) -> what really was. Returns how many changed. */
+int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch, const struct ledger_outcome *outcomes,
+                      size_t n, struct fp_err *err) FP_MUST_CHECK;
+
+/* --- the leader's sweep ----------------------------------------------------------------- */
+
+/* queued and sending: what is in flight. */
+int ledger_in_flight(struct fp_ledger *l, int64_t job_id, int64_t *batches, struct fp_err *err) FP_MUST_CHECK;
+
+struct ledger_expired {
+    int instances, batches, ambiguous, requeued;
+};
+/* expire: every live instance whose lease is over. */
+int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired *out, struct fp_err *err) FP_MUST_CHECK;
+
+struct ledger_emit {
+    int64_t job_id, batch_id;
+    char traceparent[64];
+};
+/* redo: at most max batches that are queued and due; the next due time doubles
+ * from base_ms up to 2 minutes. Counted towards a split only when a batch
+ * emitted later was claimed meanwhile. min_age_ms: 4 times the pipeline's
+ * latency. Returns how many to emit. */
+int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_age_ms, struct ledger_emit *out, int max,
+                struct fp_err *err) FP_MUST_CHECK;
+/* split: every queued batch with LEDGER_MAX_REDOS or more. Returns how many to emit. */
+int ledger_split(struct fp_ledger *l, const char *leader, int due_ms, struct ledger_emit *out, int max,
+                 struct fp_err *err) FP_MUST_CHECK;
+/* retry: up to 100 deferred users of the job that are due -> one new batch. Returns 0 or 1. */
+int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int due_ms, struct ledger_emit *out,
+                 struct fp_err *err) FP_MUST_CHECK;
+/* Mean time from emission to claim over the last minute, 0 when there was none. */
+int ledger_latency_ms(struct fp_ledger *l, int64_t *ms, struct fp_err *err) FP_MUST_CHECK;
+
+#endif

@@ -1,0 +1,33 @@
+/* Deliveries as they are read: for reports and lists. They are written by the
+ * steps in batches.h alone. */
+#ifndef FP_LEDGER_DELIVERIES_H
+#define FP_LEDGER_DELIVERIES_H
+
+#include "lib/ledger/batches.h"
+
+struct ledger_delivery {
+    int64_t user_id, batch_id;
+    enum delivery_state state;
+    char reason[256];
+    char provider_id[128];
+    int attempts, maybe_doubles;
+    int64_t updated_us;
+};
+/* By user id; state DELIVERY_UNKNOWN: all. Returns how many. */
+int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state state, int64_t after_user_id,
+                      struct ledger_delivery *out, int max, struct fp_err *err) FP_MUST_CHECK;
+
+struct ledger_reason_count {
+    enum delivery_state state;
+    char reason[256];
+    int64_t users, maybe_doubles;
+};
+/* Users by state and reason, counted from the deliveries; most first, the
+ * reasons past max - 6 together as "(other)". Returns how many. */
+int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reason_count *out, int max,
+                         struct fp_err *err) FP_MUST_CHECK;
+
+/* Which of these users are suppressed now: filled in out[i]. */
+int ledger_suppressed(struct fp_ledger *l, const int64_t *user_ids, size_t n, bool *out, struct fp_err *err) FP_MUST_CHECK;
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * The ledger: every SQL statement on schema foliopost, and every change of a
+ * state, in one pair of files for each table. This header has what they share.
+ *
+ * A struct fp_ledger is one connection for one thread. Each step is one
+ * autocommit statement whose first part updates the fenced row, so a client
+ * that stops holds no lock. Each is safe to repeat: the reply can be lost
+ * after the commit, and the functions repeat a step themselves once when the
+ * connection broke, then read back whether it was done. They return -1 with
+ * UNAVAILABLE when PostgreSQL cannot be reached; a condition that does not
+ * hold (a stale epoch, a lease that is over) is not an error but an answer.
+ *
+ * Two reads in one statement must not straddle a lock: under READ COMMITTED an
+ * UPDATE that waited goes on with the new row but the old snapshot of all
+ * other tables. Where that matters (claim) the read is a statement of its own.
+ */
+#ifndef FP_LEDGER_LEDGER_H
+#define FP_LEDGER_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/pg/pg.h"
+
+#define LEDGER_SCHEMA_VERSION 1
+#define LEDGER_LEASE_MS       10000 /* of instances and of the leader */
+#define LEDGER_UUID           37    /* bytes of a UUID's text with its NUL */
+
+struct fp_ledger;
+
+struct fp_ledger *ledger_open(const struct pg_options *o, struct fp_err *err) FP_MUST_CHECK; /* connects nothing */
+void ledger_close(struct fp_ledger *l);
+struct fp_pg *ledger_pg(struct fp_ledger *l);
+
+/* --- migrate.c: schema_version ------------------------------------------------ */
+
+/* 0 when the schema is the one this program needs; FAILED_PRECONDITION, saying
+ * what to run, when it is missing, older or newer. */
+int ledger_check_schema(struct fp_ledger *l, struct fp_err *err) FP_MUST_CHECK;
+/* Applies what is missing, each file in a transaction under a lock, so that
+ * two at once are safe. *applied: how many. */
+int ledger_migrate(struct fp_ledger *l, int *applied, struct fp_err *err) FP_MUST_CHECK;
+
+/* --- instances.c ---------------------------------------------------------------- */
+
+struct ledger_instance {
+    char id[LEDGER_UUID];
+    char service[32];
+    char address[128];
+    char version[32];
+    int slots;
+    char state[16];
+    char note[256];
+    int64_t lease_until_us;
+    int64_t started_us;
+};
+
+/* Inserts the instance, live, with a lease of LEDGER_LEASE_MS. Repeatable. */
+int ledger_instance_start(struct fp_ledger *l, const struct ledger_instance *i, struct fp_err *err) FP_MUST_CHECK;
+/* *held false: it was swept; the process must take a new id. */
+int ledger_instance_renew(struct fp_ledger *l, const char *id, int slots, const char *note, bool *held,
+                          struct fp_err *err) FP_MUST_CHECK;
+int ledger_instance_end(struct fp_ledger *l, const char *id, struct fp_err *err) FP_MUST_CHECK;
+/* Live ones, at most max; returns how many, -1 on error. */
+int ledger_instances_live(struct fp_ledger *l, struct ledger_instance *out, int max, struct fp_err *err) FP_MUST_CHECK;
+
+/* --- leader.c ---------------------------------------------------------------------- */
+
+/* Takes the lead when nobody's lease holds, or renews it. *leading says which. */
+int ledger_lead(struct fp_ledger *l, const char *owner, bool *leading, int64_t *term, struct fp_err *err) FP_MUST_CHECK;
+int ledger_lead_end(struct fp_ledger *l, const char *owner, struct fp_err *err) FP_MUST_CHECK;
+
+/* --- rates.c: provider_rates --------------------------------------------------------- */
+
+/* At a mailer's start: makes the row, or sets its limit. 0: no limit. */
+int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_second, struct fp_err *err) FP_MUST_CHECK;
+/* A slice of n mails by virtual scheduling. *granted 0: too far ahead, ask
+ * again in *delay_us. Else n mails may go from *delay_us on (counted from the
+ * database's now), over n / *rate seconds. *rate 0: no limit. */
+int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *granted, int64_t *delay_us, double *rate,
+                     struct fp_err *err) FP_MUST_CHECK;
+/* Throttled: rate * factor for hold_s, not below 1/20 of the limit. */
+int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, int hold_s, struct fp_err *err) FP_MUST_CHECK;
+/* Quiet again: up by a part of the limit, once lowered_until is over. */
+int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part, struct fp_err *err) FP_MUST_CHECK;
+/* Why the provider stands; "" when it goes again. */
+int ledger_provider_fault(struct fp_ledger *l, const char *provider, const char *fault, struct fp_err *err) FP_MUST_CHECK;
+/* Sum of rates in force, 0 when one has no limit or there is none; and the first fault. */
+int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256], int64_t *fault_for_s,
+                       struct fp_err *err) FP_MUST_CHECK;
+
+/* --- records.c: audit, error_log ------------------------------------------------------- */
+
+int ledger_audit(struct fp_ledger *l, const char *actor, const char *action, int64_t job_id, const char *detail,
+                 struct fp_err *err) FP_MUST_CHECK;
+/* Ids 0 and "" are stored as null. */
+int ledger_error(struct fp_ledger *l, const char *service, const char *instance, int64_t job_id, int64_t batch_id,
+                 const char *code, const char *message, struct fp_err *err) FP_MUST_CHECK;
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * Logic-less Mustache (spec 1.4, core): compiled once, rendered many.
+ *
+ * Bounded: depth of sections and partials, size of a template and of what is
+ * rendered. Values are asked for by name through a view, so that a mail's data
+ * need not be copied into trees. HTML escaping by default ({{x}}), raw with
+ * {{{x}}} and {{&x}}; a template compiled as plain text escapes nothing.
+ */
+#ifndef FP_MUSTACHE_MUSTACHE_H
+#define FP_MUSTACHE_MUSTACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/err.h"
+#include "lib/base/str.h"
+
+#define MUSTACHE_MAX_DEPTH          64
+#define MUSTACHE_MAX_TEMPLATE_BYTES (256 * 1024)
+
+struct fp_mustache;     /* one compiled template; read-only afterwards, any thread may render it */
+struct fp_mustache_set; /* templates by name: the partials of one another */
+
+/* A value of a view. */
+enum mustache_kind { MUSTACHE_NULL, MUSTACHE_FALSE, MUSTACHE_TRUE, MUSTACHE_TEXT, MUSTACHE_OBJECT, MUSTACHE_LIST };
+struct mustache_value {
+    enum mustache_kind kind;
+    const char *text;             /* TEXT; "" is falsey */
+    const void *ptr;              /* OBJECT, LIST: the view's own */
+    const struct mustache_view *view;
+    size_t count;                 /* LIST */
+};
+struct mustache_view {
+    /* The member of an object; false when it has none of that name (a NULL one is found). */
+    bool (*get)(const void *object, const char *name, struct mustache_value *out);
+    /* The item of a list. */
+    void (*item)(const void *list, size_t index, struct mustache_value *out);
+};
+
+struct fp_mustache_set *mustache_set_new(void);
+void mustache_set_free(struct fp_mustache_set *s);
+/* Compiles text under a name. name is in errors: "statement.html:12:5: ...". html: escape by default. */
+int mustache_set_add(struct fp_mustache_set *s, const char *name, const char *text, bool html, struct fp_err *err) FP_MUST_CHECK;
+/* NULL when there is none of that name. */
+const struct fp_mustache *mustache_set_get(const struct fp_mustache_set *s, const char *name);
+/* Appends to out; RESOURCE_EXHAUSTED past its maximum or the depth. */
+int mustache_render(const struct fp_mustache_set *s, const struct fp_mustache *t, const struct mustache_value *root,
+                    struct fp_str *out, struct fp_err *err) FP_MUST_CHECK;
+/* Calls back for every name used in the template and its partials, so that a
+ * template that asks for what no view offers is found at start. */
+void mustache_names(const struct fp_mustache *t, void (*each)(void *ctx, const char *name, int line, int column), void *ctx);
+
+#endif

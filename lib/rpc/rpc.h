@@ -1,0 +1,65 @@
+/*
+ * Calls over NNG REQ/REP: the server's door and the client.
+ *
+ * One table of methods; a method is a request descriptor, a reply descriptor
+ * and a function. The door checks the envelope, token, deadline and request,
+ * runs the method in a worker thread and answers with a canonical code. No
+ * request, however wrong, gets more than an error reply; a connection that
+ * does not speak SP is dropped by NNG.
+ */
+#ifndef FP_RPC_RPC_H
+#define FP_RPC_RPC_H
+
+#include "lib/base/err.h"
+#include "lib/base/mem.h"
+#include "lib/wire/wire.h"
+
+struct rpc_call {
+    const char *method;
+    const char *request_id; /* of the envelope, for logs */
+    const char *traceparent;
+    int64_t deadline_mono_us; /* CLOCK_MONOTONIC */
+    int worker;               /* 0 .. threads - 1: for a connection of each worker */
+    void *ctx;                /* rpc_server_options.ctx */
+    struct fp_arena *arena;   /* for the reply; lives until it is sent */
+};
+
+struct rpc_method {
+    const char *name; /* "SubmitJob" */
+    const ProtobufCMessageDescriptor *request;
+    const ProtobufCMessageDescriptor *reply;
+    /* Returns the reply, in call->arena, or NULL with *err filled. */
+    ProtobufCMessage *(*handle)(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err);
+};
+
+struct rpc_server_options {
+    const char *listen_url; /* tcp://host:port, port 0 picks a free one */
+    const char *token_file; /* "": no token asked for */
+    int threads;            /* calls at once: 1 to 64 */
+    int max_deadline_ms;
+    const struct rpc_method *methods;
+    size_t n_methods;
+    void *ctx;
+};
+
+struct fp_rpc_server;
+struct fp_rpc_client;
+
+struct fp_rpc_server *rpc_server_start(const struct rpc_server_options *o, struct fp_err *err) FP_MUST_CHECK;
+int rpc_server_port(const struct fp_rpc_server *s);
+/* Answers what is being worked on, takes nothing new, ends the threads. The
+ * socket itself is left to the end of the process (see lib/bus). */
+void rpc_server_stop(struct fp_rpc_server *s);
+
+/* url: tcp://host:port. Connects in the background; a call waits for it. */
+struct fp_rpc_client *rpc_client_new(const char *url, const char *token, struct fp_err *err) FP_MUST_CHECK;
+void rpc_client_free(struct fp_rpc_client *c);
+/* One call: the reply lives in the arena; NULL with the server's code and
+ * message, UNAVAILABLE when nobody answers at the address, DEADLINE_EXCEEDED
+ * when the answer does not come in time. Every method here is safe to call
+ * again (SubmitJob by its request id). */
+ProtobufCMessage *rpc_call(struct fp_rpc_client *c, const char *method, const ProtobufCMessage *request,
+                           const ProtobufCMessageDescriptor *reply, int deadline_ms, struct fp_arena *arena,
+                           struct fp_err *err) FP_MUST_CHECK;
+
+#endif

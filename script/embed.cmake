@@ -1,0 +1,17 @@
+# Writes OUT: `const struct fp_embedded NAME[]` with the name and the text of
+# each of FILES, in the order of their names, ended by a row of nulls.
+set(body "/* made by script/embed.cmake: do not edit */\n#include \"lib/base/embedded.h\"\n\n")
+set(rows "")
+set(n 0)
+list(SORT FILES)
+foreach(f ${FILES})
+    get_filename_component(base ${f} NAME)
+    file(READ ${f} hex HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+    string(REGEX REPLACE "(................................................................................)" "\\1\n" bytes "${bytes}")
+    string(APPEND body "static const unsigned char file_${n}[] = {\n${bytes}0x00};\n")
+    string(APPEND rows "    {\"${base}\", (const char *)file_${n}},\n")
+    math(EXPR n "${n} + 1")
+endforeach()
+string(APPEND body "\nconst struct fp_embedded ${NAME}[] = {\n${rows}    {0, 0},\n};\n")
+file(WRITE ${OUT} "${body}")

@@ -1,0 +1,61 @@
+# A private PostgreSQL in a folder: sourced by script/stack and
+# script/with-postgres. The server runs as an ordinary user, listens on
+# loopback on a free port, and is stopped by its process id.
+#
+#   pg_private_start DIR   makes DIR/pg when missing and starts it; sets PG_PORT
+#   pg_private_stop DIR
+#   PG_SUPER_DSN           connection string of the superuser, once started
+
+pg_bindir() {
+    local dir
+    for dir in /usr/lib/postgresql/*/bin; do
+        [ -x "$dir/initdb" ] && echo "$dir" && return
+    done
+    echo "no PostgreSQL server found: run script/bootstrap" >&2
+    return 1
+}
+
+# The server refuses to run as root, so root lends it a user of its own.
+pg_run_as() {
+    if [ "$(id -u)" = 0 ]; then
+        id foliopost-db >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin foliopost-db
+        setpriv --reuid=foliopost-db --regid="$(id -g foliopost-db)" --clear-groups "$@"
+    else
+        "$@"
+    fi
+}
+
+free_port() {
+    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+pg_private_start() {
+    local dir=$1 bin
+    bin=$(pg_bindir) || return 1
+    mkdir -p "$dir"
+    if [ ! -f "$dir/pg/PG_VERSION" ]; then
+        mkdir -p "$dir/pg" "$dir/pg-sock"
+        if [ "$(id -u)" = 0 ]; then
+            id foliopost-db >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin foliopost-db
+            chown foliopost-db: "$dir/pg" "$dir/pg-sock"
+        fi
+        chmod 700 "$dir/pg"
+        (cd / && pg_run_as "$bin/initdb" -D "$dir/pg" -U foliopost -A trust -E UTF8 --locale=C.UTF-8 >"$dir/initdb.log" 2>&1) ||
+            { cat "$dir/initdb.log" >&2; return 1; }
+        [ -f "$dir/pg.port" ] || free_port >"$dir/pg.port"
+    fi
+    PG_PORT=$(cat "$dir/pg.port")
+    : >>"$dir/pg.log"
+    [ "$(id -u)" = 0 ] && chown foliopost-db: "$dir/pg.log"
+    (cd / && pg_run_as "$bin/pg_ctl" -D "$dir/pg" -w -t 60 -l "$dir/pg.log" -o \
+        "-p $PG_PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories=$dir/pg-sock -c max_connections=100 -c shared_buffers=256MB -c max_wal_size=4GB -c synchronous_commit=on ${PG_EXTRA_OPTIONS:-}" \
+        start >"$dir/pg_ctl.log" 2>&1) || { cat "$dir/pg_ctl.log" >&2; tail -20 "$dir/pg.log" >&2; return 1; }
+    PG_SUPER_DSN="host=127.0.0.1 port=$PG_PORT user=foliopost dbname=postgres"
+}
+
+pg_private_stop() {
+    local dir=$1 bin
+    [ -f "$dir/pg/postmaster.pid" ] || return 0
+    bin=$(pg_bindir) || return 1
+    (cd / && pg_run_as "$bin/pg_ctl" -D "$dir/pg" -m fast -w -t 30 stop >/dev/null 2>&1) || true
+}
