@@ -3,7 +3,7 @@
 # loopback on a free port, and is stopped by its process id.
 #
 #   pg_private_start DIR   makes DIR/pg when missing and starts it; sets PG_PORT
-#   pg_private_stop DIR
+#   pg_private_stop DIR [fast|immediate]
 #   PG_SUPER_DSN           connection string of the superuser, once started
 
 pg_bindir() {
@@ -54,8 +54,8 @@ pg_private_start() {
 }
 
 pg_private_stop() {
-    local dir=$1 bin
+    local dir=$1 mode=${2:-fast} bin
     [ -f "$dir/pg/postmaster.pid" ] || return 0
     bin=$(pg_bindir) || return 1
-    (cd / && pg_run_as "$bin/pg_ctl" -D "$dir/pg" -m fast -w -t 30 stop >/dev/null 2>&1) || true
+    (cd / && pg_run_as "$bin/pg_ctl" -D "$dir/pg" -m "$mode" -w -t 30 stop >/dev/null 2>&1) || true
 }

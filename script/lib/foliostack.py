@@ -1,0 +1,340 @@
+"""A whole Foliopost on one machine: a private PostgreSQL, the four services and
+a mail sink, each a process on free loopback ports, in a folder of its own.
+
+script/stack is the command; script/demo and the scenarios use it too. Every
+process is remembered with its start time, and only ever signalled by that: a
+process id that was taken by somebody else is left alone.
+"""
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("scheduler", "userstream", "stats", "mailer")
+
+
+class StackError(Exception):
+    """Something a person has to mend; the text says what."""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start_time(pid):
+    """Start time of a process in clock ticks, None when it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+class Process:
+    """One started program: its command, its log and its identity."""
+
+    def __init__(self, name, folder, argv, env=None, ports=None):
+        self.name, self.folder, self.argv = name, Path(folder), [str(a) for a in argv]
+        self.env, self.ports = dict(env or {}), dict(ports or {})
+        self.pid = self.started = None
+        self.child = None
+
+    @property
+    def log(self):
+        return self.folder / "logs" / f"{self.name}.log"
+
+    def start(self):
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.log, "ab") as out:
+            self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                          env={**os.environ, **self.env}, start_new_session=True, cwd=ROOT)
+        self.pid = self.child.pid
+        self.started = start_time(self.pid)
+        return self
+
+    def alive(self):
+        if self.child is not None:
+            self.child.poll()
+        return self.pid is not None and self.started is not None and start_time(self.pid) == self.started
+
+    def signal(self, number):
+        if self.alive():
+            os.kill(self.pid, number)
+
+    def wait(self, seconds):
+        """True when it ended in time."""
+        end = time.monotonic() + seconds
+        while self.alive():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def stop(self, seconds=30):
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+        if not self.wait(seconds):
+            self.signal(signal.SIGKILL)
+            self.wait(5)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        self.wait(5)
+
+    def exit_code(self):
+        return None if self.child is None else self.child.poll()
+
+    def log_tail(self, lines=15):
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    def to_json(self):
+        return {"name": self.name, "argv": self.argv, "env": self.env, "ports": self.ports,
+                "pid": self.pid, "started": self.started}
+
+    @classmethod
+    def from_json(cls, folder, d):
+        p = cls(d["name"], folder, d["argv"], d["env"], d["ports"])
+        p.pid, p.started = d["pid"], d["started"]
+        return p
+
+
+class Postgres:
+    """A private server in a folder, by script/lib/postgres.sh."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def _shell(self, command):
+        return subprocess.run(["bash", "-c", f". script/lib/postgres.sh; {command}"], cwd=ROOT,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True)
+
+    @property
+    def port(self):
+        return int((self.folder / "pg.port").read_text())
+
+    def start(self, options=""):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        done = self._shell(f"PG_EXTRA_OPTIONS={shlex.quote(options)} pg_private_start {shlex.quote(str(self.folder))}")
+        if done.returncode:
+            raise StackError(f"PostgreSQL did not start:\n{done.stderr}")
+
+    def stop(self, mode="fast"):
+        self._shell(f"pg_private_stop {shlex.quote(str(self.folder))} {mode}")
+
+    def dsn(self, database):
+        return f"host=127.0.0.1 port={self.port} user=foliopost dbname={database}"
+
+    def sql(self, database, text):
+        """Runs statements by psql; returns the rows as lists of text."""
+        done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.dsn(database), "-c", text],
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise StackError(f"psql: {done.stderr.strip()}")
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+class Stack:
+    def __init__(self, folder, build=None, database="foliopost"):
+        self.folder = Path(folder).resolve()
+        self.build = Path(build or os.environ.get("FOLIOPOST_BUILD", ROOT / "build" / "release")).resolve()
+        self.database = database
+        self.postgres = Postgres(self.folder)
+        self.processes = {}
+        self.smtp = None
+        self.options = {}
+
+    # --- what there is --------------------------------------------------------------
+
+    @property
+    def dsn(self):
+        return self.postgres.dsn(self.database)
+
+    @property
+    def record(self):
+        return self.folder / "sink" / "record.tsv"
+
+    @property
+    def mails(self):
+        return self.folder / "sink" / "mails"
+
+    def binary(self, name):
+        path = self.build / "bin" / name
+        if not path.exists():
+            raise StackError(f"{path} is not there: run script/build first")
+        return path
+
+    def of(self, service):
+        return [p for n, p in sorted(self.processes.items()) if n.rstrip("0123456789") == service]
+
+    def env(self):
+        """What `script/stack env` exports."""
+        e = {"PATH": f"{self.build}/bin:{os.environ['PATH']}",
+             "FOLIOPOST_LEDGER_DSN": self.dsn, "FOLIOPOST_SOURCE_DSN": self.dsn}
+        schedulers = self.of("scheduler")
+        if schedulers:
+            e["FOLIOPOST_RPC"] = f"tcp://127.0.0.1:{schedulers[0].ports['rpc']}"
+        if self.smtp:
+            e["FOLIOPOST_SMTP"] = self.smtp
+        for service in SERVICES:
+            urls = [f"http://127.0.0.1:{p.ports['admin']}" for p in self.of(service)]
+            if urls:
+                e[f"FOLIOPOST_ADMIN_{service.upper()}"] = ",".join(urls)
+        if "sink" in self.processes:
+            e["FOLIOPOST_SINK"] = str(self.record)
+        return e
+
+    # --- state on disk: so that `down` finds what `up` started -------------------------
+
+    def save(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {"build": str(self.build), "database": self.database, "smtp": self.smtp, "options": self.options,
+                 "processes": [p.to_json() for p in self.processes.values()]}
+        temp = self.folder / "stack.json.new"
+        temp.write_text(json.dumps(state, indent=1))
+        temp.replace(self.folder / "stack.json")
+
+    @classmethod
+    def load(cls, folder):
+        try:
+            state = json.loads((Path(folder) / "stack.json").read_text())
+        except FileNotFoundError:
+            raise StackError(f"no stack in {folder}: run `script/stack up --dir {folder}`") from None
+        s = cls(folder, state["build"], state["database"])
+        s.smtp, s.options = state["smtp"], state["options"]
+        s.processes = {d["name"]: Process.from_json(s.folder, d) for d in state["processes"]}
+        return s
+
+    # --- up and down -------------------------------------------------------------------
+
+    def foliopost(self, *args, check=True, timeout=None):
+        done = subprocess.run([str(self.binary("foliopost")), *map(str, args)], env={**os.environ, **self.env()},
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout)
+        if check and done.returncode:
+            raise StackError(f"foliopost {' '.join(map(str, args))}: exit {done.returncode}: {done.stderr.strip()}")
+        return done
+
+    def make_database(self, users, seed=1, quiet=True):
+        """Migrations, and synthetic data when there is none yet."""
+        if not self.postgres.sql("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{self.database}'"):
+            self.postgres.sql("postgres", f'CREATE DATABASE "{self.database}"')
+        if self.postgres.sql(self.database, "SELECT to_regclass('portfolio.users')") == [[""]]:
+            argv = [str(self.binary("foliopost")), "seed", "--users", str(users), "--seed", str(seed)]
+            done = subprocess.run(argv, env={**os.environ, **self.env()}, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE if quiet else sys.stderr,
+                                  stderr=subprocess.PIPE if quiet else None, text=True)
+            if done.returncode:
+                raise StackError(f"foliopost seed: exit {done.returncode}: {(done.stderr or '').strip()}")
+        self.foliopost("migrate")
+
+    def start_sink(self, *args):
+        port = free_port()
+        self.mails.mkdir(parents=True, exist_ok=True)
+        self._start(Process("sink", self.folder, [
+            self.binary("sink"), "--listen", f"127.0.0.1:{port}", "--record", self.record,
+            "--keep", "50", "--keep-dir", self.mails, *args], ports={"smtp": port}))
+        self.smtp = f"127.0.0.1:{port}"
+
+    def _start(self, process):
+        self.processes[process.name] = process
+        process.start()
+        self.save()
+        return process
+
+    def start_service(self, service, number=1, **settings):
+        """Starts one replica; settings are flags with _ for -. The ports of a
+        replica that ran before are used again, so that its peers find it."""
+        name = f"{service}{number}"
+        old = self.processes.get(name)
+        ports = old.ports if old else self._ports(service)
+        argv = [self.binary(f"foliopost-{service}"), "--ledger-dsn", self.dsn,
+                "--admin-listen", f"127.0.0.1:{ports['admin']}", "--log-format", "text"]
+        self.processes.setdefault(name, Process(name, self.folder, argv, ports=ports))
+        flags = {**self._flags(service, ports), **self.options.get(service, {}), **settings}
+        for key, value in flags.items():
+            argv += [f"--{key.replace('_', '-')}", str(value)]
+        return self._start(Process(name, self.folder, argv, ports=ports))
+
+    @staticmethod
+    def _ports(service):
+        wanted = {"scheduler": ("admin", "rpc", "out"), "userstream": ("admin", "out"), "stats": ("admin", "out"),
+                  "mailer": ("admin",)}[service]
+        return {w: free_port() for w in wanted}
+
+    def _upstream(self, service):
+        before = SERVICES[SERVICES.index(service) - 1]
+        return ",".join(f"tcp://127.0.0.1:{p.ports['out']}" for p in self.of(before))
+
+    def _flags(self, service, ports):
+        if service == "scheduler":
+            return {"source_dsn": self.dsn, "rpc_listen": f"tcp://127.0.0.1:{ports['rpc']}",
+                    "work_listen": f"tcp://127.0.0.1:{ports['out']}"}
+        if service == "userstream":
+            return {"source_dsn": self.dsn, "work_from": self._upstream(service),
+                    "users_listen": f"tcp://127.0.0.1:{ports['out']}"}
+        if service == "stats":
+            return {"source_dsn": self.dsn, "users_from": self._upstream(service),
+                    "summaries_listen": f"tcp://127.0.0.1:{ports['out']}"}
+        return {"summaries_from": self._upstream(service), "transport": "smtp", "smtp_url": f"smtp://{self.smtp}",
+                "mail_rate": 0, "from": "Foliopost <reports@example.com>", "message_host": "example.com",
+                "templates": ROOT / "services" / "mailer" / "templates"}
+
+    def start_services(self, **replicas):
+        for service in SERVICES:
+            self.options.setdefault(service, {})
+            count = replicas.get(service, 1)
+            for number in range(1, count + 1): # all ports first: downstream needs the list
+                self.processes.setdefault(f"{service}{number}", Process(
+                    f"{service}{number}", self.folder, [], ports=self._ports(service)))
+        for service in SERVICES:
+            for number in range(1, replicas.get(service, 1) + 1):
+                self.start_service(service, number)
+        for service in SERVICES:
+            for p in self.of(service):
+                self.wait_ready(p)
+
+    def wait_ready(self, process, seconds=60):
+        """Waits for /readyz; says what the log says when it does not come."""
+        end = time.monotonic() + seconds
+        url = f"http://127.0.0.1:{process.ports['admin']}/readyz"
+        why = "no answer"
+        while time.monotonic() < end:
+            if not process.alive():
+                raise StackError(f"{process.name} ended by itself:\n{process.log_tail()}")
+            try:
+                with urllib.request.urlopen(url, timeout=2):
+                    return
+            except urllib.error.HTTPError as e:
+                why = e.read().decode(errors="replace").strip()
+            except OSError as e:
+                why = str(e)
+            time.sleep(0.05)
+        raise StackError(f"{process.name} is not ready after {seconds} s: {why}\n{process.log_tail()}")
+
+    def stop_services(self, seconds=30):
+        for service in (*reversed(SERVICES), "sink"):
+            found = self.of(service)
+            for p in found:
+                p.signal(signal.SIGTERM)
+                p.signal(signal.SIGCONT)
+            for p in found:
+                if not p.wait(seconds):
+                    print(f"stack: {p.name} did not end in {seconds} s: killed", file=sys.stderr)
+                    p.kill()
+        self.save()
+
+    def metrics(self, process):
+        with urllib.request.urlopen(f"http://127.0.0.1:{process.ports['admin']}/metrics", timeout=5) as answer:
+            return answer.read().decode()
