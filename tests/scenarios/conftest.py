@@ -1,0 +1,96 @@
+"""One private PostgreSQL for the session, a seeded database as a template, and a
+stack of real processes for each test on a copy of it."""
+import itertools
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "script" / "lib"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from foliostack import SERVICES, Postgres, Stack  # noqa: E402
+from judge import Judge  # noqa: E402
+
+USERS = 2000
+numbers = itertools.count(1)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: left out of the sanitized run")
+
+
+@pytest.fixture(scope="session")
+def server():
+    folder = Path(tempfile.mkdtemp(prefix="foliopost-scenarios.", dir="/tmp"))
+    folder.chmod(0o755)
+    postgres = Postgres(folder)
+    try:
+        postgres.start()
+        stack = Stack(folder / "seed", database="seed")
+        stack.postgres = postgres
+        stack.make_database(USERS)
+        yield postgres
+    finally:
+        postgres.stop("immediate")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def new_stack(server, request):
+    """Makes stacks; what they started is stopped and checked at the end."""
+    made = []
+
+    def make(sink=(), start=True, **options):
+        number = next(numbers)
+        stack = Stack(server.folder / f"s{number}", database=f"s{number}")
+        stack.postgres = server
+        made.append(stack)
+        server.sql("postgres", f'CREATE DATABASE "{stack.database}" TEMPLATE seed')
+        stack.start_sink(*sink)
+        replicas = {s: options.pop(s + "s", 1) for s in SERVICES}
+        stack.options = {s: dict(options.get(s, {})) for s in SERVICES}
+        if start:
+            stack.start_services(**replicas)
+        return stack
+
+    yield make
+    failed = getattr(request.node, "rep_call", None) and request.node.rep_call.failed
+    for stack in made:
+        if failed:
+            for p in stack.processes.values():
+                print(f"--- {p.name} (pid {p.pid}, {'up' if p.alive() else 'down'})\n{p.log_tail(25)}")
+        stack.stop_services(20)
+    for stack in made:
+        complaints = [c for p in stack.processes.values() for c in sanitizer_complaints(p)]
+        assert not complaints, "\n".join(complaints)
+        server.sql("postgres", f'DROP DATABASE IF EXISTS "{stack.database}" WITH (FORCE)')
+
+
+def sanitizer_complaints(process):
+    text = process.log.read_text(errors="replace") if process.log.exists() else ""
+    words = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "panic:")
+    return [f"{process.name}: {line}" for line in text.splitlines() if any(w in line for w in words)]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call":
+        item.rep_call = report
+
+
+@pytest.fixture
+def judge():
+    return Judge
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers():
+    yield
+    os.environ.pop("FOLIOPOST_RPC", None)
+    assert signal.getsignal(signal.SIGTERM) is not None
