@@ -52,6 +52,7 @@ struct pg_args {
     int formats[40];
     unsigned types[40];
     struct fp_arena *arena;
+    bool overflow; /* over 64 MiB: pg_run() answers INVALID_ARGUMENT */
 };
 
 void pg_args_init(struct pg_args *a);
