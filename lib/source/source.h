@@ -40,6 +40,8 @@ struct source_user {
  * Returns how many, -1 on error. */
 int source_users_page(struct fp_source *s, const char *kind, int64_t after_us, int64_t after_id, int64_t before_us,
                       struct source_user *out, int max, struct fp_err *err) FP_MUST_CHECK;
+/* Its statement ($1 to $5: after time, after id, before time, max, kind), for EXPLAIN in contract.c. */
+const char *source_users_page_sql(void);
 /* The users with these ids, in the order of ids; those that are not there are `gone`. */
 int source_users_by_id(struct fp_source *s, const char *kind, const int64_t *ids, size_t n, struct source_user *out,
                        struct fp_err *err) FP_MUST_CHECK;
