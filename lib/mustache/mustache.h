@@ -4,7 +4,11 @@
  * Bounded: depth of sections and partials, size of a template and of what is
  * rendered. Values are asked for by name through a view, so that a mail's data
  * need not be copied into trees. HTML escaping by default ({{x}}), raw with
- * {{{x}}} and {{&x}}; a template compiled as plain text escapes nothing.
+ * {{{x}}} and {{&x}}; a template compiled as plain text escapes nothing. A
+ * partial escapes as the template that is being rendered does, so that one
+ * partial serves both. {{> x}} finds "x", else "x.mustache"; a missing one
+ * renders as nothing, as the specification says (mustache_check_partials()
+ * finds it at start).
  */
 #ifndef FP_MUSTACHE_MUSTACHE_H
 #define FP_MUSTACHE_MUSTACHE_H
@@ -46,8 +50,21 @@ const struct fp_mustache *mustache_set_get(const struct fp_mustache_set *s, cons
 /* Appends to out; RESOURCE_EXHAUSTED past its maximum or the depth. */
 int mustache_render(const struct fp_mustache_set *s, const struct fp_mustache *t, const struct mustache_value *root,
                     struct fp_str *out, struct fp_err *err) FP_MUST_CHECK;
+/* Fails with file, line and column when a template of the set includes a
+ * partial that is not there. */
+int mustache_check_partials(const struct fp_mustache_set *s, struct fp_err *err) FP_MUST_CHECK;
+
+/* A name as a template uses it. */
+struct mustache_use {
+    const char *template_name; /* the file it stands in */
+    int line, column;
+    const char *name;          /* with its dots: "a.b" */
+    const char *const *inside; /* names of the sections around it, outermost first */
+    int depth;                 /* how many; an inverted section is not counted */
+};
 /* Calls back for every name used in the template and its partials, so that a
- * template that asks for what no view offers is found at start. */
-void mustache_names(const struct fp_mustache *t, void (*each)(void *ctx, const char *name, int line, int column), void *ctx);
+ * template that asks for what no view offers is found at start. {{.}} is not
+ * a name. */
+void mustache_names(const struct fp_mustache *t, void (*each)(void *ctx, const struct mustache_use *use), void *ctx);
 
 #endif

@@ -1,0 +1,208 @@
+/*
+ * Sets of templates: adding, finding, checking.
+ *
+ * A set is built once at start and read-only afterwards, so that any thread
+ * may render from it without a lock. Templates are few (a mail has three and
+ * some partials): they are found by a walk over an array.
+ */
+#include "lib/mustache/mustache.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/mustache/internal.h"
+
+#define MAX_TEMPLATES 256 /* in a set: far above any folder of templates */
+#define MAX_USES      65536 /* that mustache_names() reports: partials that include one another twice grow fast \
+                             */
+
+struct fp_mustache_set *mustache_set_new(void)
+{
+    return mem_alloc(sizeof(struct fp_mustache_set));
+}
+
+static void template_free(struct fp_mustache *t)
+{
+    mem_free(t->name);
+    mem_free(t->source);
+    mem_free(t->ops);
+    mem_free(t);
+}
+
+void mustache_set_free(struct fp_mustache_set *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        template_free(s->items[i]);
+    mem_free(s->items);
+    mem_free(s);
+}
+
+static int check_source(const struct fp_mustache_set *s, const char *name, const char *text,
+                        struct fp_err *err)
+{
+    if (s->count == MAX_TEMPLATES)
+        return err_set(err, FP_RESOURCE_EXHAUSTED, "%s: more than %d templates", name, MAX_TEMPLATES);
+    if (mustache_set_get(s, name))
+        return err_set(err, FP_ALREADY_EXISTS, "%s: there is a template of that name already", name);
+    size_t bytes = strlen(text);
+    if (bytes > MUSTACHE_MAX_TEMPLATE_BYTES)
+        return err_set(err, FP_RESOURCE_EXHAUSTED, "%s: %zu bytes; a template may have %d", name, bytes,
+                       MUSTACHE_MAX_TEMPLATE_BYTES);
+    if (!text_is_utf8(text, bytes))
+        return err_set(err, FP_INVALID_ARGUMENT, "%s: not UTF-8", name);
+    return 0;
+}
+
+int mustache_set_add(struct fp_mustache_set *s, const char *name, const char *text, bool html,
+                     struct fp_err *err)
+{
+    if (check_source(s, name, text, err) != 0)
+        return -1;
+    struct fp_mustache *t = mem_alloc(sizeof *t);
+    t->name = mem_strdup(name);
+    t->source = mem_strdup(text);
+    t->source_bytes = strlen(text);
+    t->html = html;
+    t->set = s;
+    if (mustache_compile(t, err) != 0) {
+        template_free(t);
+        return -1;
+    }
+    s->items = mem_resize(s->items, s->count + 1, sizeof s->items[0]);
+    s->items[s->count++] = t;
+    return 0;
+}
+
+const struct fp_mustache *mustache_set_get(const struct fp_mustache_set *s, const char *name)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(s->items[i]->name, name) == 0)
+            return s->items[i];
+    return NULL;
+}
+
+const struct fp_mustache *mustache_partial(const struct fp_mustache_set *s, const char *name)
+{
+    const struct fp_mustache *t = mustache_set_get(s, name);
+    if (t)
+        return t;
+    char file[MUSTACHE_MAX_NAME_BYTES + sizeof ".mustache"];
+    snprintf(file, sizeof file, "%s.mustache", name);
+    return mustache_set_get(s, file);
+}
+
+int mustache_check_partials(const struct fp_mustache_set *s, struct fp_err *err)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const struct fp_mustache *t = s->items[i];
+        for (uint32_t k = 0; k < t->n_ops; k++) {
+            const struct op *op = &t->ops[k];
+            if (op->kind == OP_PARTIAL && !mustache_partial(s, op->text))
+                return err_set(err, FP_NOT_FOUND, "%s:%d:%d: there is no partial \"%s\"", t->name, op->line,
+                               op->column, op->text);
+        }
+    }
+    return 0;
+}
+
+/* --- the names a template uses ------------------------------------------------ */
+
+struct walk {
+    void (*each)(void *ctx, const struct mustache_use *use);
+    void *ctx;
+    char names[MUSTACHE_MAX_DEPTH][MUSTACHE_MAX_NAME_BYTES + 1];
+    const char *inside[MUSTACHE_MAX_DEPTH];
+    int depth;
+    const struct fp_mustache *open[MUSTACHE_MAX_DEPTH]; /* partials being walked: recursion is legal */
+    int n_open;
+    long uses;
+};
+
+/* The name with its dots again. */
+static void join_name(const struct op *op, char out[MUSTACHE_MAX_NAME_BYTES + 1])
+{
+    if (op->segments == 0) {
+        strcpy(out, ".");
+        return;
+    }
+    memcpy(out, op->text, op->bytes);
+    out[op->bytes] = 0;
+    for (uint32_t i = 0; i < op->bytes; i++)
+        if (out[i] == 0)
+            out[i] = '.';
+}
+
+static void report(struct walk *w, const struct fp_mustache *t, const struct op *op)
+{
+    char name[MUSTACHE_MAX_NAME_BYTES + 1];
+    join_name(op, name);
+    struct mustache_use use = {.template_name = t->name,
+                               .line = op->line,
+                               .column = op->column,
+                               .name = name,
+                               .inside = w->inside,
+                               .depth = w->depth};
+    if (op->segments > 0)
+        w->each(w->ctx, &use);
+}
+
+static void walk_ops(struct walk *w, const struct fp_mustache *t, uint32_t from, uint32_t to);
+
+static void walk_section(struct walk *w, const struct fp_mustache *t, uint32_t at)
+{
+    const struct op *op = &t->ops[at];
+    bool counted = op->kind == OP_SECTION && w->depth < MUSTACHE_MAX_DEPTH;
+    if (counted) {
+        join_name(op, w->names[w->depth]);
+        w->inside[w->depth] = w->names[w->depth];
+        w->depth++;
+    }
+    walk_ops(w, t, at + 1, op->end);
+    w->depth -= counted ? 1 : 0;
+}
+
+static void walk_template(struct walk *w, const struct fp_mustache *t)
+{
+    for (int i = 0; i < w->n_open; i++)
+        if (w->open[i] == t)
+            return;
+    if (w->n_open == MUSTACHE_MAX_DEPTH)
+        return;
+    w->open[w->n_open++] = t;
+    walk_ops(w, t, 0, t->n_ops);
+    w->n_open--;
+}
+
+static void walk_ops(struct walk *w, const struct fp_mustache *t, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to && ++w->uses < MAX_USES; i++) {
+        const struct op *op = &t->ops[i];
+        if (op->kind == OP_TEXT)
+            continue;
+        if (op->kind == OP_PARTIAL) {
+            const struct fp_mustache *partial = mustache_partial(t->set, op->text);
+            if (partial)
+                walk_template(w, partial);
+            continue;
+        }
+        report(w, t, op);
+        if (op->kind == OP_SECTION || op->kind == OP_INVERTED) {
+            walk_section(w, t, i);
+            i = op->end - 1;
+        }
+    }
+}
+
+void mustache_names(const struct fp_mustache *t, void (*each)(void *ctx, const struct mustache_use *use),
+                    void *ctx)
+{
+    struct walk *w = mem_alloc(sizeof *w);
+    w->each = each;
+    w->ctx = ctx;
+    walk_template(w, t);
+    mem_free(w);
+}
