@@ -3,12 +3,13 @@
  *
  * A peer is hostile until checked: unpacking goes into an arena with a
  * maximum, counts are bounded, every string must be valid UTF-8 without
- * control characters, and each message has rules of its own (wire.c). A bad
+ * control characters, and each message has rules of its own (rules.c). A bad
  * message is an error for the caller to count, never the end of a process.
  */
 #ifndef FP_WIRE_WIRE_H
 #define FP_WIRE_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,0 +1,189 @@
+/*
+ * The walk over a message that checks each field: what every message has in
+ * common stands here, what one message demands in rules.c.
+ *
+ * In common: strings are valid UTF-8 without control characters and not
+ * endless, lists are not endless, and in what decides about work (pipelines
+ * and requests) an enum has only values that we know. A reply may carry a
+ * newer one: an old client shows it as a number.
+ *
+ * The schema has no recursive message (wire_test.c proves it), so the depth is
+ * the schema's; the bound here is for the day when somebody changes that.
+ */
+#include "lib/wire/check.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/text.h"
+
+#define MAX_DEPTH 8 /* the deepest today is 4: SummaryBatch.items[].summary.top[] */
+
+static void print_path(const struct wire_at *at, struct fp_str *out)
+{
+    if (at->up != NULL) {
+        print_path(at->up, out);
+        str_putc(out, '.');
+    }
+    str_puts(out, at->field);
+    if (at->index >= 0)
+        str_printf(out, "[%ld]", at->index);
+}
+
+int wire_fail(const struct wire_at *at, struct fp_err *err, const char *fmt, ...)
+{
+    struct fp_str path;
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    str_init(&path, 512);
+    print_path(at, &path);
+    err_set(err, FP_INVALID_ARGUMENT, "%s: %s", path.data, text);
+    str_fini(&path);
+    return -1;
+}
+
+static int check_message(const ProtobufCMessage *m, bool strict, const struct wire_at *at, int depth,
+                         struct fp_err *err);
+
+static int check_string(const char *s, const struct wire_limit *l, const struct wire_at *at,
+                        struct fp_err *err)
+{
+    if (s == NULL)
+        s = "";
+    size_t max = l != NULL ? (size_t)l->max : WIRE_DEFAULT_STRING;
+    size_t bytes = strnlen(s, max + 1);
+    if (bytes > max)
+        return wire_fail(at, err, "longer than %zu bytes", max);
+    if (l != NULL && (int64_t)bytes < l->min)
+        return wire_fail(at, err, bytes == 0 ? "empty" : "shorter than %" PRId64 " bytes", l->min);
+    if (!text_is_utf8(s, bytes))
+        return wire_fail(at, err, "not valid UTF-8");
+    if (!text_is_clean(s))
+        return wire_fail(at, err, "control character");
+    return 0;
+}
+
+static int check_number(int64_t v, const struct wire_limit *l, const struct wire_at *at, struct fp_err *err)
+{
+    if (l == NULL || (v >= l->min && v <= l->max))
+        return 0;
+    if (l->max == INT64_MAX)
+        return wire_fail(at, err, "%" PRId64 " is below %" PRId64, v, l->min);
+    return wire_fail(at, err, "%" PRId64 " is not in %" PRId64 "..%" PRId64, v, l->min, l->max);
+}
+
+static int check_enum(int v, const ProtobufCFieldDescriptor *f, bool strict, const struct wire_limit *l,
+                      const struct wire_at *at, struct fp_err *err)
+{
+    if (strict && protobuf_c_enum_descriptor_get_value(f->descriptor, v) == NULL)
+        return wire_fail(at, err, "%d is not a value of the enum", v);
+    return check_number(v, l, at, err);
+}
+
+/* One value (or element) of a field. */
+static int check_value(const void *p, const ProtobufCFieldDescriptor *f, bool strict,
+                       const struct wire_limit *l, const struct wire_at *at, int depth, struct fp_err *err)
+{
+    switch (f->type) {
+    case PROTOBUF_C_TYPE_STRING:
+        return check_string(*(char *const *)p, l, at, err);
+    case PROTOBUF_C_TYPE_ENUM:
+        return check_enum(*(const int *)p, f, strict, l, at, err);
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_SINT32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+        return check_number(*(const int32_t *)p, l, at, err);
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+        return check_number(*(const int64_t *)p, l, at, err);
+    case PROTOBUF_C_TYPE_MESSAGE:
+        if (*(ProtobufCMessage *const *)p != NULL)
+            return check_message(*(ProtobufCMessage *const *)p, strict, at, depth + 1, err);
+        return l != NULL || f->label == PROTOBUF_C_LABEL_REPEATED ? wire_fail(at, err, "missing") : 0;
+    default: /* bool, double, bytes, unsigned: any value is one */
+        return 0;
+    }
+}
+
+static size_t element_bytes(ProtobufCType type)
+{
+    switch (type) {
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return sizeof(void *);
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+        return sizeof(int64_t);
+    case PROTOBUF_C_TYPE_ENUM:
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_SINT32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+        return sizeof(int32_t);
+    default:
+        return 0; /* no list of these in the schema; nothing in them to check */
+    }
+}
+
+static int check_list(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, bool strict,
+                      const struct wire_limit *l, const struct wire_at *at, int depth, struct fp_err *err)
+{
+    size_t n = *(const size_t *)((const char *)m + f->quantifier_offset);
+    const char *elements = *(char *const *)((const char *)m + f->offset);
+    size_t max = l != NULL && l->count > 0 ? l->count : WIRE_DEFAULT_COUNT;
+    if (n > max)
+        return wire_fail(at, err, "%zu elements, at most %zu are allowed", n, max);
+    size_t bytes = element_bytes(f->type);
+    for (size_t i = 0; bytes > 0 && i < n; i++) {
+        struct wire_at here = {.up = at->up, .field = f->name, .index = (long)i};
+        if (check_value(elements + i * bytes, f, strict, l, &here, depth, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static const struct wire_limit *limit_of(const struct wire_rules *r, const char *field)
+{
+    for (size_t i = 0; r != NULL && i < sizeof r->limits / sizeof r->limits[0] && r->limits[i].field; i++) {
+        if (strcmp(r->limits[i].field, field) == 0)
+            return &r->limits[i];
+    }
+    return NULL;
+}
+
+static int check_message(const ProtobufCMessage *m, bool strict, const struct wire_at *at, int depth,
+                         struct fp_err *err)
+{
+    if (depth > MAX_DEPTH)
+        return wire_fail(at, err, "nested deeper than %d messages", MAX_DEPTH);
+    const struct wire_rules *rules = wire_rules_of(m->descriptor);
+    for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
+        const struct wire_limit *l = limit_of(rules, f->name);
+        struct wire_at here = {.up = at, .field = f->name, .index = -1};
+        if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+            if (check_list(m, f, strict, l, &here, depth, err) != 0)
+                return -1;
+            continue;
+        }
+        if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
+            *(const uint32_t *)((const char *)m + f->quantifier_offset) != f->id)
+            continue; /* another one of the group is set */
+        if (check_value((const char *)m + f->offset, f, strict, l, &here, depth, err) != 0)
+            return -1;
+    }
+    return rules != NULL && rules->check != NULL ? rules->check(m, at, err) : 0;
+}
+
+int wire_check(const ProtobufCMessage *m, struct fp_err *err)
+{
+    const struct wire_rules *rules = wire_rules_of(m->descriptor);
+    struct wire_at root = {.field = m->descriptor->short_name, .index = -1};
+    return check_message(m, rules != NULL && rules->strict_enums, &root, 0, err);
+}

@@ -1,0 +1,226 @@
+/*
+ * What each message demands beyond what all have in common (check.c): one row
+ * for each, to be changed here and nowhere else.
+ *
+ * These are the rules of form, which a sender can always keep. What depends on
+ * the job, on settings or on the database is judged where that is known: a
+ * period by the scheduler, an address by lib/source, a claim by the ledger.
+ * A user's broken data must fail that user and not his batch, so a User's
+ * currency and address are only bounded here.
+ */
+#include "lib/wire/check.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+
+/* Days from 1900-01-01 to 9999-12-31: what day_parse() takes. */
+#define DAY_MIN (-25567)
+#define DAY_MAX 2932896
+#define US_MAX  ((DAY_MAX + INT64_C(1)) * FP_US_PER_DAY)
+
+#define MSG(name) (&foliopost__v1__##name##__descriptor)
+#define ID(name)                                                                                             \
+    {                                                                                                        \
+        name, 1, INT64_MAX, 0                                                                                \
+    }
+#define VERSION                                                                                              \
+    {                                                                                                        \
+        "schema_version", WIRE_SCHEMA_VERSION, WIRE_SCHEMA_VERSION, 0                                        \
+    }
+#define TRACE                                                                                                \
+    {                                                                                                        \
+        "traceparent", 0, 63, 0                                                                              \
+    } /* the ledger's width; what it says only matters to tracing */
+#define NAME                                                                                                 \
+    {"template_name", 0, 64, 0},                                                                             \
+    {                                                                                                        \
+        "brand", 0, 64, 0                                                                                    \
+    }
+
+/* Template and brand name files: nothing that could lead out of their folder. */
+static int check_file_name(const char *s, const char *field, const struct wire_at *at, struct fp_err *err)
+{
+    struct wire_at here = {.up = at, .field = field, .index = -1};
+    if (s[0] == '.')
+        return wire_fail(&here, err, "must not begin with a dot");
+    for (; *s != '\0'; s++) {
+        if (!isalnum((unsigned char)*s) && strchr("._-", *s) == NULL)
+            return wire_fail(&here, err, "only letters, digits, dot, hyphen and underscore are allowed");
+    }
+    return 0;
+}
+
+static int check_spec(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
+{
+    const Foliopost__V1__JobSpec *s = (const void *)m;
+    if (check_file_name(s->template_name, "template_name", at, err) != 0)
+        return -1;
+    return check_file_name(s->brand, "brand", at, err);
+}
+
+static int check_context(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
+{
+    const Foliopost__V1__JobContext *c = (const void *)m;
+    struct wire_at here = {.up = at, .field = "kind", .index = -1};
+    if (strcmp(c->kind, "weekly") != 0 && strcmp(c->kind, "monthly") != 0 && strcmp(c->kind, "custom") != 0)
+        return wire_fail(&here, err, "must be weekly, monthly or custom");
+    here.field = "period_end_day";
+    if (c->period_end_day < c->period_start_day)
+        return wire_fail(&here, err, "before period_start_day");
+    if (check_file_name(c->template_name, "template_name", at, err) != 0)
+        return -1;
+    return check_file_name(c->brand, "brand", at, err);
+}
+
+static int check_work(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
+{
+    struct wire_at here = {.up = at, .field = "work", .index = -1};
+    if (((const Foliopost__V1__Work *)m)->work_case == FOLIOPOST__V1__WORK__WORK__NOT_SET)
+        return wire_fail(&here, err, "neither grant nor batch is set");
+    return 0;
+}
+
+/* A user twice in a batch would be mailed once and break the ledger's upsert. */
+static int check_batch(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
+{
+    const Foliopost__V1__UserBatch *b = (const void *)m;
+    struct wire_at here = {.up = at, .field = "users", .index = -1};
+    if (b->n_users == 0)
+        return wire_fail(&here, err, "empty");
+    for (size_t i = 1; i < b->n_users; i++) {
+        for (size_t k = 0; k < i; k++) {
+            here.index = (long)i;
+            if (b->users[i]->id == b->users[k]->id)
+                return wire_fail(&here, err, "the same user as users[%zu]", k);
+        }
+    }
+    return 0;
+}
+
+static int check_summaries(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
+{
+    const Foliopost__V1__SummaryBatch *b = (const void *)m;
+    struct wire_at here = {.up = at, .field = "items", .index = -1};
+    if (b->n_items == 0)
+        return wire_fail(&here, err, "empty");
+    for (size_t i = 1; i < b->n_items; i++) {
+        for (size_t k = 0; k < i; k++) {
+            here.index = (long)i;
+            if (b->items[i]->user->id == b->items[k]->user->id)
+                return wire_fail(&here, err, "the same user as items[%zu]", k);
+        }
+    }
+    return 0;
+}
+
+static int check_item(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
+{
+    const Foliopost__V1__SummaryItem *item = (const void *)m;
+    struct wire_at here = {.up = at, .field = "outcome", .index = -1};
+    if (item->outcome_case == FOLIOPOST__V1__SUMMARY_ITEM__OUTCOME__NOT_SET)
+        return wire_fail(&here, err, "none of summary, failure and skip is set");
+    return 0;
+}
+
+static int check_summary(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
+{
+    const char *c = ((const Foliopost__V1__PortfolioSummary *)m)->currency;
+    struct wire_at here = {.up = at, .field = "currency", .index = -1};
+    for (int i = 0; i < 3; i++) {
+        if (c[i] < 'A' || c[i] > 'Z')
+            return wire_fail(&here, err, "must be three capital letters");
+    }
+    return 0;
+}
+
+static const struct wire_rules table[] = {
+    /* the pipelines */
+    {MSG(work), true, {VERSION, TRACE, ID("job_id"), {"grant", 1, 1, 0}, {"batch", 1, 1, 0}}, check_work},
+    {MSG(grant), false, {ID("interval_no"), ID("grant_no"), {"pages", 1, 10000, 0}}, NULL},
+    {MSG(batch_ref), false, {ID("batch_id")}, NULL},
+    {MSG(job_context),
+     false,
+     {ID("job_id"),
+      {"period_start_day", DAY_MIN, DAY_MAX, 0},
+      {"period_end_day", DAY_MIN, DAY_MAX, 0},
+      {"as_of_us", 0, US_MAX, 0},
+      {"mail_date_us", 0, US_MAX, 0},
+      NAME},
+     check_context},
+    {MSG(user),
+     false,
+     {ID("id"),
+      {"email", 0, 254, 0},
+      {"first_name", 0, 400, 0},
+      {"last_name", 0, 400, 0},
+      {"locale", 0, 64, 0},
+      {"time_zone", 0, 64, 0},
+      {"base_currency", 0, 8, 0}},
+     NULL},
+    {MSG(user_batch),
+     true,
+     {VERSION, TRACE, {"job", 1, 1, 0}, ID("batch_id"), {"users", 1, 1, WIRE_MAX_USERS}},
+     check_batch},
+    {MSG(summary_failure), false, {{"reason", 1, 64, 0}, {"detail", 0, 512, 0}}, NULL},
+    {MSG(summary_item),
+     false,
+     {{"user", 1, 1, 0}, {"summary", 1, 1, 0}, {"failure", 1, 1, 0}, {"skip", 1, INT64_MAX, 0}},
+     check_item},
+    {MSG(summary_batch),
+     true,
+     {VERSION, TRACE, {"job", 1, 1, 0}, ID("batch_id"), {"items", 1, 1, WIRE_MAX_USERS}},
+     check_summaries},
+    {MSG(portfolio_summary),
+     false,
+     {{"currency", 3, 3, 0},
+      {"exponent", 0, 4, 0},
+      {"since_day", DAY_MIN, DAY_MAX, 0},
+      {"prices_as_of_day", DAY_MIN, DAY_MAX, 0},
+      {"holdings", 0, INT64_MAX, 0},
+      {"top", 0, 0, 10},
+      {"bottom", 0, 0, 10}},
+     check_summary},
+    {MSG(mover), false, {{"symbol", 0, 64, 0}, {"name", 0, 400, 0}}, NULL},
+    /* requests */
+    {MSG(job_spec),
+     false,
+     {{"period_start", 0, 10, 0},
+      {"period_end", 0, 10, 0},
+      {"user_ids", 1, INT64_MAX, WIRE_MAX_JOB_USERS},
+      {"title", 0, 200, 0},
+      NAME},
+     check_spec},
+    {MSG(submit_job_request), true, {{"request_id", 1, 128, 0}, {"spec", 1, 1, 0}}, NULL},
+    {MSG(get_job_request), true, {ID("job_id")}, NULL},
+    {MSG(pause_job_request), true, {ID("job_id"), {"reason", 0, 200, 0}}, NULL},
+    {MSG(resume_job_request), true, {ID("job_id")}, NULL},
+    {MSG(cancel_job_request), true, {ID("job_id"), {"reason", 0, 200, 0}}, NULL},
+    {MSG(list_jobs_request), true, {{"page_size", 0, 200, 0}, {"before_id", 0, INT64_MAX, 0}}, NULL},
+    {MSG(get_report_request), true, {ID("job_id")}, NULL},
+    {MSG(list_deliveries_request),
+     true,
+     {ID("job_id"), {"page_size", 0, 1000, 0}, {"after_user_id", 0, INT64_MAX, 0}},
+     NULL},
+    /* replies */
+    {MSG(list_jobs_response), false, {{"jobs", 0, 0, 1000}}, NULL},
+    {MSG(list_deliveries_response), false, {{"deliveries", 0, 0, 1000}}, NULL},
+    {MSG(report), false, {{"intervals", 0, 0, 2000}, {"reasons", 0, 0, 2000}}, NULL},
+    {MSG(job), false, {{"waiting", 0, WIRE_DEFAULT_STRING, 32}}, NULL},
+    /* the envelope */
+    {MSG(rpc_request),
+     true,
+     {VERSION, {"method", 1, 64, 0}, {"request_id", 0, 128, 0}, {"deadline_ms", 0, INT64_MAX, 0}, TRACE},
+     NULL},
+    {MSG(rpc_reply), false, {VERSION, {"request_id", 0, 128, 0}}, NULL},
+};
+
+const struct wire_rules *wire_rules_of(const ProtobufCMessageDescriptor *d)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (table[i].message == d)
+            return &table[i];
+    }
+    return NULL;
+}
