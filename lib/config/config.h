@@ -19,11 +19,12 @@
 #include "lib/base/err.h"
 
 enum config_type {
-    CONFIG_STRING,      /* char *            min, max: length */
+    CONFIG_STRING,      /* char *            min, max: length in bytes */
     CONFIG_INT,         /* int64_t           min, max */
     CONFIG_DOUBLE,      /* double            min, max */
     CONFIG_BOOL,        /* bool              --name, --no-name, --name=true|false */
-    CONFIG_DURATION_MS, /* int64_t, ms       "250ms", "5s", "2m", "1h", "1d"; a bare number takes the row's unit */
+    CONFIG_DURATION_MS, /* int64_t, ms       "250ms", "5s", "2m", "1h", "1d"; a bare number takes the row's
+                         * unit; min, max in ms */
     CONFIG_CHOICE,      /* char *            one of choices, "a|b|c" */
     CONFIG_SECRET_FILE, /* char *            a path; "" when unset */
 };
@@ -52,8 +53,11 @@ struct config_table {
 /* Fills values from defaults, environment and argv. Returns 0; 1 when --help
  * or --version was asked for and printed to stdout; -1 with INVALID_ARGUMENT.
  * Strings are owned by the struct: config_fini(). */
-int config_parse(const struct config_table *t, void *values, int argc, char **argv, struct fp_err *err) FP_MUST_CHECK;
+int config_parse(const struct config_table *t, void *values, int argc, char **argv,
+                 struct fp_err *err) FP_MUST_CHECK;
 void config_fini(const struct config_table *t, void *values);
+/* "0.1.0": what --version prints and instances publish. */
+const char *config_version(void);
 void config_print_help(const struct config_table *t, FILE *out);
 /* The table in Markdown, for docs/settings.md: `PROGRAM --help=markdown`. */
 void config_print_markdown(const struct config_table *t, FILE *out);
