@@ -1,0 +1,99 @@
+/*
+ * What all tables share: opening, running a step, small conversions.
+ *
+ * A reply can be lost after the commit, so a step that failed with its
+ * connection is run again and then finds what it did itself. That happens
+ * once and only when there was a connection before: while PostgreSQL is away
+ * each call costs one connection attempt, and the caller decides how long to
+ * go on.
+ */
+#include "lib/ledger/ledger_internal.h"
+
+#include <string.h>
+
+#include "lib/base/text.h"
+
+struct fp_ledger *ledger_open(const struct pg_options *o, struct fp_err *err)
+{
+    struct fp_pg *pg = pg_new(o, err);
+    if (pg == NULL) {
+        err_prefix(err, "ledger");
+        return NULL;
+    }
+    struct fp_ledger *l = mem_alloc(sizeof *l);
+    l->pg = pg;
+    return l;
+}
+
+void ledger_close(struct fp_ledger *l)
+{
+    if (l != NULL) {
+        pg_free(l->pg);
+        mem_free(l);
+    }
+}
+
+struct fp_pg *ledger_pg(struct fp_ledger *l)
+{
+    return l->pg;
+}
+
+int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
+                struct fp_rows **rows, struct fp_err *err)
+{
+    struct fp_err why;
+    bool connected = pg_is_connected(l->pg);
+    int rc = pg_run(l->pg, name, sql, a, rows, &why);
+    if (rc != 0 && (why.code == FP_ABORTED || (why.code == FP_UNAVAILABLE && connected))) {
+        rc = pg_run(l->pg, name, sql, a, rows, &why);
+    }
+    if (a != NULL) {
+        pg_args_fini(a);
+    }
+    return rc == 0 ? 0 : err_set(err, why.code, "%s", why.msg);
+}
+
+int ledger_count(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
+                 struct fp_err *err)
+{
+    struct fp_rows *rows;
+    if (ledger_step(l, name, sql, a, &rows, err) != 0) {
+        return -1;
+    }
+    int64_t n = pg_rows_affected(rows);
+    pg_rows_free(rows);
+    return n < INT32_MAX ? (int)n : INT32_MAX;
+}
+
+void ledger_text(char *out, size_t cap, const struct fp_rows *r, int row, int col)
+{
+    text_clean(out, cap, pg_text(r, row, col));
+}
+
+int64_t ledger_time(const struct fp_rows *r, int row, int col)
+{
+    return pg_is_null(r, row, col) ? 0 : pg_time_us(r, row, col);
+}
+
+void ledger_arg_id(struct pg_args *a, int64_t v)
+{
+    if (v != 0) {
+        pg_arg_i64(a, v);
+    } else {
+        pg_arg_null(a);
+    }
+}
+
+void ledger_arg_time(struct pg_args *a, int64_t us)
+{
+    if (us != 0) {
+        pg_arg_time_us(a, us);
+    } else {
+        pg_arg_null(a);
+    }
+}
+
+void ledger_arg_name(struct pg_args *a, const char *s)
+{
+    pg_arg_text(a, s != NULL && s[0] != '\0' ? s : NULL);
+}

@@ -1,0 +1,43 @@
+/* What the files of lib/ledger share; nobody else includes it. */
+#ifndef FP_LEDGER_INTERNAL_H
+#define FP_LEDGER_INTERNAL_H
+
+#include "lib/ledger/deliveries.h"
+#include "lib/ledger/intervals.h"
+
+#define LEDGER_STR_(x) #x
+#define LEDGER_STR(x)  LEDGER_STR_(x)
+
+/* A lease, in SQL. One that ends later than twice its length from now was
+ * written by a clock that was wrong then or is now, and counts as over. */
+#define LEASE_LENGTH "(" LEDGER_STR(LEDGER_LEASE_MS) " * interval '1 ms')"
+#define LEASE_HOLDS(t)                                                                                       \
+    "(" t ".lease_until > clock_timestamp() AND " t ".lease_until < clock_timestamp() + 2 * " LEASE_LENGTH ")"
+/* The row l of leader is mine and its lease holds; $1 is my UUID. */
+#define LEADS "(l.owner = $1::uuid AND " LEASE_HOLDS("l") ")"
+/* The row i of instances is mine and its lease holds; $1 is my UUID. */
+#define LIVES "(i.id = $1::uuid AND i.state = 'live' AND " LEASE_HOLDS("i") ")"
+/* $n milliseconds from now. */
+#define IN_MS(n) "clock_timestamp() + " n "::bigint * interval '1 ms'"
+
+struct fp_ledger {
+    struct fp_pg *pg;
+};
+
+/* Runs one step. A step whose connection broke, or that lost a deadlock, is
+ * run once more: every step is safe to repeat. The arguments are finished. */
+int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
+                struct fp_rows **rows, struct fp_err *err) FP_MUST_CHECK;
+/* The same for a step of which only the number of rows matters: that number, -1 on error. */
+int ledger_count(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
+                 struct fp_err *err) FP_MUST_CHECK;
+/* A text cell into an array, cut at a whole character, freed of control characters. */
+void ledger_text(char *out, size_t cap, const struct fp_rows *r, int row, int col);
+/* A time that is 0 when null, as the headers have it. */
+int64_t ledger_time(const struct fp_rows *r, int row, int col);
+/* A parameter that is null when 0, or when empty. */
+void ledger_arg_id(struct pg_args *a, int64_t v);
+void ledger_arg_time(struct pg_args *a, int64_t us);
+void ledger_arg_name(struct pg_args *a, const char *s);
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * The schema and its version.
+ *
+ * The SQL files are compiled in. Each is applied in one transaction together
+ * with its row in schema_version, under an advisory lock of the transaction;
+ * the row is inserted first, so that of two runs at once the second waits at
+ * the lock, then fails on the row's key and takes the file as applied.
+ */
+#include "lib/ledger/ledger_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/embedded.h"
+#include "lib/base/str.h"
+
+extern const struct fp_embedded embedded_migrations[];
+
+/* Any number that nobody else locks: "foliopost" in hexadecimal digits of its letters' ranks. */
+#define LOCK "SELECT pg_advisory_xact_lock(7061115211615);\n"
+
+static const char database_name[] = "SELECT current_database()";
+
+static int schema_problem(struct fp_ledger *l, const char *what, struct fp_err *err)
+{
+    struct fp_rows *rows;
+    if (ledger_step(l, "database_name", database_name, NULL, &rows, err) != 0) {
+        return -1;
+    }
+    err_set(err, FP_FAILED_PRECONDITION,
+            "schema foliopost %s in database %s: run `foliopost migrate --ledger-dsn ...`", what,
+            pg_text(rows, 0, 0));
+    pg_rows_free(rows);
+    return -1;
+}
+
+/* *version 0: there is none. */
+static int read_version(struct fp_ledger *l, int64_t *version, struct fp_err *err)
+{
+    struct fp_err why;
+    struct fp_rows *rows;
+    *version = 0;
+    if (ledger_step(l, NULL, "SELECT coalesce(max(version), 0) FROM foliopost.schema_version", NULL, &rows,
+                    &why) != 0) {
+        const char *state = pg_sqlstate(l->pg);
+        bool absent = strcmp(state, "42P01") == 0 || strcmp(state, "3F000") == 0;
+        return absent ? 0 : err_set(err, why.code, "%s", why.msg);
+    }
+    *version = pg_i64(rows, 0, 0);
+    pg_rows_free(rows);
+    return 0;
+}
+
+int ledger_check_schema(struct fp_ledger *l, struct fp_err *err)
+{
+    int64_t version;
+    if (read_version(l, &version, err) != 0) {
+        return -1;
+    }
+    if (version == 0) {
+        return schema_problem(l, "is missing", err);
+    }
+    if (version < LEDGER_SCHEMA_VERSION) {
+        return schema_problem(l, "is older than this program", err);
+    }
+    if (version > LEDGER_SCHEMA_VERSION) {
+        return err_set(err, FP_FAILED_PRECONDITION,
+                       "schema foliopost has version %" PRId64
+                       ", newer than this program's %d: run a newer program",
+                       version, LEDGER_SCHEMA_VERSION);
+    }
+    return 0;
+}
+
+static int make_version_table(struct fp_ledger *l, struct fp_err *err)
+{
+    return pg_run_script(l->pg,
+                         LOCK "CREATE SCHEMA IF NOT EXISTS foliopost;\n"
+                              "CREATE TABLE IF NOT EXISTS foliopost.schema_version (\n"
+                              "    version    integer PRIMARY KEY,\n"
+                              "    name       text NOT NULL,\n"
+                              "    applied_at timestamptz NOT NULL DEFAULT clock_timestamp());\n",
+                         err);
+}
+
+static int apply(struct fp_ledger *l, int version, const struct fp_embedded *file, int *applied,
+                 struct fp_err *err)
+{
+    struct fp_err why;
+    struct fp_str script;
+    str_init(&script, 0);
+    str_printf(&script, LOCK "INSERT INTO foliopost.schema_version (version, name) VALUES (%d, '%s');\n",
+               version, file->name);
+    str_puts(&script, file->text);
+    int rc = pg_run_script(l->pg, script.data, &why);
+    str_fini(&script);
+    if (rc == 0) {
+        (*applied)++;
+        return 0;
+    }
+    if (why.code == FP_ALREADY_EXISTS) { /* by another run meanwhile */
+        return 0;
+    }
+    err_set(err, why.code, "%s", why.msg);
+    return err_prefix(err, "migration %s", file->name);
+}
+
+/* A run whose reply was lost is run again by the person: it goes on behind
+ * what is there. */
+int ledger_migrate(struct fp_ledger *l, int *applied, struct fp_err *err)
+{
+    int64_t version;
+    *applied = 0;
+    if (read_version(l, &version, err) != 0 || (version == 0 && make_version_table(l, err) != 0)) {
+        return -1;
+    }
+    for (const struct fp_embedded *f = embedded_migrations; f->name != NULL; f++) {
+        int number = atoi(f->name); /* "0001_ledger.sql" */
+        if (number > version && apply(l, number, f, applied, err) != 0) {
+            return -1;
+        }
+    }
+    return ledger_check_schema(l, err);
+}
