@@ -44,17 +44,22 @@ struct service_def {
     void (*drain)(struct fp_service *s, void *values);
     bool (*drained)(struct fp_service *s, void *values);
     void (*stop)(struct fp_service *s, void *values);
-    /* False with the reason when the service cannot work now. May be NULL. */
+    /* False with the reason when the service cannot work now. Called by the
+     * admin port's thread, between start() and stop(). May be NULL. */
     bool (*ready)(struct fp_service *s, void *values, struct fp_str *why_not);
     int slots; /* claim slots to publish; may be set in start() by service_set_slots() */
 };
 
 /* Runs the whole life; the value is main()'s: 0 after a drain or --help, 2 on
- * wrong settings, 1 when the environment does not let it run. */
+ * wrong settings, 1 when the environment does not let it run. Once the settings
+ * were read it does not come back but ends the process by _exit() with that
+ * value. A second SIGTERM or SIGINT ends it at once with 130. tick() is not
+ * called any more once drain() was. stop() is called only when start() did well. */
 int service_run(const struct service_def *def, int argc, char **argv);
 
 /* For the callbacks and the threads they start. */
-void service_ledger_options(const struct fp_service *s, struct pg_options *out); /* strings live as long as s */
+void service_ledger_options(const struct fp_service *s,
+                            struct pg_options *out);    /* strings live as long as s */
 void service_owner(struct fp_service *s, char out[37]); /* the present owner UUID */
 bool service_lease_held(struct fp_service *s);
 /* True while `owner` is still the present owner and its lease is held. */
