@@ -1,0 +1,139 @@
+/*
+ * What a portfolio did over a period: a pure function of the transactions of
+ * one user, closes, exchange rates and splits. No database, no bus, no clock.
+ *
+ * Definitions and their sources: docs/statistics.md. Integers are fixed point
+ * with the scale in the name; double is used for rates only, so that the same
+ * input gives the same bytes everywhere. Input is hostile: what is absurd or
+ * overflows is a fault of that user, with a short code, and never a crash.
+ */
+#ifndef FP_PERFORMANCE_PERFORMANCE_H
+#define FP_PERFORMANCE_PERFORMANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PERF_MAX_DAYS       36600 /* of a period: a hundred years */
+#define PERF_MAX_CURRENCIES 64    /* of one user; ISO 4217 has some 180 */
+#define PERF_MOVERS         3     /* at the top, and at the bottom */
+
+enum perf_type {
+    PERF_DEPOSIT,
+    PERF_WITHDRAWAL,
+    PERF_BUY,
+    PERF_SELL,
+    PERF_DIVIDEND,
+    PERF_INTEREST,
+    PERF_FEE,
+    PERF_TAX,
+    PERF_DELIVERY_IN,
+    PERF_DELIVERY_OUT,
+    PERF_TRANSFER_IN,
+    PERF_TRANSFER_OUT,
+    PERF_TYPES
+};
+
+/* One transaction, as in sql/portfolio.sql: amount as it changes the cash
+ * account, net of fee and tax. */
+struct perf_tx {
+    int64_t id;
+    int32_t day;
+    int32_t type;       /* enum perf_type */
+    int32_t instrument; /* index in the market; -1: none */
+    int32_t currency;   /* perf_currency() */
+    int64_t quantity_e8;
+    int64_t price_e8; /* for each unit, in currency; 0: not given */
+    int64_t amount_e4, fee_e4, tax_e4;
+};
+
+struct perf_point {
+    int32_t day;
+    int64_t value;
+};
+struct perf_series { /* by day, each day once */
+    const struct perf_point *points;
+    size_t n;
+};
+struct perf_split { /* each `denominator` shares became `numerator` */
+    int32_t day, numerator, denominator;
+};
+struct perf_instrument {
+    int32_t currency;
+    struct perf_series closes_e8;    /* as traded, not adjusted for splits */
+    const struct perf_split *splits; /* by day */
+    size_t n_splits;
+};
+struct perf_pair { /* one unit of base costs `rate` units of quote */
+    int32_t base, quote;
+    struct perf_series rates_e10;
+};
+struct perf_market {                                  /* read only, may be shared by threads */
+    const struct perf_instrument *const *instruments; /* NULL: there is no such instrument */
+    const int64_t *instrument_ids;
+    size_t n_instruments;
+    const struct perf_pair *pairs;
+    size_t n_pairs;
+};
+
+struct perf_input {
+    const struct perf_market *market;
+    const struct perf_tx *txs; /* any order; those after period_end are not looked at */
+    size_t n_txs;
+    int32_t base_currency;
+    int32_t period_start, period_end; /* first and last day; opens at the close of the day before */
+};
+
+/* Bit n is the value n of SummaryFlag in foliopost/v1/portfolio.proto. */
+enum perf_flag {
+    PERF_STALE_PRICE = 1 << 1,
+    PERF_PRICE_AFTER = 1 << 2,
+    PERF_NOT_PRICED = 1 << 3,
+    PERF_NO_CAPITAL = 1 << 4,
+    PERF_NEGATIVE_VALUE = 1 << 5,
+    PERF_OPENED_IN_PERIOD = 1 << 6,
+    PERF_SUSPECT_DAY = 1 << 7,
+    PERF_SHORT_POSITION = 1 << 8,
+};
+
+struct perf_mover {
+    int32_t instrument;
+    int64_t gain_minor, contribution_e8;
+};
+struct perf_summary {
+    bool nothing; /* no value at either end and no transaction in the period */
+    int32_t exponent, since_day, holdings, prices_as_of_day;
+    unsigned flags;
+    int64_t open_value_minor, close_value_minor, net_contributions_minor, gain_minor;
+    int64_t income_minor, fees_minor, taxes_minor;
+    bool twr_defined;
+    double twr; /* before the rounding to twr_e8 */
+    int64_t twr_e8;
+    int n_top, n_bottom;
+    struct perf_mover top[PERF_MOVERS], bottom[PERF_MOVERS];
+};
+struct perf_fault {
+    char reason[32];  /* missing_rate, overflow, ...: the codes are in docs/statistics.md */
+    char detail[200]; /* ids and figures */
+};
+/* A line of the return: a holding, or (instrument -1) cash, currency, account fees and taxes. */
+struct perf_line {
+    int32_t instrument;
+    double contribution;
+};
+
+struct fp_performance; /* the memory of one thread's runs */
+
+struct fp_performance *performance_new(void);
+void performance_free(struct fp_performance *p);
+/* False with *fault filled; *out is then not to be used. */
+bool performance_summarise(struct fp_performance *p, const struct perf_input *in, struct perf_summary *out,
+                           struct perf_fault *fault);
+/* The lines of the last summary; they sum to its twr. Returns how many. */
+size_t performance_lines(const struct fp_performance *p, const struct perf_line **lines);
+
+/* "EUR" as a number; 0 when it is not three letters A to Z. */
+int32_t perf_currency(const char *code);
+void perf_currency_text(int32_t currency, char out[4]);
+
+#endif

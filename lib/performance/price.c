@@ -1,0 +1,144 @@
+/*
+ * What a holding is worth on a day.
+ *
+ * The last close up to the day counts, carried forward, flagged when it is
+ * more than five trading days old. Before the first close: the price of a
+ * trade of that very day, else the earliest later close, both flagged. Without
+ * any close: what was paid, outside the return.
+ *
+ * Closes are as traded: one carried over a split is divided by its ratio, a
+ * later one taken from behind a split is multiplied.
+ */
+#include "lib/performance/internal.h"
+
+/* After these a close says little of today: notes of Portfolio Performance's
+ * and ghostfolio's users in docs/statistics.md. */
+#define STALE_TRADING_DAYS 5
+
+size_t perf_series_seek(const struct perf_series *s, size_t next, int32_t day)
+{
+    size_t hi = s->n;
+
+    /* Nearly always the next point or none; a long way only once, at the open. */
+    for (int i = 0; i < 4; i++, next++)
+        if (next >= s->n || s->points[next].day > day)
+            return next;
+    while (next < hi) {
+        size_t mid = next + (hi - next) / 2;
+
+        if (s->points[mid].day <= day)
+            next = mid + 1;
+        else
+            hi = mid;
+    }
+    return next;
+}
+
+/* Trading days up to and with `day`, from any fixed Monday. */
+static int64_t trading_days(int64_t day)
+{
+    const int64_t monday = -1000000 * 7 - 3; /* 1970-01-01 was a Thursday */
+    int64_t n = day - monday, rest = n % 7;
+
+    return n / 7 * 5 + (rest < 5 ? rest + 1 : 5);
+}
+
+bool perf_is_stale(int32_t quote_day, int32_t day)
+{
+    if ((int64_t)day - quote_day <= STALE_TRADING_DAYS)
+        return false;
+    return trading_days(day) - trading_days(quote_day) > STALE_TRADING_DAYS;
+}
+
+bool perf_is_priced(const struct perf_holding *h)
+{
+    return h->data->closes_e8.n > 0;
+}
+
+/* Brings a close of quote_day to the shares of p->day. */
+static bool adjust(struct fp_performance *p, const struct perf_holding *h, struct perf_price *price)
+{
+    for (size_t i = 0; i < h->data->n_splits; i++) {
+        const struct perf_split *s = &h->data->splits[i];
+        bool ok = true;
+
+        if (s->numerator <= 0 || s->denominator <= 0)
+            return perf_fail(p, "bad_split", "instrument %lld, day %d",
+                             (long long)p->in->market->instrument_ids[h->instrument], s->day);
+        if (price->quote_day < s->day && s->day <= p->day)
+            ok = fixed_muldiv(price->value_e8, s->denominator, s->numerator, &price->value_e8);
+        else if (p->day < s->day && s->day <= price->quote_day)
+            ok = fixed_muldiv(price->value_e8, s->numerator, s->denominator, &price->value_e8);
+        if (!ok)
+            return perf_fail(p, "overflow", "price of instrument %lld over a split",
+                             (long long)p->in->market->instrument_ids[h->instrument]);
+    }
+    return true;
+}
+
+static bool price_today(struct fp_performance *p, struct perf_holding *h, struct perf_price *out)
+{
+    const struct perf_series *s = &h->data->closes_e8;
+    const struct perf_point *point;
+
+    h->next_close = perf_series_seek(s, h->next_close, p->day);
+    if (!h->next_close && h->trade_price_e8 && h->trade_day == p->day) {
+        *out = (struct perf_price){h->trade_price_e8, h->trade_cash, p->day, PERF_PRICE_AFTER};
+        return true;
+    }
+    point = h->next_close ? &s->points[h->next_close - 1] : &s->points[0];
+    *out = (struct perf_price){.value_e8 = point->value, .cash = h->cash, .quote_day = point->day};
+    if (!h->next_close)
+        out->flags = PERF_PRICE_AFTER;
+    else if (perf_is_stale(point->day, p->day))
+        out->flags = PERF_STALE_PRICE;
+    return h->data->n_splits ? adjust(p, h, out) : true;
+}
+
+static bool value_at(struct fp_performance *p, const struct perf_price *price, int64_t quantity_e8,
+                     fp_i128 *out_e8)
+{
+    return perf_to_base(p, price->cash, fixed_div((fp_i128)quantity_e8 * price->value_e8, FP_E8), out_e8);
+}
+
+bool perf_position_value(struct fp_performance *p, struct perf_holding *h, int64_t quantity_e8,
+                         fp_i128 *out_e8)
+{
+    struct perf_price price;
+
+    if (!price_today(p, h, &price))
+        return false;
+    p->flags |= price.flags;
+    return value_at(p, &price, quantity_e8, out_e8);
+}
+
+bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
+{
+    struct perf_price price;
+    struct perf_cash *c;
+
+    if (!h->quantity_e8 && !h->valued_quantity_e8) {
+        h->value_e8 = 0;
+        return true;
+    }
+    if (!perf_is_priced(h)) {
+        p->flags |= PERF_NOT_PRICED;
+        h->value_e8 = h->cost_e8;
+        return true;
+    }
+    if (!price_today(p, h, &price))
+        return false;
+    if (h->quantity_e8)
+        p->flags |= price.flags;
+    c = &p->cash[price.cash];
+    if (!perf_rates_today(p, c))
+        return false;
+    if (price.value_e8 != h->valued_price.value_e8 || price.cash != h->valued_price.cash ||
+        h->quantity_e8 != h->valued_quantity_e8 || c->version != h->valued_version)
+        if (!value_at(p, &price, h->quantity_e8, &h->value_e8))
+            return false;
+    h->valued_price = price;
+    h->valued_quantity_e8 = h->quantity_e8;
+    h->valued_version = c->version;
+    return true;
+}

@@ -1,0 +1,168 @@
+/*
+ * Currencies of one user: cash balances, and the way into the base currency.
+ *
+ * A rate is carried forward; before the first one the first is taken, with a
+ * flag; it is never assumed to be 1. Rates are looked up by the direct pair,
+ * the inverse one, or both over a third currency (companies often store all
+ * rates against one). A currency that is never needed needs no rate.
+ *
+ * Each step is rounded once, half away from zero, at 1e-8.
+ */
+#include <limits.h>
+#include <string.h>
+
+#include "lib/performance/internal.h"
+
+/* 2^90 is 10^19 units of money: nobody has it, and a million such lines still
+ * sum up within 128 bits. */
+#define MAX_VALUE_E8 ((fp_i128)1 << 90)
+
+int32_t perf_currency(const char *code)
+{
+    for (int i = 0; i < 3; i++)
+        if (code[i] < 'A' || code[i] > 'Z')
+            return 0;
+    return code[3] ? 0 : code[0] << 16 | code[1] << 8 | code[2];
+}
+
+void perf_currency_text(int32_t currency, char out[4])
+{
+    out[0] = (char)(currency >> 16 & 0x7f);
+    out[1] = (char)(currency >> 8 & 0x7f);
+    out[2] = (char)(currency & 0x7f);
+    out[3] = 0;
+}
+
+int perf_cash_slot(struct fp_performance *p, int32_t currency)
+{
+    char text[4];
+
+    for (int i = 0; i < p->n_cash; i++)
+        if (p->cash[i].currency == currency)
+            return i;
+    perf_currency_text(currency, text);
+    if (!perf_currency(text) || currency_exponent(text) < 0) {
+        perf_fail(p, "unknown_currency", "currency %s", perf_currency(text) ? text : "(none)");
+        return -1;
+    }
+    if (p->n_cash == PERF_MAX_CURRENCIES) {
+        perf_fail(p, "too_many_currencies", "more than %d", PERF_MAX_CURRENCIES);
+        return -1;
+    }
+    p->cash[p->n_cash] = (struct perf_cash){.currency = currency, .legs = -1, .day = INT32_MIN};
+    return p->n_cash++;
+}
+
+/* A pair that leads from `from` to `to`; to 0: any, starting at *at. */
+static const struct perf_pair *find_pair(const struct perf_market *m, int32_t from, int32_t to, size_t *at,
+                                         bool *inverse)
+{
+    for (size_t i = *at; i < m->n_pairs; i++) {
+        const struct perf_pair *pair = &m->pairs[i];
+
+        if (!pair->rates_e10.n || pair->base == pair->quote)
+            continue;
+        if ((pair->base == from && (!to || pair->quote == to)) ||
+            (pair->quote == from && (!to || pair->base == to))) {
+            *inverse = pair->quote == from;
+            *at = i + 1;
+            return pair;
+        }
+    }
+    return NULL;
+}
+
+static bool find_legs(struct fp_performance *p, struct perf_cash *c)
+{
+    const struct perf_market *m = p->in->market;
+    int32_t base = p->in->base_currency;
+    struct perf_leg *a = &c->leg[0], *b = &c->leg[1];
+    size_t at = 0, to = 0;
+    char from_text[4], base_text[4];
+
+    if (c->currency == base) {
+        c->legs = 0;
+        return true;
+    }
+    a->pair = find_pair(m, c->currency, base, &at, &a->inverse);
+    if (a->pair) {
+        c->legs = 1;
+        return true;
+    }
+    for (at = 0; (a->pair = find_pair(m, c->currency, 0, &at, &a->inverse)); to = 0) {
+        b->pair = find_pair(m, a->inverse ? a->pair->base : a->pair->quote, base, &to, &b->inverse);
+        if (b->pair) {
+            c->legs = 2;
+            return true;
+        }
+    }
+    perf_currency_text(c->currency, from_text);
+    perf_currency_text(base, base_text);
+    return perf_fail(p, "missing_rate", "no rate between %s and %s", from_text, base_text);
+}
+
+static bool leg_to_day(struct fp_performance *p, struct perf_cash *c, struct perf_leg *l)
+{
+    const struct perf_series *s = &l->pair->rates_e10;
+    const struct perf_point *point;
+
+    l->next = perf_series_seek(s, l->next, p->day);
+    point = l->next ? &s->points[l->next - 1] : &s->points[0];
+    if (!l->next)
+        p->flags |= PERF_PRICE_AFTER;
+    else if (perf_is_stale(point->day, p->day))
+        p->flags |= PERF_STALE_PRICE;
+    if (point->value <= 0)
+        return perf_fail(p, "bad_rate", "a rate of %lld on day %d", (long long)point->value, point->day);
+    if (point->value != l->rate_e10)
+        c->version++;
+    l->rate_e10 = point->value;
+    return true;
+}
+
+bool perf_rates_today(struct fp_performance *p, struct perf_cash *c)
+{
+    if (c->day == p->day)
+        return true;
+    if (c->legs < 0 && !find_legs(p, c))
+        return false;
+    for (int i = 0; i < c->legs; i++)
+        if (!leg_to_day(p, c, &c->leg[i]))
+            return false;
+    c->day = p->day;
+    return true;
+}
+
+bool perf_to_base(struct fp_performance *p, int cash, fp_i128 v_e8, fp_i128 *out_e8)
+{
+    struct perf_cash *c = &p->cash[cash];
+
+    *out_e8 = v_e8;
+    if (v_e8 == 0)
+        return true;
+    if (!perf_rates_today(p, c))
+        return false;
+    for (int i = 0; i < c->legs; i++) {
+        const struct perf_leg *l = &c->leg[i];
+
+        if (!perf_mul(p, *out_e8, l->inverse ? FP_E10 : l->rate_e10, out_e8))
+            return false;
+        *out_e8 = fixed_div(*out_e8, l->inverse ? l->rate_e10 : FP_E10);
+    }
+    if (*out_e8 > MAX_VALUE_E8 || *out_e8 < -MAX_VALUE_E8)
+        return perf_fail(p, "overflow", "a value beyond all money");
+    return true;
+}
+
+bool perf_cash_value(struct fp_performance *p, fp_i128 *sum_e8)
+{
+    *sum_e8 = 0;
+    for (int i = 0; i < p->n_cash; i++) {
+        fp_i128 line_e8;
+
+        if (!perf_to_base(p, i, (fp_i128)p->cash[i].amount_e4 * PERF_E4_TO_E8, &line_e8))
+            return false;
+        *sum_e8 += line_e8;
+    }
+    return true;
+}

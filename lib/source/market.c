@@ -1,0 +1,247 @@
+/*
+ * Market data of a period: instruments, closes, splits, exchange rates.
+ *
+ * Of a series only those points are read that a summary of the period can use:
+ * the last one up to the open, those within, and the first one after (for what
+ * had no quote before). Points that are no figures (NaN, negative, absurd) are
+ * left out, as if the quote were missing: it is carried forward and flagged.
+ *
+ * Instruments are read in chunks, so that a long period does not need much
+ * memory at once; each ends up in one piece of memory of its own.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/source/portfolio.h"
+
+/* Rows of one result, some 100 bytes each within libpq. */
+#define MAX_ROWS_AT_ONCE 50000
+/* Rates of a period: 900 pairs for ten months, 30 pairs for 25 years. */
+#define MAX_RATES 200000
+/* Of one instrument; more are no corporate history but an error. */
+#define MAX_SPLITS "1000"
+
+/* Three index lookups for each series: x is the table, w the outer row. */
+#define SERIES(table, column, key, good, value)                                                              \
+    " LATERAL ((SELECT " column ", " value " FROM " table " WHERE " key " AND " column                       \
+    " <= $2::date AND " column " >= date '1900-01-01' AND " good " ORDER BY " column " DESC LIMIT 1)"        \
+    " UNION ALL (SELECT " column ", " value " FROM " table " WHERE " key " AND " column                      \
+    " > $2::date AND " column " <= $3::date AND " good ")"                                                   \
+    " UNION ALL (SELECT " column ", " value " FROM " table " WHERE " key " AND " column                      \
+    " > $3::date AND " column " <= date '9999-12-31' AND " good " ORDER BY " column                          \
+    " LIMIT 1)) AS x(day, value)"
+
+static const char INSTRUMENTS_SQL[] = "SELECT DISTINCT ON (w.no) w.no, left(i.symbol::text, 40), "
+                                      "left(i.name::text, 120), left(i.currency::text, 4)"
+                                      " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no) JOIN "
+                                      "portfolio.instruments i ON i.id = w.id ORDER BY w.no";
+
+static const char CLOSES_SQL[] = "SELECT w.no, x.day::date - date '1970-01-01', (x.value * 100000000)::bigint"
+                                 " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no)," SERIES(
+                                     "portfolio.prices", "day", "instrument_id = w.id",
+                                     "close::numeric BETWEEN 0 AND 90000000000 AND (recorded_at <= "
+                                     "$4::timestamptz OR recorded_at IS NULL)",
+                                     "close::numeric") " ORDER BY w.no, x.day, x.value";
+
+static const char SPLITS_SQL[] = "SELECT w.no, x.day - date '1970-01-01', x.numerator, x.denominator"
+                                 " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no),"
+                                 " LATERAL (SELECT day::date, coalesce(numerator::integer, 0) AS numerator, "
+                                 "coalesce(denominator::integer, 0) AS denominator"
+                                 " FROM portfolio.splits WHERE instrument_id = w.id AND day BETWEEN date "
+                                 "'1900-01-01' AND date '9999-12-31'"
+                                 " ORDER BY day LIMIT " MAX_SPLITS ") AS x ORDER BY w.no, x.day";
+
+/* The distinct pairs by a loose scan of the primary key. */
+static const char RATES_SQL[] =
+    "WITH RECURSIVE pair AS ((SELECT base, quote FROM portfolio.fx_rates ORDER BY base, quote LIMIT 1)"
+    " UNION ALL SELECT n.base, n.quote FROM pair AS p, LATERAL (SELECT base, quote FROM portfolio.fx_rates"
+    " WHERE (base, quote) > (p.base, p.quote) ORDER BY base, quote LIMIT 1) AS n)"
+    " SELECT left(w.base::text, 4), left(w.quote::text, 4), x.day::date - date '1970-01-01', (x.value * "
+    "10000000000)::bigint"
+    " FROM (SELECT base, quote, $1::integer FROM pair) AS w," SERIES(
+        "portfolio.fx_rates", "day", "base = w.base AND quote = w.quote",
+        "rate::numeric BETWEEN 0.0000000001 AND 900000000",
+        "rate::numeric") " ORDER BY w.base, w.quote, x.day, x.value LIMIT $4::bigint";
+
+static int run(struct fp_source *s, const char *name, const char *sql, const struct portfolio_period *p,
+               const int64_t *ids, size_t n, struct fp_rows **rows, struct fp_err *err)
+{
+    struct pg_args a;
+
+    pg_args_init(&a);
+    pg_arg_i64s(&a, ids, n);
+    if (p) {
+        pg_arg_day(&a, p->start - 1);
+        pg_arg_day(&a, p->end);
+        pg_arg_time_us(&a, p->as_of_us);
+    }
+    int failed = pg_run(source_pg(s), name, sql, &a, rows, err);
+    pg_args_fini(&a);
+    return failed ? err_prefix(err, "%s of %zu instruments", name, n) : 0;
+}
+
+/* --- instruments ---------------------------------------------------------------------- */
+
+struct chunk {
+    struct fp_rows *names, *closes, *splits;
+    int name, close, split; /* next row */
+};
+
+/* Rows of the n-th id from *row on; leaves *row behind them. */
+static int rows_of(const struct fp_rows *r, int *row, int64_t no)
+{
+    int first = *row;
+
+    while (*row < pg_rows_count(r) && pg_i64(r, *row, 0) == no)
+        (*row)++;
+    return *row - first;
+}
+
+/* A day that comes twice out of a view counts once. */
+static size_t read_points(const struct fp_rows *r, int first, int n, int col, struct perf_point *out)
+{
+    size_t kept = 0;
+
+    for (int row = first; row < first + n; row++) {
+        int32_t day = (int32_t)pg_i64(r, row, col);
+
+        if (!kept || out[kept - 1].day != day)
+            out[kept++] = (struct perf_point){day, pg_i64(r, row, col + 1)};
+    }
+    return kept;
+}
+
+static size_t read_splits(const struct fp_rows *r, int first, int n, struct perf_split *out)
+{
+    size_t kept = 0;
+
+    for (int row = first; row < first + n; row++) {
+        struct perf_split split = {(int32_t)pg_i64(r, row, 1), (int32_t)pg_i64(r, row, 2),
+                                   (int32_t)pg_i64(r, row, 3)};
+
+        if (!kept || out[kept - 1].day != split.day)
+            out[kept++] = split;
+    }
+    return kept;
+}
+
+static struct portfolio_instrument *read_instrument(struct chunk *c, int64_t id, int64_t no)
+{
+    int names = rows_of(c->names, &c->name, no), closes = rows_of(c->closes, &c->close, no),
+        splits = rows_of(c->splits, &c->split, no);
+    size_t closes_bytes = (size_t)closes * sizeof(struct perf_point);
+    size_t bytes =
+        sizeof(struct portfolio_instrument) + closes_bytes + (size_t)splits * sizeof(struct perf_split);
+    struct portfolio_instrument *i = mem_alloc(bytes);
+    struct perf_point *points = (struct perf_point *)(i + 1);
+    struct perf_split *split = (struct perf_split *)((char *)points + closes_bytes);
+
+    i->id = id;
+    i->bytes = bytes;
+    i->known = names > 0;
+    if (i->known) {
+        (void)text_clean(i->symbol, sizeof i->symbol, pg_text(c->names, c->name - names, 1));
+        (void)text_clean(i->name, sizeof i->name, pg_text(c->names, c->name - names, 2));
+        i->data.currency = perf_currency(pg_text(c->names, c->name - names, 3));
+    }
+    i->data.closes_e8 =
+        (struct perf_series){points, read_points(c->closes, c->close - closes, closes, 1, points)};
+    i->data.splits = split;
+    i->data.n_splits = read_splits(c->splits, c->split - splits, splits, split);
+    return i;
+}
+
+static int load_chunk(struct fp_source *s, const struct portfolio_period *p, const int64_t *ids, size_t n,
+                      struct portfolio_instrument **out, struct fp_err *err)
+{
+    struct chunk c = {0};
+    int failed = run(s, "portfolio_instruments", INSTRUMENTS_SQL, NULL, ids, n, &c.names, err) ||
+                 run(s, "portfolio_closes", CLOSES_SQL, p, ids, n, &c.closes, err) ||
+                 run(s, "portfolio_splits", SPLITS_SQL, NULL, ids, n, &c.splits, err);
+
+    for (size_t i = 0; !failed && i < n; i++)
+        out[i] = read_instrument(&c, ids[i], (int64_t)i + 1);
+    pg_rows_free(c.names);
+    pg_rows_free(c.closes);
+    pg_rows_free(c.splits);
+    return failed ? -1 : 0;
+}
+
+int portfolio_instruments_load(struct fp_source *s, const struct portfolio_period *period, const int64_t *ids,
+                               size_t n, struct portfolio_instrument **out, struct fp_err *err)
+{
+    size_t days = (size_t)(period->end - period->start) + 3, at_once = MAX_ROWS_AT_ONCE / days + 1;
+
+    for (size_t done = 0; done < n; done += at_once) {
+        size_t count = n - done < at_once ? n - done : at_once;
+
+        if (load_chunk(s, period, ids + done, count, out + done, err)) {
+            for (size_t i = 0; i < done; i++)
+                mem_free(out[i]);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* --- rates ------------------------------------------------------------------------------ */
+
+static void read_rates(const struct fp_rows *r, struct portfolio_rates *out)
+{
+    int n = pg_rows_count(r), used = 0;
+
+    out->n_pairs = 0;
+    out->points = mem_array((size_t)n + 1, sizeof *out->points);
+    out->pairs = mem_array((size_t)n + 1, sizeof *out->pairs);
+    while (used < n) {
+        int32_t base = perf_currency(pg_text(r, used, 0)), quote = perf_currency(pg_text(r, used, 1));
+        int first = used;
+
+        while (used < n && perf_currency(pg_text(r, used, 0)) == base &&
+               perf_currency(pg_text(r, used, 1)) == quote)
+            used++;
+        if (base && quote)
+            out->pairs[out->n_pairs++] =
+                (struct perf_pair){base,
+                                   quote,
+                                   {out->points + first,
+                                    read_points(r, first, used - first, 2, out->points + first)}};
+    }
+    out->pairs = mem_resize(out->pairs, out->n_pairs + 1, sizeof *out->pairs);
+}
+
+int portfolio_rates_load(struct fp_source *s, const struct portfolio_period *period,
+                         struct portfolio_rates *out, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+
+    pg_args_init(&a);
+    pg_arg_i64(&a, 0); /* keeps $2 and $3 where SERIES has them */
+    pg_arg_day(&a, period->start - 1);
+    pg_arg_day(&a, period->end);
+    pg_arg_i64(&a, MAX_RATES + 1);
+    int failed = pg_run(source_pg(s), "portfolio_rates", RATES_SQL, &a, &rows, err);
+    pg_args_fini(&a);
+    if (failed)
+        return err_prefix(err, "exchange rates");
+    if (pg_rows_count(rows) > MAX_RATES) {
+        pg_rows_free(rows);
+        return err_set(err, FP_RESOURCE_EXHAUSTED,
+                       "more than %d exchange rates in the period: shorten it, or offer"
+                       " fewer pairs in portfolio.fx_rates",
+                       MAX_RATES);
+    }
+    read_rates(rows, out);
+    pg_rows_free(rows);
+    return 0;
+}
+
+void portfolio_rates_fini(struct portfolio_rates *r)
+{
+    mem_free(r->pairs);
+    mem_free(r->points);
+    *r = (struct portfolio_rates){0};
+}
