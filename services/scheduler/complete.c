@@ -1,0 +1,70 @@
+/*
+ * complete: IN_PROGRESS -> COMPLETED, with the proof (P3).
+ *
+ * The proof is one statement of the ledger that counts the users of all pages
+ * against their deliveries. That reads the whole job, so it is asked only when
+ * the batches' own counters say that nothing is left; whether the job is
+ * complete, the statement alone decides.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "lib/base/clock.h"
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+#include "services/scheduler/leader.h"
+
+/* A proof that did not hold although the counters said so costs a full count: not every second. */
+#define RETRY_US INT64_C(5000000)
+
+static bool looks_done(const struct ledger_job *j, const struct leader_track *t)
+{
+    const struct ledger_counts *c = &t->counts;
+
+    return j->state == JOB_IN_PROGRESS && t->counted && c->intervals_paged == c->intervals &&
+           c->batches_open == 0 && c->deferred == 0 && clock_mono_us() >= t->next_try_mono_us;
+}
+
+static void say_done(const struct ledger_job *j, const struct ledger_proof *p)
+{
+    char id[32];
+
+    snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    metrics_add("foliopost_jobs_completed_total", "", 1);
+    log_info(id, "COMPLETED",
+             "round=%d users=%" PRId64 " sent=%" PRId64 " failed=%" PRId64 " skipped=%" PRId64
+             " ambiguous=%" PRId64 " maybe_doubles=%" PRId64,
+             p->round, p->users, p->sent, p->failed, p->skipped, p->ambiguous, p->maybe_doubles);
+}
+
+static int complete_job(struct leader *l, struct ledger_job *j, struct leader_track *t, struct fp_err *err)
+{
+    struct ledger_proof proof;
+    char id[32];
+    bool done;
+
+    t->next_try_mono_us = clock_mono_us() + RETRY_US;
+    if (ledger_job_complete(l->o.ledger, l->owner, j->id, &done, &proof, err))
+        return -1;
+    if (done) {
+        j->state = JOB_COMPLETED;
+        say_done(j, &proof);
+        return 0;
+    }
+    snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_warn(id, "not proved yet",
+             "trying again; every batch is done, but not every user has a terminal outcome");
+    return 0;
+}
+
+int complete_jobs(struct leader *l, struct fp_err *err)
+{
+    for (int i = 0; i < l->n_jobs; i++) {
+        if (!looks_done(&l->jobs[i], &l->tracks[i]))
+            continue;
+        if (complete_job(l, &l->jobs[i], &l->tracks[i], err) &&
+            leader_is_outage(&l->jobs[i], "not completed", err))
+            return -1;
+    }
+    return 0;
+}

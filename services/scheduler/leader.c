@@ -1,0 +1,253 @@
+/*
+ * The leader's loop: who leads, what is open, and the order of the steps.
+ *
+ * Every scheduler runs this loop on a thread of its own with its own
+ * connections; the one whose row in `leader` holds acts, the others ask once
+ * a second. Each statement of the leader names it and checks its lease in the
+ * ledger, so that one who lost the lead without knowing changes nothing. The
+ * deadline kept here, counted from when the renewal was sent, makes him stop
+ * asking as well.
+ *
+ * A loop over all jobs and no thread for each: a job costs a few small
+ * statements in a tick, and one order of steps can be read at a glance.
+ *
+ * What it does not do: hold any state that a successor would need.
+ */
+#include "services/scheduler/leader.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+
+#define RENEW_US INT64_C(1000000)
+#define SWEEP_US INT64_C(1000000)
+#define IDLE_MS  1000 /* nothing in progress: a submission on this process wakes the loop */
+
+/* The database's lease ends at the earliest LEDGER_LEASE_MS after the renewal
+ * was sent; two seconds less leave time for a statement on its way. */
+#define LEAD_MS (LEDGER_LEASE_MS - 2000)
+
+int leader_init(struct leader *l, const struct leader_options *o, struct fp_err *err)
+{
+    memset(l, 0, sizeof *l);
+    if (!o->ledger || !o->source || !o->owner || !o->send || !o->peers)
+        return err_set(err, FP_INTERNAL, "the leader needs a ledger, a source, an owner and a work pipe");
+    l->o = *o;
+    l->measured_per_s = -1;
+    l->jobs = mem_array(LEADER_MAX_JOBS, sizeof *l->jobs);
+    l->tracks = mem_array(LEADER_MAX_JOBS, sizeof *l->tracks);
+    return 0;
+}
+
+static void forget_jobs(struct leader *l)
+{
+    for (int i = 0; i < l->n_jobs; i++)
+        ledger_job_fini(&l->jobs[i]);
+    l->n_jobs = 0;
+}
+
+void leader_fini(struct leader *l)
+{
+    if (l->jobs)
+        forget_jobs(l);
+    mem_free(l->jobs);
+    mem_free(l->tracks);
+    l->jobs = NULL;
+    l->tracks = NULL;
+}
+
+/* --- the lead ---------------------------------------------------------------------- */
+
+static void lost(struct leader *l, const char *why)
+{
+    if (!l->leading)
+        return;
+    l->leading = false;
+    log_warn("", "lead lost", "term=%" PRId64 " reason=%s", l->term, why);
+}
+
+/* A new owner UUID means that our lease was swept: the lead went with it. */
+static void follow_owner(struct leader *l)
+{
+    char now[LEDGER_UUID];
+
+    l->o.owner(l->o.ctx, now);
+    if (strcmp(now, l->owner) == 0)
+        return;
+    lost(l, "this process's lease was swept");
+    memcpy(l->owner, now, sizeof now);
+    l->next_renew_boot_us = 0;
+}
+
+static void renew(struct leader *l, int64_t sent_boot_us)
+{
+    static long long said_us;
+    struct fp_err err;
+    bool leading;
+    int64_t term;
+
+    l->next_renew_boot_us = sent_boot_us + RENEW_US;
+    if (ledger_lead(l->o.ledger, l->owner, &leading, &term, &err)) {
+        if (log_limited(&said_us, 10000))
+            log_warn("", "lead not renewed", "leading=%d reason=%s", l->leading, err.msg);
+        return;
+    }
+    if (!leading) {
+        lost(l, "another scheduler has it");
+        return;
+    }
+    if (!l->leading || term != l->term) {
+        l->since_boot_us = sent_boot_us;
+        l->term = term;
+        l->leading = true;
+        l->measured_per_s = -1;
+        log_info("", "lead taken", "term=%" PRId64 " owner=%s", term, l->owner);
+    }
+    l->until_boot_us = sent_boot_us + LEAD_MS * INT64_C(1000);
+}
+
+bool leader_holds(struct leader *l)
+{
+    follow_owner(l);
+    int64_t now = clock_boot_us();
+    if (now >= l->next_renew_boot_us)
+        renew(l, now);
+    if (l->leading && clock_boot_us() >= l->until_boot_us)
+        lost(l, "the lease could not be renewed in time");
+    metrics_set("foliopost_leader", "", l->leading);
+    return l->leading;
+}
+
+void leader_resign(struct leader *l)
+{
+    struct fp_err err;
+
+    if (!l->leading)
+        return;
+    l->leading = false;
+    metrics_set("foliopost_leader", "", 0);
+    if (ledger_lead_end(l->o.ledger, l->owner, &err))
+        log_warn("", "lead not given back", "it ends with its lease; reason=%s", err.msg);
+    else
+        log_info("", "lead given back", "term=%" PRId64, l->term);
+}
+
+/* --- the open jobs --------------------------------------------------------------------- */
+
+static struct leader_track *find_track(struct leader_track *tracks, int n, int64_t job_id)
+{
+    for (int i = 0; i < n; i++)
+        if (tracks[i].job_id == job_id)
+            return &tracks[i];
+    return NULL;
+}
+
+/* tracks[i] follows jobs[i]: both are in the order of ids, and a job that left
+ * only moves the others forward. */
+static void align_tracks(struct leader *l, int n_before)
+{
+    for (int i = 0; i < l->n_jobs; i++) {
+        struct leader_track *t = find_track(l->tracks + i, n_before > i ? n_before - i : 0, l->jobs[i].id);
+        struct leader_track keep = {.job_id = l->jobs[i].id, .progress_mono_us = clock_mono_us()};
+        if (t)
+            keep = *t;
+        l->tracks[i] = keep;
+    }
+}
+
+static void count_states(const struct leader *l)
+{
+    int pending = 0, running = 0, paused = 0;
+
+    for (int i = 0; i < l->n_jobs; i++) {
+        pending += l->jobs[i].state == JOB_PENDING;
+        running += l->jobs[i].state == JOB_IN_PROGRESS;
+        paused += l->jobs[i].state == JOB_PAUSED;
+    }
+    metrics_set("foliopost_jobs", "state=\"PENDING\"", pending);
+    metrics_set("foliopost_jobs", "state=\"IN_PROGRESS\"", running);
+    metrics_set("foliopost_jobs", "state=\"PAUSED\"", paused);
+}
+
+int leader_load_jobs(struct leader *l, struct fp_err *err)
+{
+    static long long said_us;
+    int before = l->n_jobs;
+
+    forget_jobs(l);
+    int n = ledger_jobs_open(l->o.ledger, l->jobs, LEADER_MAX_JOBS, err);
+    if (n < 0) {
+        l->n_jobs = 0;
+        return -1;
+    }
+    l->n_jobs = n;
+    align_tracks(l, before);
+    count_states(l);
+    if (n == LEADER_MAX_JOBS && log_limited(&said_us, 60000))
+        log_warn("", "too many open jobs", "the newest are not looked at; end or cancel some of the %d", n);
+    return 0;
+}
+
+bool leader_is_outage(const struct ledger_job *j, const char *step, const struct fp_err *err)
+{
+    static long long said_us;
+    char id[32];
+
+    if (err->code == FP_UNAVAILABLE)
+        return true;
+    if (log_limited(&said_us, 5000)) {
+        snprintf(id, sizeof id, "job=%" PRId64, j->id);
+        log_error(id, step, "code=%s reason=%s", err_code_name(err->code), err->msg);
+    }
+    metrics_add("foliopost_leader_errors_total", "", 1);
+    return false;
+}
+
+/* --- one turn ------------------------------------------------------------------------------ */
+
+static int wait_ms(const struct leader *l)
+{
+    for (int i = 0; i < l->n_jobs; i++)
+        if (l->jobs[i].state == JOB_IN_PROGRESS)
+            return (int)l->o.set->tick_ms;
+    return IDLE_MS;
+}
+
+/* Once a second. The lead is asked again before each part, since a statement
+ * of the part before may have taken long. */
+static int sweep(struct leader *l, struct fp_err *err)
+{
+    int64_t now = clock_mono_us();
+
+    if (now < l->next_sweep_mono_us)
+        return 0;
+    l->next_sweep_mono_us = now + SWEEP_US;
+    if (sweep_instances(l, err) || sweep_jobs(l, err))
+        return -1;
+    if (!leader_holds(l))
+        return 0;
+    if (sweep_batches(l, err))
+        return -1;
+    return leader_holds(l) ? complete_jobs(l, err) : 0;
+}
+
+int leader_tick(struct leader *l)
+{
+    static long long said_us;
+    struct fp_err err;
+
+    if (!leader_holds(l))
+        return IDLE_MS;
+    l->send_failed = false;
+    l->turn++;
+    if (leader_load_jobs(l, &err) || start_pending(l, &err) || sweep(l, &err) || grant_jobs(l, &err)) {
+        if (log_limited(&said_us, 10000))
+            log_warn("", "tick cut short", "trying again; reason=%s", err.msg);
+        return IDLE_MS;
+    }
+    return wait_ms(l);
+}

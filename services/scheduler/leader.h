@@ -1,0 +1,97 @@
+/*
+ * The leader: the one loop that starts jobs, grants pages, sweeps and
+ * completes. Every scheduler runs it; the one that holds the lead acts.
+ *
+ * struct leader is shared by the files that make up the loop (leader.c,
+ * start.c, grant.c, sweep.c, complete.c, work.c) and belongs to one thread.
+ * All state that matters is in the ledger; what stands here can be lost.
+ */
+#ifndef FP_SCHEDULER_LEADER_H
+#define FP_SCHEDULER_LEADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/ledger/batches.h"
+#include "lib/ledger/intervals.h"
+#include "lib/source/source.h"
+#include "services/scheduler/limits.h"
+#include "services/scheduler/settings.h"
+
+/* Somewhat above LIMIT_OPEN_JOBS: two submissions at once may pass it. */
+#define LEADER_MAX_JOBS (LIMIT_OPEN_JOBS + 56)
+
+struct leader_options {
+    const struct scheduler_settings *set;
+    struct fp_ledger *ledger; /* the leader's own connections */
+    struct fp_source *source;
+    void *ctx;
+    void (*owner)(void *ctx, char out[LEDGER_UUID]); /* the process's present owner UUID */
+    /* The work pipe: hands one message to any userstream, or fails within timeout_ms. */
+    int (*send)(void *ctx, const void *data, size_t bytes, int timeout_ms, struct fp_err *err);
+    int (*peers)(void *ctx); /* userstreams connected */
+};
+
+/* What the leader remembers of an open job between ticks. */
+struct leader_track {
+    int64_t job_id;
+    struct ledger_counts counts; /* as of the last sweep */
+    bool counted;                /* counts were read at least once */
+    int64_t in_flight, granted, window;
+    int64_t next_interval_mono_us; /* the first grant of another interval waits until then */
+    int64_t progress_mono_us;      /* when a user was last finished, or nothing was in flight */
+    int64_t next_try_mono_us;      /* to start or to complete it, after it did not work */
+    bool delayed;                  /* an interval waits for the delay between intervals */
+    char trouble[256];             /* why it cannot be started or completed */
+};
+
+struct leader {
+    struct leader_options o;
+    char owner[LEDGER_UUID];
+    bool leading;
+    int64_t term;
+    int64_t since_boot_us, until_boot_us; /* of the lead, by our own clock */
+    int64_t next_renew_boot_us, next_sweep_mono_us;
+    struct ledger_job *jobs;     /* open ones, oldest first; without user ids */
+    struct leader_track *tracks; /* tracks[i] belongs to jobs[i] */
+    int n_jobs;
+    unsigned turn;    /* which job is first in this tick */
+    bool send_failed; /* in this tick: no more grants until the next one */
+    double limit_per_s, measured_per_s;
+    int slots, mailers;
+    int64_t latency_ms;
+};
+
+int leader_init(struct leader *l, const struct leader_options *o, struct fp_err *err) FP_MUST_CHECK;
+void leader_fini(struct leader *l);
+
+/* One turn of the loop: all periodic work. Returns how long to wait, in ms. */
+int leader_tick(struct leader *l);
+/* True while the lead is held; contests or renews it once a second. */
+bool leader_holds(struct leader *l);
+/* Gives the lead away, so that the standby need not wait for the lease's end. */
+void leader_resign(struct leader *l);
+
+/* The steps. Each returns -1 only when the ledger cannot be reached; what
+ * goes wrong with one job is logged and stops no other. */
+int leader_load_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;
+int start_pending(struct leader *l, struct fp_err *err) FP_MUST_CHECK;   /* start.c */
+int grant_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;      /* grant.c */
+int sweep_instances(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* sweep.c */
+int sweep_batches(struct leader *l, struct fp_err *err) FP_MUST_CHECK;
+int sweep_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;
+int complete_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* complete.c */
+
+/* Room of a job in its window, read from the ledger now. */
+int grant_room(struct leader *l, const struct ledger_job *j, struct leader_track *t, int64_t *room,
+               struct fp_err *err) FP_MUST_CHECK;
+
+/* False when the error is about this job alone: logs it, and the loop goes on. */
+bool leader_is_outage(const struct ledger_job *j, const char *step, const struct fp_err *err);
+
+/* work.c: sends; a message that nobody takes comes again by its due time. */
+void work_grant(struct leader *l, const struct ledger_job *j, int32_t interval_no, int32_t grant_no,
+                int32_t pages);
+void work_batch(struct leader *l, const struct ledger_emit *e);
+
+#endif

@@ -1,0 +1,450 @@
+/*
+ * The handlers of JobService, in the order of the .proto.
+ *
+ * A handler checks its request, runs steps of the ledger and converts what is
+ * there. Everything is safe to call again: a submission by its request id,
+ * pause, resume and cancel because being so already is a success. What is
+ * wrong with a request is INVALID_ARGUMENT and names the field; errors of the
+ * ledger keep their code.
+ */
+#include "services/scheduler/methods.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/ledger/deliveries.h"
+#include "lib/log/log.h"
+#include "services/scheduler/convert.h"
+#include "services/scheduler/limits.h"
+#include "services/scheduler/report.h"
+#include "services/scheduler/spec.h"
+#include "services/scheduler/start.h"
+
+#define MAX_PAGE_JOBS           200
+#define DEFAULT_PAGE_JOBS       50
+#define MAX_PAGE_DELIVERIES     1000
+#define DEFAULT_PAGE_DELIVERIES 100
+#define MAX_REASON_BYTES        400 /* it becomes the job's response, together with what was done */
+
+/* The audit's actor until callers are told apart by more than one token. */
+#define ACTOR "rpc"
+
+struct worker {
+    struct fp_ledger *ledger;
+    struct fp_source *source;
+};
+
+struct methods {
+    struct methods_options o;
+    struct worker *workers;
+};
+
+struct methods *methods_new(const struct methods_options *o, struct fp_err *err)
+{
+    struct methods *m = mem_alloc(sizeof *m);
+
+    m->o = *o;
+    m->workers = mem_array((size_t)o->workers, sizeof *m->workers);
+    for (int i = 0; i < o->workers; i++) {
+        m->workers[i].ledger = ledger_open(&o->ledger, err);
+        m->workers[i].source = m->workers[i].ledger ? source_open(&o->source, err) : NULL;
+        if (!m->workers[i].source) {
+            methods_free(m);
+            return NULL;
+        }
+    }
+    return m;
+}
+
+void methods_free(struct methods *m)
+{
+    if (!m)
+        return;
+    for (int i = 0; i < m->o.workers; i++) {
+        if (m->workers[i].source)
+            source_close(m->workers[i].source);
+        if (m->workers[i].ledger)
+            ledger_close(m->workers[i].ledger);
+    }
+    mem_free(m->workers);
+    mem_free(m);
+}
+
+/* --- what the handlers share ---------------------------------------------------------- */
+
+static struct worker *worker_of(const struct rpc_call *call)
+{
+    const struct methods *m = call->ctx;
+
+    if (call->worker < 0 || call->worker >= m->o.workers)
+        fp_panic("worker %d of %d", call->worker, m->o.workers);
+    return &m->workers[call->worker];
+}
+
+static void wake_leader(const struct rpc_call *call)
+{
+    const struct methods *m = call->ctx;
+
+    if (m->o.wake)
+        m->o.wake(m->o.ctx);
+}
+
+/* The reply, once everything fitted into the arena. */
+static ProtobufCMessage *reply_of(const struct convert *c, ProtobufCMessage *m, struct fp_err *err)
+{
+    return !m || convert_check(c, err) ? NULL : m;
+}
+
+static int check_job_id(int64_t job_id, struct fp_err *err)
+{
+    if (job_id <= 0)
+        return err_set(err, FP_INVALID_ARGUMENT, "job_id: %" PRId64 " is not a job's id, which is above 0",
+                       job_id);
+    return 0;
+}
+
+static int check_page(int32_t size, int max, int def, int *out, struct fp_err *err)
+{
+    if (size < 0 || size > max)
+        return err_set(err, FP_INVALID_ARGUMENT, "page_size: %" PRId32 " is not 0 (%d) to %d", size, def,
+                       max);
+    *out = size ? size : def;
+    return 0;
+}
+
+static int check_reason(const char *reason, struct fp_err *err)
+{
+    if (strlen(reason) > MAX_REASON_BYTES)
+        return err_set(err, FP_INVALID_ARGUMENT, "reason: %zu bytes are more than %d", strlen(reason),
+                       MAX_REASON_BYTES);
+    return 0;
+}
+
+static ProtobufCMessage *answer_job(struct rpc_call *call, int64_t job_id, struct fp_err *err)
+{
+    const struct methods *m = call->ctx;
+    struct convert c = {.arena = call->arena};
+    struct ledger_job j;
+
+    if (ledger_job_get(worker_of(call)->ledger, job_id, &j, err))
+        return NULL;
+    Foliopost__V1__Job *job = report_job(worker_of(call)->ledger, m->o.set, &j, &c, err);
+    ledger_job_fini(&j);
+    return reply_of(&c, job ? &job->base : NULL, err);
+}
+
+/* --- SubmitJob --------------------------------------------------------------------------- */
+
+/* A replica of the source may not have what was committed a moment ago: the
+ * audience ends where it certainly has everything (P1). */
+static int freeze_audience(struct worker *w, const struct scheduler_settings *set, struct ledger_job *j,
+                           struct fp_err *err)
+{
+    int64_t replayed_us;
+
+    if (j->n_user_ids > 0)
+        return 0;
+    if (source_replayed_us(w->source, &replayed_us, err))
+        return err_prefix(err, "cannot ask the source database how far it has come");
+    replayed_us -= set->audience_margin_ms * 1000;
+    if (replayed_us < j->audience_end_us)
+        j->audience_end_us = replayed_us;
+    return 0;
+}
+
+static bool is_traceparent(const char *s)
+{
+    return s && strlen(s) == 55 && strncmp(s, "00-", 3) == 0 && strspn(s, "0123456789abcdef-") == 55;
+}
+
+static void take_trace(const struct rpc_call *call, struct ledger_job *j)
+{
+    char made[56];
+
+    wire_new_traceparent(made);
+    snprintf(j->traceparent, sizeof j->traceparent, "%s",
+             is_traceparent(call->traceparent) ? call->traceparent : made);
+}
+
+static int count_planned(struct worker *w, const struct scheduler_settings *set, const struct ledger_job *j,
+                         struct start_intervals *iv, int64_t *users, struct fp_err *err)
+{
+    if (start_plan(w->source, set, j, iv, err))
+        return -1;
+    *users = (int64_t)j->n_user_ids;
+    if (j->n_user_ids > 0)
+        return 0;
+    return source_count_users(w->source, iv->lower_us[0], iv->upper_us[iv->n - 1], users, err);
+}
+
+static int dry_run(struct rpc_call *call, const struct ledger_job *j, struct convert *c,
+                   Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
+{
+    const struct methods *m = call->ctx;
+    struct start_intervals *iv = mem_alloc(sizeof *iv);
+    int failed = count_planned(worker_of(call), m->o.set, j, iv, &r->planned_users, err);
+
+    r->planned_intervals = iv->n;
+    mem_free(iv);
+    if (failed)
+        return -1;
+    r->job = convert_job(c, j, NULL, NULL);
+    return 0;
+}
+
+static int check_open_jobs(struct fp_ledger *l, struct fp_err *err)
+{
+    struct ledger_job *open = mem_array(LIMIT_OPEN_JOBS, sizeof *open);
+    int n = ledger_jobs_open(l, open, LIMIT_OPEN_JOBS, err);
+
+    for (int i = 0; i < n; i++)
+        ledger_job_fini(&open[i]);
+    mem_free(open);
+    if (n >= LIMIT_OPEN_JOBS)
+        return err_set(err, FP_RESOURCE_EXHAUSTED, "%d jobs are open already: let some end, or cancel some",
+                       n);
+    return n < 0 ? -1 : 0;
+}
+
+static int submit(struct rpc_call *call, const struct ledger_job *j, struct convert *c,
+                  Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
+{
+    const struct methods *m = call->ctx;
+    struct fp_ledger *l = worker_of(call)->ledger;
+    struct ledger_job made;
+    bool existing;
+    char id[32];
+
+    if (check_open_jobs(l, err) ||
+        ledger_job_submit(l, j, (int)m->o.set->audience_margin_ms, ACTOR, &made, &existing, err))
+        return -1;
+    r->existing = existing;
+    snprintf(id, sizeof id, "job=%" PRId64, made.id);
+    if (!existing) {
+        log_info(id, "PENDING", "kind=%s listed_users=%zu request_id=%s", made.kind, made.n_user_ids,
+                 made.request_id);
+        wake_leader(call);
+    }
+    r->job = report_job(l, m->o.set, &made, c, err);
+    ledger_job_fini(&made);
+    return r->job ? 0 : -1;
+}
+
+static ProtobufCMessage *submit_job(struct rpc_call *call, const ProtobufCMessage *request,
+                                    struct fp_err *err)
+{
+    const Foliopost__V1__SubmitJobRequest *q = (const void *)request;
+    const struct methods *m = call->ctx;
+    struct convert c = {.arena = call->arena};
+    Foliopost__V1__SubmitJobResponse *r = convert_alloc(&c, 1, sizeof *r);
+    struct ledger_job j;
+
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__submit_job_response__init(r);
+    int failed = spec_resolve(q, m->o.set, clock_wall_us(), &j, err) ||
+                 freeze_audience(worker_of(call), m->o.set, &j, err);
+    if (!failed) {
+        take_trace(call, &j);
+        failed = q->dry_run ? dry_run(call, &j, &c, r, err) : submit(call, &j, &c, r, err);
+    }
+    ledger_job_fini(&j);
+    return reply_of(&c, failed ? NULL : &r->base, err);
+}
+
+/* --- GetJob, ListJobs -------------------------------------------------------------------- */
+
+static ProtobufCMessage *get_job(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+{
+    const Foliopost__V1__GetJobRequest *q = (const void *)request;
+
+    return check_job_id(q->job_id, err) ? NULL : answer_job(call, q->job_id, err);
+}
+
+/* A completed job's figures are those of its proof; its batches are not
+ * summed again for each list. */
+static Foliopost__V1__Job *listed_job(struct fp_ledger *l, const struct ledger_job *j, struct convert *c,
+                                      struct fp_err *err)
+{
+    struct ledger_counts n = {0};
+    struct ledger_proof p = {0};
+
+    if (j->state == JOB_COMPLETED) {
+        if (ledger_job_proof(l, j->id, &p, err))
+            return NULL;
+        n.users = p.users;
+        n.sent = p.sent;
+        n.failed = p.failed;
+        n.skipped = p.skipped;
+        n.ambiguous = p.ambiguous;
+    } else if (ledger_job_counts(l, j->id, &n, err)) {
+        return NULL;
+    }
+    Foliopost__V1__Job *job = convert_job(c, j, &n, &p);
+    return job ? job : convert_too_large(err);
+}
+
+static int fill_jobs(struct fp_ledger *l, const struct ledger_job *jobs, int n, int page, struct convert *c,
+                     Foliopost__V1__ListJobsResponse *r, struct fp_err *err)
+{
+    int shown = n < page ? n : page;
+
+    r->jobs = convert_alloc(c, (size_t)shown, sizeof *r->jobs);
+    for (int i = 0; i < shown && r->jobs; i++) {
+        r->jobs[i] = listed_job(l, &jobs[i], c, err);
+        if (!r->jobs[i])
+            return -1;
+        r->n_jobs++;
+    }
+    if (n > page)
+        r->next_before_id = jobs[page - 1].id;
+    return 0;
+}
+
+static ProtobufCMessage *list_jobs(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+{
+    const Foliopost__V1__ListJobsRequest *q = (const void *)request;
+    struct fp_ledger *l = worker_of(call)->ledger;
+    struct convert c = {.arena = call->arena};
+    int page;
+
+    if (check_page(q->page_size, MAX_PAGE_JOBS, DEFAULT_PAGE_JOBS, &page, err))
+        return NULL;
+    if ((int)q->state < JOB_UNKNOWN || (int)q->state > JOB_CANCELLED) {
+        err_set(err, FP_INVALID_ARGUMENT, "state: %d is not a job's state", (int)q->state);
+        return NULL;
+    }
+    Foliopost__V1__ListJobsResponse *r = convert_alloc(&c, 1, sizeof *r);
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__list_jobs_response__init(r);
+    struct ledger_job *jobs =
+        mem_array((size_t)page + 1, sizeof *jobs); /* one more tells whether there are more */
+    int n = ledger_job_list(l, (enum job_state)q->state, q->before_id, jobs, page + 1, err);
+    int failed = n < 0 || fill_jobs(l, jobs, n, page, &c, r, err);
+    for (int i = 0; i < n; i++)
+        ledger_job_fini(&jobs[i]);
+    mem_free(jobs);
+    return reply_of(&c, failed ? NULL : &r->base, err);
+}
+
+/* --- PauseJob, ResumeJob, CancelJob -------------------------------------------------------- */
+
+static ProtobufCMessage *pause_job(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+{
+    const Foliopost__V1__PauseJobRequest *q = (const void *)request;
+    const char *reason = q->reason && q->reason[0] ? q->reason : "asked for by a client";
+
+    if (check_job_id(q->job_id, err) || check_reason(reason, err) ||
+        ledger_job_pause(worker_of(call)->ledger, q->job_id, reason, ACTOR, err))
+        return NULL;
+    wake_leader(call);
+    return answer_job(call, q->job_id, err);
+}
+
+static ProtobufCMessage *resume_job(struct rpc_call *call, const ProtobufCMessage *request,
+                                    struct fp_err *err)
+{
+    const Foliopost__V1__ResumeJobRequest *q = (const void *)request;
+
+    if (check_job_id(q->job_id, err) || ledger_job_resume(worker_of(call)->ledger, q->job_id, ACTOR, err))
+        return NULL;
+    wake_leader(call);
+    return answer_job(call, q->job_id, err);
+}
+
+static ProtobufCMessage *cancel_job(struct rpc_call *call, const ProtobufCMessage *request,
+                                    struct fp_err *err)
+{
+    const Foliopost__V1__CancelJobRequest *q = (const void *)request;
+    const char *reason = q->reason && q->reason[0] ? q->reason : "asked for by a client";
+
+    if (check_job_id(q->job_id, err) || check_reason(reason, err) ||
+        ledger_job_cancel(worker_of(call)->ledger, q->job_id, reason, ACTOR, err))
+        return NULL;
+    wake_leader(call);
+    return answer_job(call, q->job_id, err);
+}
+
+/* --- GetReport, ListDeliveries --------------------------------------------------------------- */
+
+static ProtobufCMessage *get_report(struct rpc_call *call, const ProtobufCMessage *request,
+                                    struct fp_err *err)
+{
+    const Foliopost__V1__GetReportRequest *q = (const void *)request;
+    const struct methods *m = call->ctx;
+    struct convert c = {.arena = call->arena};
+
+    if (check_job_id(q->job_id, err))
+        return NULL;
+    Foliopost__V1__Report *r =
+        report_make(worker_of(call)->ledger, m->o.set, q->job_id, clock_wall_us(), &c, err);
+    return reply_of(&c, r ? &r->base : NULL, err);
+}
+
+static void fill_deliveries(const struct ledger_delivery *rows, int n, int page, struct convert *c,
+                            Foliopost__V1__ListDeliveriesResponse *r)
+{
+    int shown = n < page ? n : page;
+
+    r->deliveries = convert_alloc(c, (size_t)shown, sizeof *r->deliveries);
+    for (int i = 0; i < shown && r->deliveries; i++)
+        if ((r->deliveries[i] = convert_delivery(c, &rows[i])))
+            r->n_deliveries++;
+    if (n > page)
+        r->next_after_user_id = rows[page - 1].user_id;
+}
+
+static ProtobufCMessage *list_deliveries(struct rpc_call *call, const ProtobufCMessage *request,
+                                         struct fp_err *err)
+{
+    const Foliopost__V1__ListDeliveriesRequest *q = (const void *)request;
+    struct fp_ledger *l = worker_of(call)->ledger;
+    struct convert c = {.arena = call->arena};
+    struct ledger_job j;
+    int page;
+
+    if (check_job_id(q->job_id, err) ||
+        check_page(q->page_size, MAX_PAGE_DELIVERIES, DEFAULT_PAGE_DELIVERIES, &page, err))
+        return NULL;
+    if ((int)q->state < DELIVERY_UNKNOWN || (int)q->state > DELIVERY_REQUEUED) {
+        err_set(err, FP_INVALID_ARGUMENT, "state: %d is not a delivery's state", (int)q->state);
+        return NULL;
+    }
+    if (ledger_job_get(l, q->job_id, &j, err)) /* an unknown job is not an empty list */
+        return NULL;
+    ledger_job_fini(&j);
+    Foliopost__V1__ListDeliveriesResponse *r = convert_alloc(&c, 1, sizeof *r);
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__list_deliveries_response__init(r);
+    struct ledger_delivery *rows = mem_array((size_t)page + 1, sizeof *rows);
+    int n =
+        ledger_deliveries(l, q->job_id, (enum delivery_state)q->state, q->after_user_id, rows, page + 1, err);
+    if (n >= 0)
+        fill_deliveries(rows, n, page, &c, r);
+    mem_free(rows);
+    return reply_of(&c, n < 0 ? NULL : &r->base, err);
+}
+
+/* --- the table ---------------------------------------------------------------------------------- */
+
+const struct rpc_method methods_table[] = {
+    {"SubmitJob", &foliopost__v1__submit_job_request__descriptor,
+     &foliopost__v1__submit_job_response__descriptor, submit_job},
+    {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, get_job},
+    {"ListJobs", &foliopost__v1__list_jobs_request__descriptor,
+     &foliopost__v1__list_jobs_response__descriptor, list_jobs},
+    {"PauseJob", &foliopost__v1__pause_job_request__descriptor, &foliopost__v1__job__descriptor, pause_job},
+    {"ResumeJob", &foliopost__v1__resume_job_request__descriptor, &foliopost__v1__job__descriptor,
+     resume_job},
+    {"CancelJob", &foliopost__v1__cancel_job_request__descriptor, &foliopost__v1__job__descriptor,
+     cancel_job},
+    {"GetReport", &foliopost__v1__get_report_request__descriptor, &foliopost__v1__report__descriptor,
+     get_report},
+    {"ListDeliveries", &foliopost__v1__list_deliveries_request__descriptor,
+     &foliopost__v1__list_deliveries_response__descriptor, list_deliveries},
+};
+const size_t methods_n = sizeof methods_table / sizeof methods_table[0];

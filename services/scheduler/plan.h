@@ -1,0 +1,46 @@
+/*
+ * Plans: which period a report is about, how a job's audience is cut into
+ * intervals, and how many batches may be in flight. Pure arithmetic: no
+ * clock, no database.
+ */
+#ifndef FP_SCHEDULER_PLAN_H
+#define FP_SCHEDULER_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Two hundred years of months: registrations further back are broken data. */
+#define PLAN_MAX_INTERVALS 2400
+
+/* The last full week, Monday to Sunday, that ended before `today`. */
+void plan_last_week(int32_t today, int32_t *start_day, int32_t *end_day);
+/* The last full calendar month that ended before `today`. */
+void plan_last_month(int32_t today, int32_t *start_day, int32_t *end_day);
+
+/* Cuts [from_us, to_us) at the first of each calendar month, UTC, into
+ * lower[i], upper[i]; both arrays hold PLAN_MAX_INTERVALS. The first and the
+ * last can be parts of a month. Nothing to cut (from >= to) gives one empty
+ * interval at to_us, so that an empty job is paged and proved like any other.
+ * Returns how many; -1 when there would be more than PLAN_MAX_INTERVALS. */
+int plan_intervals(int64_t from_us, int64_t to_us, int64_t *lower_us, int64_t *upper_us);
+
+struct plan_window {
+    int job_batches;       /* the job's or the operator's own number; 0: by rate and mailers */
+    int batch_size;        /* users */
+    double limit_per_s;    /* the provider's rate; 0: no limit */
+    double measured_per_s; /* users finished a second of late; < 0: nothing known yet */
+    int slots;             /* claim slots of the live mailers */
+};
+/* Batches of one job that may be in flight, at least 2 unless the job says 1. */
+int plan_window(const struct plan_window *w);
+
+/* Mixes one second's throughput into the average of the last seconds. */
+double plan_throughput(double average_per_s, double last_second);
+
+/* Taken for the throughput until something was measured: 50 batches of 100
+ * fill the default window, a mail server of any size is busy with that, and
+ * it is paged within a second. */
+#define PLAN_START_USERS_PER_S 1000.0
+
+#endif

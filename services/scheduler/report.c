@@ -1,0 +1,119 @@
+/*
+ * Reports: what the ledger says about a job, put together.
+ *
+ * The report's figures are counted from the deliveries, one row for each user,
+ * and so agree with the proof by construction. Counts in GetJob are summed
+ * from the batches, which is cheap enough to ask for every second.
+ */
+#include "services/scheduler/report.h"
+
+#include "lib/base/clock.h"
+#include "services/scheduler/plan.h"
+#include "services/scheduler/waiting.h"
+
+/* Reasons that get a line of their own; the rest are counted together. */
+#define MAX_REASONS 100
+
+Foliopost__V1__Job *report_job(struct fp_ledger *l, const struct scheduler_settings *set,
+                               const struct ledger_job *j, struct convert *c, struct fp_err *err)
+{
+    struct ledger_counts counts;
+    struct ledger_proof proof = {0};
+
+    if (ledger_job_counts(l, j->id, &counts, err))
+        return NULL;
+    if (j->state == JOB_COMPLETED && ledger_job_proof(l, j->id, &proof, err))
+        return NULL;
+    Foliopost__V1__Job *m = convert_job(c, j, &counts, &proof);
+    if (!m)
+        return convert_too_large(err);
+    return waiting_fill(l, set, j, &counts, c, m, err) ? NULL : m;
+}
+
+/* --- figures ---------------------------------------------------------------------------- */
+
+static void add_total(Foliopost__V1__Report *r, const struct ledger_reason_count *n)
+{
+    switch (n->state) {
+    case DELIVERY_SENT:
+        r->mails_sent += n->users;
+        break;
+    case DELIVERY_FAILED:
+        r->failed += n->users;
+        break;
+    case DELIVERY_SKIPPED:
+        r->skipped += n->users;
+        break;
+    case DELIVERY_AMBIGUOUS:
+        r->ambiguous += n->users;
+        break;
+    default: /* deferred, and requeued, which is on its way again */
+        r->deferred += n->users;
+        break;
+    }
+    r->maybe_doubles += n->maybe_doubles;
+}
+
+void report_figures(Foliopost__V1__Report *r, const struct ledger_job *j, int64_t now_us)
+{
+    int64_t end_us = j->finished_us > 0 ? j->finished_us : now_us;
+    int64_t tried = r->mails_sent + r->failed + r->ambiguous;
+
+    r->users_processed = tried + r->skipped;
+    r->duration_s =
+        j->started_us > 0 && end_us > j->started_us ? (double)(end_us - j->started_us) / FP_US_PER_S : 0;
+    r->users_per_minute = r->duration_s > 0 ? (double)r->users_processed * 60 / r->duration_s : 0;
+    r->success_rate = tried > 0 ? (double)r->mails_sent / (double)tried : 0;
+}
+
+/* --- parts --------------------------------------------------------------------------------- */
+
+static int fill_reasons(struct fp_ledger *l, int64_t job_id, struct convert *c, Foliopost__V1__Report *r,
+                        struct fp_err *err)
+{
+    struct ledger_reason_count *counts = mem_array(MAX_REASONS, sizeof *counts);
+    int n = ledger_reason_counts(l, job_id, counts, MAX_REASONS, err);
+
+    r->reasons = n > 0 ? convert_alloc(c, (size_t)n, sizeof *r->reasons) : NULL;
+    for (int i = 0; i < n; i++) {
+        add_total(r, &counts[i]);
+        if (r->reasons && (r->reasons[r->n_reasons] = convert_reason(c, &counts[i])))
+            r->n_reasons++;
+    }
+    mem_free(counts);
+    return n < 0 ? -1 : 0;
+}
+
+static int fill_intervals(struct fp_ledger *l, int64_t job_id, struct convert *c, Foliopost__V1__Report *r,
+                          struct fp_err *err)
+{
+    struct ledger_interval_report *rows = mem_array(PLAN_MAX_INTERVALS, sizeof *rows);
+    int n = ledger_interval_reports(l, job_id, rows, PLAN_MAX_INTERVALS, err);
+
+    r->intervals = n > 0 ? convert_alloc(c, (size_t)n, sizeof *r->intervals) : NULL;
+    for (int i = 0; i < n && r->intervals; i++)
+        if ((r->intervals[r->n_intervals] = convert_interval(c, &rows[i])))
+            r->n_intervals++;
+    mem_free(rows);
+    return n < 0 ? -1 : 0;
+}
+
+Foliopost__V1__Report *report_make(struct fp_ledger *l, const struct scheduler_settings *set, int64_t job_id,
+                                   int64_t now_us, struct convert *c, struct fp_err *err)
+{
+    Foliopost__V1__Report *r = convert_alloc(c, 1, sizeof *r);
+    struct ledger_job j;
+
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__report__init(r);
+    if (ledger_job_get(l, job_id, &j, err))
+        return NULL;
+    r->job = report_job(l, set, &j, c, err);
+    if (!r->job || fill_reasons(l, job_id, c, r, err) || fill_intervals(l, job_id, c, r, err))
+        r = NULL;
+    else
+        report_figures(r, &j, now_us);
+    ledger_job_fini(&j);
+    return r;
+}

@@ -1,0 +1,18 @@
+/* A job as GetJob shows it, and the processing report. */
+#ifndef FP_SCHEDULER_REPORT_H
+#define FP_SCHEDULER_REPORT_H
+
+#include "services/scheduler/convert.h"
+#include "services/scheduler/settings.h"
+
+/* Counts, proof and reasons; reads the ledger. NULL with *err filled. */
+Foliopost__V1__Job *report_job(struct fp_ledger *l, const struct scheduler_settings *set,
+                               const struct ledger_job *j, struct convert *c,
+                               struct fp_err *err) FP_MUST_CHECK;
+/* The report, as of now_us for a job that still runs. */
+Foliopost__V1__Report *report_make(struct fp_ledger *l, const struct scheduler_settings *set, int64_t job_id,
+                                   int64_t now_us, struct convert *c, struct fp_err *err) FP_MUST_CHECK;
+/* Duration, totals, rate and speed from what is in the report already. Pure. */
+void report_figures(Foliopost__V1__Report *r, const struct ledger_job *j, int64_t now_us);
+
+#endif

@@ -1,0 +1,274 @@
+/*
+ * What the process is made of, and in which order it comes and goes.
+ *
+ * The work pipe listens first, so that userstreams can dial in to a standby
+ * too; then the RPC door; then the leader's thread. A drain ends the leader
+ * and gives its lead back at once, while calls are still answered: any
+ * scheduler can, and a client should not see the difference.
+ */
+#include "services/scheduler/scheduler.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/bus/bus.h"
+#include "lib/log/log.h"
+#include "services/scheduler/leader.h"
+#include "services/scheduler/methods.h"
+
+/* The leader's loop asks the source one small question for each job, and
+ * stands while it does: a slow source must not cost it the lead. */
+#define LEADER_SOURCE_CONNECT_MS 2000
+#define LEADER_SOURCE_QUERY_MS   5000
+
+#define PIPE_SHUT_MS 500
+#define BEAT_LEADER  0
+
+struct scheduler {
+    struct scheduler_settings set; /* first: see scheduler.h */
+    struct fp_service *service;
+    struct fp_bus_push *work;
+    struct methods *methods;
+    struct fp_rpc_server *rpc;
+    struct fp_ledger *ledger; /* the leader's */
+    struct fp_source *source;
+    struct leader leader;
+    pthread_t thread;
+    bool thread_runs;
+    pthread_mutex_t lock; /* of the three below */
+    pthread_cond_t changed;
+    bool woken, stopping, ended;
+};
+
+struct scheduler *scheduler_instance(void)
+{
+    static struct scheduler one;
+
+    return &one;
+}
+
+int scheduler_validate(void *values, struct fp_err *err)
+{
+    struct scheduler *s = values;
+
+    return settings_check(&s->set, err);
+}
+
+/* --- the leader's thread ---------------------------------------------------------------- */
+
+/* False when the thread is to end. */
+static bool wait_for_turn(struct scheduler *s, int ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + ms * INT64_C(1000000);
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_mutex_lock(&s->lock);
+    while (!s->woken && !s->stopping)
+        if (pthread_cond_timedwait(&s->changed, &s->lock, &until))
+            break;
+    s->woken = false;
+    bool go_on = !s->stopping;
+    pthread_mutex_unlock(&s->lock);
+    return go_on;
+}
+
+static void *run_leader(void *arg)
+{
+    struct scheduler *s = arg;
+    int wait_ms;
+
+    do {
+        service_beat(s->service, BEAT_LEADER, "leader");
+        wait_ms = leader_tick(&s->leader);
+    } while (wait_for_turn(s, wait_ms));
+    leader_resign(&s->leader);
+    service_beat_end(s->service, BEAT_LEADER);
+    pthread_mutex_lock(&s->lock);
+    s->ended = true;
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+static void wake(void *ctx)
+{
+    struct scheduler *s = ctx;
+
+    pthread_mutex_lock(&s->lock);
+    s->woken = true;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void owner(void *ctx, char out[LEDGER_UUID])
+{
+    struct scheduler *s = ctx;
+
+    service_owner(s->service, out);
+}
+
+static int send_work(void *ctx, const void *data, size_t bytes, int timeout_ms, struct fp_err *err)
+{
+    struct scheduler *s = ctx;
+
+    return bus_push_send(s->work, data, bytes, timeout_ms, err);
+}
+
+static int work_peers(void *ctx)
+{
+    struct scheduler *s = ctx;
+
+    return bus_push_peers(s->work);
+}
+
+/* --- start ---------------------------------------------------------------------------------- */
+
+static void source_options(const struct scheduler *s, const struct pg_options *ledger, struct pg_options *out)
+{
+    *out = *ledger;
+    if (s->set.source_dsn[0])
+        out->dsn = s->set.source_dsn;
+}
+
+static int start_doors(struct scheduler *s, const struct pg_options *ledger, const struct pg_options *source,
+                       struct fp_err *err)
+{
+    struct bus_tls tls = {s->set.bus_ca_file, s->set.bus_cert_file, s->set.bus_key_file};
+    struct methods_options mo = {.set = &s->set,
+                                 .ledger = *ledger,
+                                 .source = *source,
+                                 .workers = (int)s->set.rpc_threads,
+                                 .ctx = s,
+                                 .wake = wake};
+
+    s->work = bus_push_open("work", s->set.work_listen, &tls, err);
+    if (!s->work)
+        return err_prefix(err, "work-listen %s", s->set.work_listen);
+    s->methods = methods_new(&mo, err);
+    if (!s->methods)
+        return -1;
+    struct rpc_server_options ro = {.listen_url = s->set.rpc_listen,
+                                    .token_file = s->set.rpc_token_file,
+                                    .threads = (int)s->set.rpc_threads,
+                                    .max_deadline_ms = (int)s->set.rpc_deadline_ms,
+                                    .methods = methods_table,
+                                    .n_methods = methods_n,
+                                    .ctx = s->methods};
+    s->rpc = rpc_server_start(&ro, err);
+    if (!s->rpc)
+        return err_prefix(err, "rpc-listen %s", s->set.rpc_listen);
+    log_info("", "listening", "rpc_port=%d work_port=%d", rpc_server_port(s->rpc), bus_push_port(s->work));
+    return 0;
+}
+
+static int start_leader(struct scheduler *s, const struct pg_options *ledger, const struct pg_options *source,
+                        struct fp_err *err)
+{
+    struct pg_options quick = *source;
+
+    quick.connect_timeout_ms = LEADER_SOURCE_CONNECT_MS;
+    quick.query_timeout_ms = LEADER_SOURCE_QUERY_MS;
+    s->ledger = ledger_open(ledger, err);
+    s->source = s->ledger ? source_open(&quick, err) : NULL;
+    if (!s->source)
+        return -1;
+    struct leader_options lo = {.set = &s->set,
+                                .ledger = s->ledger,
+                                .source = s->source,
+                                .ctx = s,
+                                .owner = owner,
+                                .send = send_work,
+                                .peers = work_peers};
+    if (leader_init(&s->leader, &lo, err))
+        return -1;
+    int rc = pthread_create(&s->thread, NULL, run_leader, s);
+    if (rc)
+        return err_set(err, FP_INTERNAL, "cannot start the leader's thread: error %d", rc);
+    s->thread_runs = true;
+    return 0;
+}
+
+int scheduler_start(struct fp_service *service, void *values, struct fp_err *err)
+{
+    struct scheduler *s = values;
+    struct pg_options ledger, source;
+    pthread_condattr_t attr;
+
+    s->service = service;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    service_ledger_options(service, &ledger);
+    source_options(s, &ledger, &source);
+    if (start_doors(s, &ledger, &source, err) || start_leader(s, &ledger, &source, err)) {
+        scheduler_stop(service, s);
+        return -1;
+    }
+    return 0;
+}
+
+/* --- end ---------------------------------------------------------------------------------------- */
+
+void scheduler_drain(struct fp_service *service, void *values)
+{
+    struct scheduler *s = values;
+
+    (void)service;
+    pthread_mutex_lock(&s->lock);
+    s->stopping = true;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool scheduler_drained(struct fp_service *service, void *values)
+{
+    struct scheduler *s = values;
+
+    (void)service;
+    pthread_mutex_lock(&s->lock);
+    bool ended = s->ended || !s->thread_runs;
+    pthread_mutex_unlock(&s->lock);
+    return ended;
+}
+
+/* A leader that is still waiting for PostgreSQL when the grace period is over
+ * is left alone with what it uses: the process ends now, its lease soon. */
+static void stop_leader(struct fp_service *service, struct scheduler *s)
+{
+    scheduler_drain(service, s);
+    if (!scheduler_drained(service, s)) {
+        log_warn("", "leader left behind", "reason=it waits for PostgreSQL; its lead ends with its lease");
+        return;
+    }
+    if (s->thread_runs)
+        pthread_join(s->thread, NULL);
+    s->thread_runs = false;
+    leader_fini(&s->leader);
+    if (s->source)
+        source_close(s->source);
+    if (s->ledger)
+        ledger_close(s->ledger);
+    s->source = NULL;
+    s->ledger = NULL;
+    if (s->work)
+        bus_push_shut(s->work, PIPE_SHUT_MS);
+    s->work = NULL;
+}
+
+void scheduler_stop(struct fp_service *service, void *values)
+{
+    struct scheduler *s = values;
+
+    if (s->rpc)
+        rpc_server_stop(s->rpc);
+    s->rpc = NULL;
+    methods_free(s->methods);
+    s->methods = NULL;
+    stop_leader(service, s);
+}

@@ -1,0 +1,86 @@
+/*
+ * The table of the scheduler's settings.
+ *
+ * A default, its bounds and its help stand here and nowhere else; --help and
+ * the docs are printed from this table. The bounds of what a job can also set
+ * for itself are in limits.h, since a client's number and an operator's must
+ * be judged alike.
+ */
+#include "services/scheduler/settings.h"
+
+#include "lib/base/clock.h"
+#include "lib/bus/bus.h"
+#include "services/scheduler/limits.h"
+
+#define AT(field) offsetof(struct scheduler_settings, field)
+
+const struct config_setting settings_rows[] = {
+    {"batch-size", CONFIG_INT, "users", "100", 1, LIMIT_BATCH_SIZE, NULL,
+     "users in one batch, unless the job says otherwise", AT(batch_size)},
+    {"window", CONFIG_INT, "batches", "0", 0, LIMIT_WINDOW_BATCHES, NULL,
+     "batches of one job in flight; 0: five seconds' worth, and three for each claim slot of the mailers",
+     AT(window_batches)},
+    {"max-attempts", CONFIG_INT, NULL, "3", 1, LIMIT_ATTEMPTS, NULL,
+     "attempts at a mail that is refused for the moment", AT(max_attempts)},
+    {"interval-delay", CONFIG_DURATION_MS, "ms", "0", 0, LIMIT_INTERVAL_DELAY_MS, NULL,
+     "pause between the starts of two intervals of a job", AT(interval_delay_ms)},
+    {"range-start", CONFIG_STRING, NULL, "", 0, 10, NULL,
+     "first registration day of a job without one, YYYY-MM-DD; empty: the first user's", AT(range_start)},
+    {"audience-margin", CONFIG_DURATION_MS, "s", "60s", 0, 86400000, NULL,
+     "a job's audience ends this long before its submission; longer than any transaction that adds a user",
+     AT(audience_margin_ms)},
+    {"max-jobs", CONFIG_INT, NULL, "3", 1, LIMIT_JOBS_AT_ONCE, NULL,
+     "jobs in progress at once; others wait as PENDING", AT(max_jobs)},
+    {"grant-pages", CONFIG_INT, "batches", "10", 1, 1000, NULL,
+     "batches that a userstream may page with one grant", AT(grant_pages)},
+    {"grant-due", CONFIG_DURATION_MS, "s", "15s", 1000, 600000, NULL,
+     "a grant not paged by then is given to another userstream", AT(grant_due_ms)},
+    {"redo-after", CONFIG_DURATION_MS, "s", "30s", 1000, 3600000, NULL,
+     "a batch nobody claimed by then is sent down the pipeline again", AT(redo_after_ms)},
+    {"tick", CONFIG_DURATION_MS, "ms", "100ms", 10, 5000, NULL,
+     "the leader looks at the jobs in progress this often", AT(tick_ms)},
+    {"rpc-listen", CONFIG_STRING, NULL, "tcp://0.0.0.0:7700", 1, 255, NULL,
+     "where JobService answers over NNG REQ/REP", AT(rpc_listen)},
+    {"rpc-token-file", CONFIG_SECRET_FILE, NULL, "", 0, 0, NULL,
+     "file with the bearer token that calls must carry; empty: none is asked for", AT(rpc_token_file)},
+    {"rpc-threads", CONFIG_INT, NULL, "8", 1, 64, NULL,
+     "calls answered at once; each has its own connections", AT(rpc_threads)},
+    {"rpc-deadline", CONFIG_DURATION_MS, "s", "30s", 100, 600000, NULL, "longest time for one call",
+     AT(rpc_deadline_ms)},
+    {"work-listen", CONFIG_STRING, NULL, "tcp://0.0.0.0:7701", 1, 255, NULL,
+     "where userstreams dial in for work", AT(work_listen)},
+    {"source-dsn", CONFIG_STRING, NULL, "", 0, 4096, NULL,
+     "PostgreSQL with schema portfolio; empty: the ledger's database", AT(source_dsn)},
+    {"bus-ca-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "CA of the bus's certificates; empty: plain tcp",
+     AT(bus_ca_file)},
+    {"bus-cert-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "this process's certificate on the bus",
+     AT(bus_cert_file)},
+    {"bus-key-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "the certificate's key", AT(bus_key_file)},
+};
+const size_t settings_n_rows = sizeof settings_rows / sizeof settings_rows[0];
+
+int settings_check(const struct scheduler_settings *s, struct fp_err *err)
+{
+    int32_t day;
+
+    if (s->range_start[0] && (!day_parse(s->range_start, &day) || day < 0))
+        return err_set(err, FP_INVALID_ARGUMENT, "range-start: %s is not a date since 1970 (YYYY-MM-DD)",
+                       s->range_start);
+    if (bus_check_urls(s->rpc_listen, true, err))
+        return err_prefix(err, "rpc-listen");
+    if (bus_check_urls(s->work_listen, true, err))
+        return err_prefix(err, "work-listen");
+
+    int files = (s->bus_ca_file[0] != 0) + (s->bus_cert_file[0] != 0) + (s->bus_key_file[0] != 0);
+    if (files != 0 && files != 3)
+        return err_set(err, FP_INVALID_ARGUMENT,
+                       "bus-ca-file, bus-cert-file and bus-key-file: give all three, or none for plain tcp");
+    return 0;
+}
+
+int64_t settings_range_start_us(const struct scheduler_settings *s)
+{
+    int32_t day;
+
+    return day_parse(s->range_start, &day) ? day * FP_US_PER_DAY : 0;
+}

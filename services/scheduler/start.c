@@ -1,0 +1,139 @@
+/*
+ * start: PENDING -> IN_PROGRESS with all intervals, oldest job first, as many
+ * as may run at once.
+ *
+ * The intervals are calendar months of registration from the first user, or
+ * from where the job or the operator says, to the end that was frozen at
+ * submission. A job with a list of users is one interval, which pages the
+ * list. They are planned by the one read of the source, made here, and written
+ * in the statement that starts the job: there is no job in between.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/base/text.h"
+#include "lib/log/log.h"
+#include "services/scheduler/leader.h"
+#include "services/scheduler/plan.h"
+#include "services/scheduler/start.h"
+
+/* When the source does not answer, ask again after this; connecting costs the
+ * loop seconds, and other jobs are waiting for it. */
+#define RETRY_US INT64_C(10000000)
+
+static void put_off(struct leader_track *t, const struct fp_err *err)
+{
+    t->next_try_mono_us = clock_mono_us() + RETRY_US;
+    (void)text_clean(t->trouble, sizeof t->trouble, err->msg);
+}
+
+int start_first_us(struct fp_source *source, const struct scheduler_settings *set, const struct ledger_job *j,
+                   int64_t *first_us, struct fp_err *err)
+{
+    *first_us = j->registered_from_us;
+    if (*first_us == 0)
+        *first_us = settings_range_start_us(set);
+    if (*first_us != 0)
+        return 0;
+    if (source_first_user_us(source, first_us, err))
+        return err_prefix(err, "cannot find the first user in the source database");
+    return 0;
+}
+
+int start_plan(struct fp_source *source, const struct scheduler_settings *set, const struct ledger_job *j,
+               struct start_intervals *out, struct fp_err *err)
+{
+    int64_t first_us;
+
+    if (j->n_user_ids > 0) { /* the range says nothing here: the list is the audience */
+        out->lower_us[0] = j->audience_end_us;
+        out->upper_us[0] = j->audience_end_us;
+        out->n = 1;
+        return 0;
+    }
+    if (start_first_us(source, set, j, &first_us, err))
+        return -1;
+    out->n = plan_intervals(first_us, j->audience_end_us, out->lower_us, out->upper_us);
+    if (out->n < 0)
+        return err_set(err, FP_OUT_OF_RANGE,
+                       "registrations from %" PRId64 " us on make more than %d months; give the job a "
+                       "registered_from_us, or the scheduler --range-start",
+                       first_us, PLAN_MAX_INTERVALS);
+    return 0;
+}
+
+/* A job that can never be planned is told so; whatever may pass is waited for. */
+static int plan_failed(struct leader *l, const struct ledger_job *j, struct leader_track *t,
+                       const struct fp_err *why, struct fp_err *err)
+{
+    char id[32];
+    bool done;
+
+    snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    put_off(t, why);
+    if (why->code != FP_OUT_OF_RANGE) {
+        log_warn(id, "not planned yet", "trying again; reason=%s", why->msg);
+        return 0;
+    }
+    if (ledger_job_fail(l->o.ledger, l->owner, j->id, why->msg, &done, err))
+        return -1;
+    if (done)
+        log_error(id, "FAILED", "reason=%s", why->msg);
+    return 0;
+}
+
+static int start_job(struct leader *l, struct ledger_job *j, struct leader_track *t,
+                     const struct ledger_job *whole, struct start_intervals *iv, struct fp_err *err)
+{
+    struct fp_err why;
+    char id[32];
+    bool done;
+
+    if (start_plan(l->o.source, l->o.set, whole, iv, &why))
+        return plan_failed(l, j, t, &why, err);
+    if (ledger_job_start(l->o.ledger, l->owner, j->id, (int)l->o.set->max_jobs, iv->lower_us, iv->upper_us,
+                         (size_t)iv->n, &done, err))
+        return -1;
+    if (!done)
+        return 0;
+    j->state = JOB_IN_PROGRESS;
+    t->trouble[0] = '\0';
+    t->progress_mono_us = clock_mono_us();
+    snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_info(id, "IN_PROGRESS", "kind=%s intervals=%d listed_users=%zu", j->kind, iv->n, whole->n_user_ids);
+    return 0;
+}
+
+/* The list of open jobs comes without user ids: the job is read whole first. */
+static int start_one(struct leader *l, int i, struct fp_err *err)
+{
+    struct start_intervals *iv = mem_alloc(sizeof *iv);
+    struct ledger_job whole;
+    int failed = ledger_job_get(l->o.ledger, l->jobs[i].id, &whole, err);
+
+    if (!failed) {
+        failed = start_job(l, &l->jobs[i], &l->tracks[i], &whole, iv, err);
+        ledger_job_fini(&whole);
+    }
+    mem_free(iv);
+    return failed;
+}
+
+int start_pending(struct leader *l, struct fp_err *err)
+{
+    int running = 0;
+
+    for (int i = 0; i < l->n_jobs; i++)
+        running += l->jobs[i].state == JOB_IN_PROGRESS;
+    for (int i = 0; i < l->n_jobs && running < l->o.set->max_jobs; i++) {
+        if (l->jobs[i].state != JOB_PENDING || clock_mono_us() < l->tracks[i].next_try_mono_us)
+            continue;
+        if (start_one(l, i, err) && leader_is_outage(&l->jobs[i], "not started", err))
+            return -1;
+        running += l->jobs[i].state == JOB_IN_PROGRESS;
+    }
+    return 0;
+}

@@ -1,0 +1,242 @@
+/*
+ * The sweep, once a second: what is late, lost or dead is put right.
+ *
+ *   expire  an instance whose lease is over: its batches are queued and due
+ *   redo    a batch that is queued and due is emitted again
+ *   split   a batch that failed its workers too often is cut into tenths
+ *   retry   users whose next attempt is due become a batch
+ *   late    a job past its deadline fails
+ *   waiting what only the leader knows about why a job stands
+ *
+ * Nobody is declared dead by a leader that was itself away: expire waits until
+ * the leader's connection and its lead are each as old as a lease, since
+ * before that the missing renewals may be the database's fault.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+#include "services/scheduler/leader.h"
+#include "services/scheduler/plan.h"
+
+#define MAX_INSTANCES 256
+
+/* Batches emitted again in one sweep. With everything downstream dead they
+ * come due all at once; a window's worth in some seconds is soon enough, and
+ * the messages must not pile up in a userstream. */
+#define MAX_EMITS 64
+
+/* Batches of 100 deferred users made for a job in one sweep: 1,000 users a
+ * second is faster than anybody's refusals come due. */
+#define MAX_RETRIES 10
+
+/* Nothing was finished for this long with batches in flight: said aloud. */
+#define STALLED_US INT64_C(30000000)
+
+/* --- instances and rates --------------------------------------------------------- */
+
+static int expire(struct leader *l, struct fp_err *err)
+{
+    struct ledger_expired e = {0};
+    int64_t led_ms = (clock_boot_us() - l->since_boot_us) / 1000;
+
+    if (led_ms < LEDGER_LEASE_MS || pg_connected_ms(ledger_pg(l->o.ledger)) < LEDGER_LEASE_MS)
+        return 0;
+    if (ledger_expire(l->o.ledger, l->owner, &e, err))
+        return -1;
+    if (e.instances == 0 && e.batches == 0)
+        return 0;
+    metrics_add("foliopost_instances_expired_total", "", e.instances);
+    metrics_add("foliopost_ambiguous_by_expiry_total", "", e.ambiguous);
+    log_warn("", "expired",
+             "instances=%d batches=%d ambiguous=%d requeued=%d reason=their leases were not renewed",
+             e.instances, e.batches, e.ambiguous, e.requeued);
+    return 0;
+}
+
+static int count_mailers(struct leader *l, struct fp_err *err)
+{
+    static struct ledger_instance live[MAX_INSTANCES]; /* the leader's thread only */
+    int n = ledger_instances_live(l->o.ledger, live, MAX_INSTANCES, err);
+
+    if (n < 0)
+        return -1;
+    l->slots = l->mailers = 0;
+    for (int i = 0; i < n; i++) {
+        if (strcmp(live[i].service, "mailer") != 0)
+            continue;
+        l->mailers++;
+        l->slots += live[i].slots;
+    }
+    return 0;
+}
+
+int sweep_instances(struct leader *l, struct fp_err *err)
+{
+    char fault[256];
+    int64_t fault_for_s;
+
+    if (expire(l, err) || count_mailers(l, err))
+        return -1;
+    if (ledger_rates_total(l->o.ledger, &l->limit_per_s, fault, &fault_for_s, err))
+        return -1;
+    return ledger_latency_ms(l->o.ledger, &l->latency_ms, err);
+}
+
+/* --- batches --------------------------------------------------------------------------- */
+
+static void emit(struct leader *l, const struct ledger_emit *e, int n, const char *counter, const char *event)
+{
+    char id[64];
+
+    if (n == 0)
+        return;
+    for (int i = 0; i < n; i++)
+        work_batch(l, &e[i]);
+    metrics_add(counter, "", n);
+    snprintf(id, sizeof id, "job=%" PRId64, e[0].job_id);
+    log_info(id, event, "batches=%d first=%" PRId64, n, e[0].batch_id);
+}
+
+static int retry_job(struct leader *l, const struct ledger_job *j, struct leader_track *t, struct fp_err *err)
+{
+    struct ledger_emit e[MAX_RETRIES];
+    int64_t room;
+    int n = 0;
+
+    if (t->counts.deferred == 0)
+        return 0;
+    if (grant_room(l, j, t, &room, err))
+        return -1;
+    while (n < MAX_RETRIES && n < room) {
+        int made = ledger_retry(l->o.ledger, l->owner, j->id, (int)l->o.set->redo_after_ms, &e[n], err);
+        if (made < 0)
+            return -1;
+        if (made == 0)
+            break;
+        n++;
+    }
+    emit(l, e, n, "foliopost_retries_total", "retried");
+    return 0;
+}
+
+int sweep_batches(struct leader *l, struct fp_err *err)
+{
+    struct ledger_emit e[MAX_EMITS];
+    int redo_ms = (int)l->o.set->redo_after_ms;
+
+    if (l->o.peers(l->o.ctx) == 0) /* what is marked as emitted now would be lost for certain */
+        return 0;
+    int64_t min_age_ms = 4 * l->latency_ms;
+    int n = ledger_split(l->o.ledger, l->owner, redo_ms, e, MAX_EMITS, err);
+    if (n < 0)
+        return -1;
+    emit(l, e, n, "foliopost_splits_total", "split");
+    n = ledger_redo(l->o.ledger, l->owner, redo_ms, min_age_ms < INT32_MAX ? (int)min_age_ms : INT32_MAX, e,
+                    MAX_EMITS, err);
+    if (n < 0)
+        return -1;
+    emit(l, e, n, "foliopost_redos_total", "emitted again");
+    for (int i = 0; i < l->n_jobs; i++) {
+        if (l->jobs[i].state != JOB_IN_PROGRESS)
+            continue;
+        if (retry_job(l, &l->jobs[i], &l->tracks[i], err) &&
+            leader_is_outage(&l->jobs[i], "not retried", err))
+            return -1;
+    }
+    return 0;
+}
+
+/* --- jobs: counts, throughput, reasons -------------------------------------------------- */
+
+static int64_t finished_users(const struct ledger_counts *c)
+{
+    return c->sent + c->failed + c->skipped + c->ambiguous + c->deferred;
+}
+
+/* Reads the job's counts; *users: how many were finished since the last time. */
+static int count_job(struct leader *l, const struct ledger_job *j, struct leader_track *t, int64_t *users,
+                     struct fp_err *err)
+{
+    int64_t before = finished_users(&t->counts);
+
+    *users = 0;
+    if (ledger_job_counts(l->o.ledger, j->id, &t->counts, err))
+        return -1;
+    int64_t after = finished_users(&t->counts);
+    if (t->counted && after > before)
+        *users = after - before;
+    if (!t->counted || after != before || t->counts.batches_open == 0)
+        t->progress_mono_us = clock_mono_us();
+    t->counted = true;
+    return 0;
+}
+
+/* Idle: what was measured before says nothing about the next job. */
+static void measure(struct leader *l, int64_t users, bool busy)
+{
+    if (!busy)
+        l->measured_per_s = -1;
+    else if (users > 0 || l->measured_per_s >= 0)
+        l->measured_per_s = plan_throughput(l->measured_per_s, (double)users);
+    metrics_set("foliopost_users_per_second", "", l->measured_per_s > 0 ? l->measured_per_s : 0);
+}
+
+static const char *why_waiting(const struct leader *l, const struct ledger_job *j,
+                               const struct leader_track *t)
+{
+    if (j->state == JOB_PENDING)
+        return t->trouble;
+    if (l->o.peers(l->o.ctx) == 0)
+        return "no userstream has dialled in to the leader's work pipe: start one, or check its --work-from";
+    if (t->trouble[0])
+        return t->trouble;
+    if (t->counts.batches_open > 0 && clock_mono_us() - t->progress_mono_us > STALLED_US)
+        return "no batch was finished for over 30 s: look at the logs of stats and mailer";
+    if (t->delayed && t->counts.batches_open == 0)
+        return "the delay between two intervals";
+    return "";
+}
+
+static int tell_why(struct leader *l, struct ledger_job *j, const struct leader_track *t, struct fp_err *err)
+{
+    const char *why = j->state == JOB_PAUSED ? "" : why_waiting(l, j, t);
+    char id[32];
+
+    if (strcmp(why, j->waiting) == 0)
+        return 0;
+    snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    if (why[0])
+        log_warn(id, "waiting", "reason=%s", why);
+    else
+        log_info(id, "goes on", "it waited for: %s", j->waiting);
+    return ledger_job_set_waiting(l->o.ledger, l->owner, j->id, why, err);
+}
+
+int sweep_jobs(struct leader *l, struct fp_err *err)
+{
+    int64_t users = 0;
+    bool busy = false;
+
+    int late = ledger_jobs_fail_late(l->o.ledger, l->owner, err);
+    if (late < 0)
+        return -1;
+    if (late > 0)
+        log_error("", "FAILED", "jobs=%d reason=past their deadline", late);
+    for (int i = 0; i < l->n_jobs; i++) {
+        struct ledger_job *j = &l->jobs[i];
+        int64_t more = 0;
+        if (j->state == JOB_IN_PROGRESS && count_job(l, j, &l->tracks[i], &more, err) &&
+            leader_is_outage(j, "not counted", err))
+            return -1;
+        users += more;
+        busy = busy || (j->state == JOB_IN_PROGRESS && l->tracks[i].counts.batches_open > 0) || more > 0;
+        if (tell_why(l, j, &l->tracks[i], err) && leader_is_outage(j, "not told why", err))
+            return -1;
+    }
+    measure(l, users, busy);
+    return 0;
+}
