@@ -31,6 +31,7 @@ enum { /* catalog/pg_type.dat */
        OID_INT8_ARRAY = 1016,
        OID_DATE = 1082,
        OID_TIMESTAMPTZ = 1184,
+       OID_TIMESTAMPTZ_ARRAY = 1185,
 };
 
 void pg_args_init(struct pg_args *a)
@@ -124,15 +125,20 @@ void pg_arg_null(struct pg_args *a)
 }
 
 /* INT64_MAX and INT64_MIN are infinity in both counts; the rest is moved. */
-void pg_arg_time_us(struct pg_args *a, int64_t us)
+static uint64_t pg_time(int64_t us)
 {
     int64_t v = us;
     if (us != INT64_MAX && us != INT64_MIN && __builtin_sub_overflow(us, PG_EPOCH_US, &v)) {
         v = INT64_MIN;
     }
+    return (uint64_t)v;
+}
+
+void pg_arg_time_us(struct pg_args *a, int64_t us)
+{
     char *p = add(a, OID_TIMESTAMPTZ, 1, 8);
     if (p != NULL) {
-        put_u64(p, (uint64_t)v);
+        put_u64(p, pg_time(us));
     }
 }
 
@@ -184,6 +190,14 @@ void pg_arg_i32s(struct pg_args *a, const int32_t *v, size_t n)
     char *p = add_array(a, OID_INT4_ARRAY, OID_INT4, false, n, n * 8);
     for (size_t i = 0; p != NULL && i < n; i++) {
         p = put_u32(put_u32(p, 4), (uint32_t)v[i]);
+    }
+}
+
+void pg_arg_times_us(struct pg_args *a, const int64_t *us, size_t n)
+{
+    char *p = add_array(a, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, false, n, n * 12);
+    for (size_t i = 0; p != NULL && i < n; i++) {
+        p = put_u64(put_u32(p, 8), pg_time(us[i]));
     }
 }
 

@@ -66,6 +66,7 @@ void pg_arg_time_us(struct pg_args *a, int64_t us); /* timestamptz, exact */
 void pg_arg_day(struct pg_args *a, int32_t day);    /* date */
 void pg_arg_i64s(struct pg_args *a, const int64_t *v, size_t n); /* bigint[] */
 void pg_arg_i32s(struct pg_args *a, const int32_t *v, size_t n); /* integer[] */
+void pg_arg_times_us(struct pg_args *a, const int64_t *us, size_t n); /* timestamptz[] */
 void pg_arg_texts(struct pg_args *a, const char *const *v, size_t n); /* text[] */
 void pg_arg_bytes(struct pg_args *a, const void *p, size_t bytes); /* bytea */
 

@@ -62,6 +62,7 @@ CREATE TABLE jobs (
     response          text NOT NULL DEFAULT '',
     waiting           text NOT NULL DEFAULT '',   -- why it does not go on, set by the leader
     round             integer NOT NULL DEFAULT 1,
+    revived           integer NOT NULL DEFAULT 0, -- + 1 when a late truth opens a finished user again
     submitted_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at        timestamptz,
     finished_at       timestamptz,
@@ -100,7 +101,7 @@ CREATE TABLE batches (
     epoch        integer NOT NULL DEFAULT 0,      -- + 1 with each claim
     claim_token  uuid,
     open_intents bigint[] NOT NULL DEFAULT '{}',  -- users whose mail may be going out now
-    due_at       timestamptz NOT NULL,            -- when to emit it (again), while queued
+    due_at       timestamptz NOT NULL,            -- when to emit it (again), while queued; -infinity: at once
     emits        integer NOT NULL DEFAULT 1,      -- times sent down the pipeline
     redos        integer NOT NULL DEFAULT 0,      -- those that count towards a split
     emitted_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
