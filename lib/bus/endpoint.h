@@ -1,0 +1,40 @@
+/*
+ * What PUSH, PULL and the RPC's sockets have in common: for lib/bus and
+ * lib/rpc, nobody else sees NNG.
+ */
+#ifndef FP_BUS_ENDPOINT_H
+#define FP_BUS_ENDPOINT_H
+
+#include <nng/nng.h>
+#include <nng/supplemental/tls/tls.h>
+#include <pthread.h>
+
+#include "lib/base/err.h"
+#include "lib/bus/bus.h"
+#include "lib/bus/url.h"
+
+/* Sets NNG's thread limits where it has them. Before any other call of NNG; repeatable. */
+void endpoint_init(void);
+
+/* Fills *err from an NNG error: "text: NNG's words". Returns -1. */
+int endpoint_err(struct fp_err *err, int rv, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* For calls that fail only when memory or threads are gone: fatal. */
+void endpoint_must(int rv, const char *what);
+
+/* NULL in *out when url and tls agree on plain TCP. */
+int endpoint_tls(const struct bus_url *u, const struct bus_tls *tls, bool server, nng_tls_config **out,
+                 struct fp_err *err) FP_MUST_CHECK;
+
+/* Listens with keepalive (and TLS); *port is the bound one. */
+int endpoint_listen(nng_socket s, const char *url, const struct bus_tls *tls, nng_listener *listener,
+                    int *port, struct fp_err *err) FP_MUST_CHECK;
+
+/* A thread with all signals blocked: they belong to the skeleton's thread. */
+void endpoint_thread(pthread_t *thread, void *(*run)(void *), void *arg);
+
+/* Keeps what NNG may call back into until the process ends: reachable for
+ * ever, so that a late callback finds it and a leak checker too. */
+void endpoint_keep(void *p);
+
+#endif
