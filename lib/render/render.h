@@ -17,9 +17,9 @@
 struct fp_templates;
 
 struct render_sender {
-    const char *from;          /* "Foliopost <reports@example.com>" */
-    const char *reply_to;      /* "": none */
-    const char *message_host;  /* of the Message-ID: "example.com" */
+    const char *from;           /* "Foliopost <reports@example.com>" */
+    const char *reply_to;       /* "": none */
+    const char *message_host;   /* of the Message-ID: "example.com" */
     const char *postal_address; /* in the footer; "" */
 };
 
@@ -36,7 +36,8 @@ int render_check_sender(const struct render_sender *s, struct fp_err *err) FP_MU
  * the sender's host, equal for every attempt; Date is the job's mail date.
  * Errors are of this user alone: NOT_FOUND (template), INVALID_ARGUMENT,
  * RESOURCE_EXHAUSTED (past 256 kB). */
-int render_mail(const struct fp_templates *t, const struct render_sender *s, const Foliopost__V1__JobContext *job,
-                const Foliopost__V1__SummaryItem *item, struct fp_str *out, struct fp_err *err) FP_MUST_CHECK;
+int render_mail(const struct fp_templates *t, const struct render_sender *s,
+                const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
+                struct fp_str *out, struct fp_err *err) FP_MUST_CHECK;
 
 #endif
