@@ -1,0 +1,273 @@
+/*
+ * The server's door: one REP socket, and for each worker thread a context of
+ * it, so that as many calls run at once as there are threads. More calls wait
+ * in their connections: NNG reads one request from each and no more.
+ *
+ * A call's own errors become a reply with a code. The reply is checked as a
+ * request is: what would be refused by every client is our fault, and becomes
+ * INTERNAL with the field's name in the log.
+ *
+ * What is not here: TLS (the clients' door for the world is gRPC), and closing
+ * the socket, which can hang in NNG 1.5.
+ */
+#include "lib/rpc/rpc.h"
+
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/text.h"
+#include "lib/bus/endpoint.h"
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+#include "lib/rpc/token.h"
+
+#define RECV_MS     250  /* a stop is noticed within */
+#define SEND_MS     5000 /* to a client that does not read its answer */
+#define MAX_THREADS 64
+
+struct worker {
+    struct fp_rpc_server *server;
+    int no;
+    pthread_t thread;
+    nng_ctx ctx;
+    nng_aio *aio;
+    struct fp_arena *request_arena, *reply_arena;
+    struct fp_str payload, packed;
+};
+
+struct fp_rpc_server {
+    struct rpc_server_options o;
+    struct rpc_token *token;
+    nng_socket socket;
+    int port;
+    atomic_bool stop;
+    struct worker *workers;
+};
+
+/* --- one call ---------------------------------------------------------------------- */
+
+static const struct rpc_method *find_method(const struct fp_rpc_server *s, const char *name)
+{
+    for (size_t i = 0; i < s->o.n_methods; i++) {
+        if (strcmp(s->o.methods[i].name, name) == 0)
+            return &s->o.methods[i];
+    }
+    return NULL;
+}
+
+/* Runs the method and packs its reply into w->payload. */
+static int run_method(struct worker *w, const struct rpc_method *m, const Foliopost__V1__RpcRequest *envelope,
+                      struct fp_err *err)
+{
+    const struct fp_rpc_server *s = w->server;
+    int max_ms = s->o.max_deadline_ms;
+    int deadline_ms =
+        envelope->deadline_ms > 0 && envelope->deadline_ms < max_ms ? envelope->deadline_ms : max_ms;
+    struct rpc_call call = {.method = m->name,
+                            .request_id = envelope->request_id,
+                            .traceparent = envelope->traceparent,
+                            .deadline_mono_us = clock_mono_us() + deadline_ms * INT64_C(1000),
+                            .worker = w->no,
+                            .ctx = s->o.ctx,
+                            .arena = w->reply_arena};
+    const ProtobufCMessage *request =
+        wire_unpack(m->request, envelope->payload.data, envelope->payload.len, w->request_arena, err);
+    if (request == NULL)
+        return -1;
+    ProtobufCMessage *reply = m->handle(&call, request, err);
+    if (reply == NULL) {
+        if (clock_mono_us() > call.deadline_mono_us)
+            return err_set(err, FP_DEADLINE_EXCEEDED, "%s: not done within %d ms", m->name, deadline_ms);
+        if (err->code == FP_OK)
+            return err_set(err, FP_INTERNAL, "%s: neither a reply nor an error", m->name);
+        return -1;
+    }
+    struct fp_err wrong;
+    if (reply->descriptor != m->reply || wire_check(reply, &wrong) != 0) {
+        log_error("rpc", "bad reply", "method=%s reason=%s", m->name,
+                  reply->descriptor != m->reply ? "of another type" : wrong.msg);
+        return err_set(err, FP_INTERNAL, "%s: the reply could not be made; the server's log says why",
+                       m->name);
+    }
+    return wire_pack(reply, WIRE_MAX_RPC_BYTES - 8192, &w->payload, err); /* the envelope needs the rest */
+}
+
+static int run_call(struct worker *w, const Foliopost__V1__RpcRequest *envelope, struct fp_err *err)
+{
+    if (rpc_token_check(w->server->token, envelope->token, err) != 0)
+        return -1;
+    const struct rpc_method *m = find_method(w->server, envelope->method);
+    if (m == NULL)
+        return err_set(err, FP_UNIMPLEMENTED, "this server has no method \"%s\"", envelope->method);
+    return run_method(w, m, envelope, err);
+}
+
+static void count_call(const struct worker *w, const Foliopost__V1__RpcRequest *envelope, enum fp_code code,
+                       int64_t since_us)
+{
+    /* Only names of the table become labels: a client cannot make new series. */
+    const struct rpc_method *m = envelope != NULL ? find_method(w->server, envelope->method) : NULL;
+    char labels[128];
+    snprintf(labels, sizeof labels, "method=\"%s\",code=\"%s\"", m != NULL ? m->name : "other",
+             code == FP_OK ? "OK" : err_code_name(code));
+    metrics_add("foliopost_rpc_calls_total", labels, 1);
+    snprintf(labels, sizeof labels, "method=\"%s\"", m != NULL ? m->name : "other");
+    metrics_observe_s("foliopost_rpc_seconds", labels, (double)(clock_mono_us() - since_us) / 1e6);
+    if (code == FP_INTERNAL || code == FP_UNKNOWN)
+        log_warn("rpc", "failed", "method=%s code=%s", m != NULL ? m->name : "other", err_code_name(code));
+}
+
+/* The packed RpcReply to this request is in w->packed. */
+static void answer(struct worker *w, const void *data, size_t bytes)
+{
+    int64_t since_us = clock_mono_us();
+    char text[sizeof((struct fp_err *)0)->msg];
+    struct fp_err err = {0};
+    Foliopost__V1__RpcReply reply = FOLIOPOST__V1__RPC_REPLY__INIT;
+    const Foliopost__V1__RpcRequest *envelope =
+        wire_unpack(&foliopost__v1__rpc_request__descriptor, data, bytes, w->request_arena, &err);
+    reply.schema_version = WIRE_SCHEMA_VERSION;
+    if (envelope != NULL)
+        reply.request_id = envelope->request_id;
+    if (envelope == NULL || run_call(w, envelope, &err) != 0) {
+        /* A database's message can have several lines; a reply's strings cannot. */
+        text_clean(text, sizeof text, err.msg);
+        reply.code = (int)err.code;
+        reply.message = text;
+    } else {
+        err.code = FP_OK; /* whatever a method that succeeded left in it */
+        reply.payload.data = (uint8_t *)w->payload.data;
+        reply.payload.len = w->payload.len;
+    }
+    if (wire_pack(&reply.base, WIRE_MAX_RPC_BYTES, &w->packed, &err) != 0)
+        fp_panic("an envelope does not fit: %s", err.msg);
+    count_call(w, envelope, err.code, since_us);
+}
+
+/* --- the worker -------------------------------------------------------------------- */
+
+static nng_msg *next_request(struct worker *w)
+{
+    nng_aio_set_timeout(w->aio, RECV_MS);
+    nng_ctx_recv(w->ctx, w->aio);
+    nng_aio_wait(w->aio);
+    int rv = nng_aio_result(w->aio);
+    if (rv == 0) {
+        nng_msg *m = nng_aio_get_msg(w->aio);
+        nng_aio_set_msg(w->aio, NULL);
+        return m;
+    }
+    if (rv != NNG_ETIMEDOUT) /* nothing that is known to happen; not in a tight loop */
+        clock_sleep_us(RECV_MS * INT64_C(1000));
+    return NULL;
+}
+
+static void send_reply(struct worker *w)
+{
+    nng_msg *m;
+    endpoint_must(nng_msg_alloc(&m, 0), "nng_msg_alloc");
+    endpoint_must(nng_msg_append(m, w->packed.data, w->packed.len), "nng_msg_append");
+    nng_aio_set_timeout(w->aio, SEND_MS);
+    nng_aio_set_msg(w->aio, m);
+    nng_ctx_send(w->ctx, w->aio);
+    nng_aio_wait(w->aio);
+    if (nng_aio_result(w->aio) != 0) {
+        nng_aio_set_msg(w->aio, NULL);
+        nng_msg_free(m); /* not taken, so still ours */
+    }
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    while (!atomic_load(&w->server->stop)) {
+        nng_msg *m = next_request(w);
+        if (m == NULL)
+            continue;
+        arena_reset(w->request_arena);
+        arena_reset(w->reply_arena);
+        str_clear(&w->payload);
+        str_clear(&w->packed);
+        answer(w, nng_msg_body(m), nng_msg_len(m));
+        nng_msg_free(m);
+        send_reply(w);
+    }
+    return NULL;
+}
+
+static void start_worker(struct fp_rpc_server *s, int no)
+{
+    struct worker *w = &s->workers[no];
+    w->server = s;
+    w->no = no;
+    endpoint_must(nng_ctx_open(&w->ctx, s->socket), "nng_ctx_open");
+    endpoint_must(nng_aio_alloc(&w->aio, NULL, NULL), "nng_aio_alloc");
+    w->request_arena = arena_new(WIRE_MAX_ARENA_BYTES);
+    w->reply_arena = arena_new(WIRE_MAX_ARENA_BYTES);
+    str_init(&w->payload, WIRE_MAX_RPC_BYTES);
+    str_init(&w->packed, WIRE_MAX_RPC_BYTES + 1024);
+    endpoint_thread(&w->thread, work, w);
+}
+
+/* --- life ---------------------------------------------------------------------------- */
+
+struct fp_rpc_server *rpc_server_start(const struct rpc_server_options *o, struct fp_err *err)
+{
+    if (o->threads < 1 || o->threads > MAX_THREADS || o->max_deadline_ms < 1) {
+        err_set(err, FP_INVALID_ARGUMENT, "RPC: %d threads (1..%d), %d ms at most for a call", o->threads,
+                MAX_THREADS, o->max_deadline_ms);
+        return NULL;
+    }
+    endpoint_init();
+    struct fp_rpc_server *s = mem_alloc(sizeof *s);
+    s->o = *o;
+    s->token = rpc_token_new(o->token_file != NULL ? o->token_file : "", err);
+    if (s->token == NULL)
+        goto fail;
+    nng_listener listener = NNG_LISTENER_INITIALIZER;
+    endpoint_must(nng_rep0_open(&s->socket), "nng_rep0_open");
+    endpoint_must(nng_socket_set_size(s->socket, NNG_OPT_RECVMAXSZ, WIRE_MAX_RPC_BYTES), "receive limit");
+    if (endpoint_listen(s->socket, o->listen_url, NULL, &listener, &s->port, err) != 0) {
+        nng_close(s->socket); /* nobody is connected: safe also in NNG 1.5 */
+        goto fail;
+    }
+    s->workers = mem_array((size_t)o->threads, sizeof *s->workers);
+    for (int i = 0; i < o->threads; i++)
+        start_worker(s, i);
+    log_info("rpc", "listening", "url=%s port=%d threads=%d token=%s", o->listen_url, s->port, o->threads,
+             o->token_file != NULL && o->token_file[0] != '\0' ? "yes" : "no");
+    return s;
+fail:
+    rpc_token_free(s->token);
+    mem_free(s);
+    return NULL;
+}
+
+int rpc_server_port(const struct fp_rpc_server *s)
+{
+    return s->port;
+}
+
+void rpc_server_stop(struct fp_rpc_server *s)
+{
+    if (s == NULL)
+        return;
+    atomic_store(&s->stop, true);
+    for (int i = 0; i < s->o.threads; i++)
+        pthread_join(s->workers[i].thread, NULL);
+    for (int i = 0; i < s->o.threads; i++) {
+        struct worker *w = &s->workers[i];
+        nng_aio_free(w->aio);
+        arena_free(w->request_arena);
+        arena_free(w->reply_arena);
+        str_fini(&w->payload);
+        str_fini(&w->packed);
+    }
+    rpc_token_free(s->token);
+    mem_free(s->workers);
+    mem_free(s);
+}
