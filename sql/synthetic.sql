@@ -308,11 +308,11 @@ WITH pair AS MATERIALIZED (
                         OFFSET 0) AS q
     WHERE b.pair = 1 AND portfolio.synthetic_unit(b.key, 104) < 0.4 AND b.quantity > 0
 ), saved AS (
-    -- a savings plan of the last 18 months
+    -- a savings plan of the last 17 months
     SELECT p.user_id, p.currency, p.decimals, p.opened, p.last_day, j, m.day + 1 AS paid_on,
            portfolio.synthetic_weekday(m.day + 3) AS bought_on, l.id AS instrument_id, round(p.deposit / 20, p.decimals) AS paid
     FROM pair AS p
-    CROSS JOIN generate_series(0, 17) AS j
+    CROSS JOIN generate_series(0, 16) AS j
     CROSS JOIN LATERAL (SELECT (date_trunc('month', p.last_day::timestamp) - j * interval '1 month')::date AS day OFFSET 0) AS m
     JOIN portfolio.synthetic_listed AS l ON l.currency = p.currency AND l.no = portfolio.synthetic_pick(p.user_id, 27, p.listed)
     WHERE p.saves AND m.day >= p.opened

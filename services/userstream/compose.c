@@ -1,0 +1,128 @@
+/*
+ * A batch of users as the message for stats.
+ *
+ * Who is known here to get no mail is marked with the reason and sent on all
+ * the same: the mailer alone writes outcomes, so nobody gets lost between two
+ * writers. The order of reasons is the order in which a person would explain
+ * it: one who is gone cannot have opted out.
+ *
+ * Sending waits for a stats that can take the batch, for send-wait at most;
+ * the ledger's window keeps what is in flight small, not this socket.
+ */
+#include "services/userstream/stream.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/ledger/deliveries.h"
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+
+/* One try, so that a waiting worker sees the end of the process and its heart beats. */
+#define SEND_TRY_MS 250
+
+int compose_judge(struct worker *w, size_t n, struct fp_err *err)
+{
+    int64_t ids[WIRE_MAX_USERS];
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = w->users[i].id;
+    }
+    return ledger_suppressed(w->ledger, ids, n, w->suppressed, err);
+}
+
+static Foliopost__V1__SkipReason skip_reason(const struct source_user *u, bool suppressed)
+{
+    if (u->gone) {
+        return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_GONE;
+    }
+    if (u->opted_out) {
+        return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_OPTED_OUT;
+    }
+    if (suppressed) {
+        return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_SUPPRESSED;
+    }
+    if (u->bad_address) {
+        return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_BAD_ADDRESS;
+    }
+    return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_UNSPECIFIED;
+}
+
+/* The message points into the worker's users. */
+static void fill_user(Foliopost__V1__User *m, struct source_user *u, bool suppressed)
+{
+    foliopost__v1__user__init(m);
+    m->id = u->id;
+    m->email = u->email;
+    m->first_name = u->first_name;
+    m->last_name = u->last_name;
+    m->locale = u->locale;
+    m->time_zone = u->time_zone;
+    m->base_currency = u->base_currency;
+    m->skip = skip_reason(u, suppressed);
+}
+
+static void fill_context(Foliopost__V1__JobContext *m, const struct ledger_job *job)
+{
+    foliopost__v1__job_context__init(m);
+    m->job_id = job->id;
+    m->kind = (char *)job->kind;
+    m->period_start_day = job->period_start_day;
+    m->period_end_day = job->period_end_day;
+    m->as_of_us = job->as_of_us;
+    m->mail_date_us = job->mail_date_us;
+    m->template_name = (char *)job->template_name;
+    m->brand = (char *)job->brand;
+}
+
+static int pack(struct worker *w, const struct ledger_job *job, int64_t batch_id, size_t n,
+                struct fp_err *err)
+{
+    Foliopost__V1__User users[WIRE_MAX_USERS];
+    Foliopost__V1__User *list[WIRE_MAX_USERS];
+    Foliopost__V1__JobContext context;
+    Foliopost__V1__UserBatch batch = FOLIOPOST__V1__USER_BATCH__INIT;
+    for (size_t i = 0; i < n; i++) {
+        fill_user(&users[i], &w->users[i], w->suppressed[i]);
+        list[i] = &users[i];
+    }
+    fill_context(&context, job);
+    batch.schema_version = WIRE_SCHEMA_VERSION;
+    batch.traceparent = (char *)job->traceparent;
+    batch.job = &context;
+    batch.batch_id = batch_id;
+    batch.users = list;
+    batch.n_users = n;
+    str_clear(&w->packed);
+    return wire_pack(&batch.base, WIRE_MAX_MESSAGE_BYTES, &w->packed, err);
+}
+
+/* A worker that stops still sends the page that it has written, if a peer takes it at once. */
+static int push(struct worker *w, struct fp_err *err)
+{
+    int64_t until_us = clock_mono_us() + w->stream->set->send_wait_ms * 1000;
+    do {
+        service_beat(w->stream->service, w->id, "worker");
+        if (bus_push_send(w->stream->push, w->packed.data, w->packed.len, SEND_TRY_MS, err) == 0) {
+            return 0;
+        }
+    } while (err->code == FP_UNAVAILABLE && clock_mono_us() < until_us && !atomic_load(&w->stream->stopping));
+    return -1;
+}
+
+void compose_send(struct worker *w, const struct ledger_job *job, int64_t batch_id, size_t n)
+{
+    static long long said_us;
+    struct fp_err err = {0};
+    char id[64];
+    if (pack(w, job, batch_id, n, &err) == 0 && push(w, &err) == 0) {
+        metrics_add("foliopost_users_total", "", (double)n);
+        return;
+    }
+    worker_drop(err.code == FP_UNAVAILABLE ? "reason=\"no_peer\"" : "reason=\"unsendable\"");
+    if (log_limited(&said_us, 10000)) {
+        snprintf(id, sizeof id, "job=%" PRId64 " batch=%" PRId64, job->id, batch_id);
+        log_warn(id, "batch not sent", "users=%zu; it comes again when due; reason=%s", n, err.msg);
+    }
+}

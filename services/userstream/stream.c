@@ -1,0 +1,179 @@
+/*
+ * The process: opens the sockets, starts the inbox thread and the workers, and
+ * takes them down.
+ *
+ * The inbox thread is the only reader of the PULL socket (lib/bus wants one)
+ * and hands on one message at a time: what it holds is lost to others when a
+ * worker is slow, so it holds as little as can be.
+ *
+ * Draining: nothing more is taken, the workers end after the page in hand; what
+ * stands in the inbox is dropped and comes again when due.
+ */
+#include "services/userstream/stream.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+
+#define INBOX_MESSAGES 1
+#define RECV_MS        200
+#define PUSH_SHUT_MS   1000
+
+static struct stream the; /* of this process */
+
+/* --- the source's state ------------------------------------------------------------ */
+
+void stream_source_state(struct worker *w, const char *why)
+{
+    struct stream *s = w->stream;
+    w->source_known_good = why == NULL;
+    pthread_mutex_lock(&s->lock);
+    bool changed = !s->asked || (s->trouble[0] == '\0') != (why == NULL);
+    s->asked = true;
+    snprintf(s->trouble, sizeof s->trouble, "%s", why != NULL ? why : "");
+    pthread_mutex_unlock(&s->lock);
+    if (!changed) {
+        return;
+    }
+    service_set_note(s->service, why != NULL ? why : "");
+    if (why != NULL) {
+        log_warn("", "source failed", "reason=%s", why);
+    } else {
+        log_info("", "source answers", "worker=%d", w->id);
+    }
+}
+
+bool stream_ready(struct fp_service *service, void *values, struct fp_str *why_not)
+{
+    (void)service;
+    (void)values;
+    pthread_mutex_lock(&the.lock);
+    bool well = the.trouble[0] == '\0';
+    if (!well) {
+        str_printf(why_not, "source: %s", the.trouble);
+    }
+    pthread_mutex_unlock(&the.lock);
+    return well;
+}
+
+/* --- threads ------------------------------------------------------------------------- */
+
+static void *inbox_main(void *arg)
+{
+    struct stream *s = arg;
+    struct fp_err err;
+    while (!atomic_load(&s->stopping)) {
+        struct fp_bus_msg *msg = NULL;
+        service_beat(s->service, 0, "inbox");
+        if (bus_pull_recv(s->pull, RECV_MS, &msg, &err) != 0) {
+            continue; /* nothing came */
+        }
+        bool handed = false;
+        while (!handed && !atomic_load(&s->stopping)) {
+            service_beat(s->service, 0, "inbox");
+            handed = queue_push(s->inbox, msg, RECV_MS);
+        }
+        if (!handed) {
+            bus_msg_free(msg);
+        }
+    }
+    service_beat_end(s->service, 0);
+    atomic_fetch_sub(&s->running, 1);
+    return NULL;
+}
+
+static int start_thread(struct stream *s, pthread_t *thread, void *(*run)(void *), void *arg,
+                        struct fp_err *err)
+{
+    atomic_fetch_add(&s->running, 1);
+    int failed = pthread_create(thread, NULL, run, arg);
+    if (failed) {
+        atomic_fetch_sub(&s->running, 1);
+        return err_set(err, FP_RESOURCE_EXHAUSTED, "cannot start a thread: %s", strerror(failed));
+    }
+    return 0;
+}
+
+static int start_threads(struct stream *s, struct fp_err *err)
+{
+    s->workers = mem_array((size_t)s->set->workers, sizeof *s->workers);
+    for (int i = 0; i < s->set->workers; i++) {
+        if (worker_open(&s->workers[i], s, i + 1, err) != 0) {
+            return -1;
+        }
+    }
+    for (; s->n_started < s->set->workers; s->n_started++) {
+        struct worker *w = &s->workers[s->n_started];
+        if (start_thread(s, &w->thread, worker_main, w, err) != 0) {
+            return -1;
+        }
+    }
+    return start_thread(s, &s->inbox_thread, inbox_main, s, err);
+}
+
+/* --- life cycle ------------------------------------------------------------------------ */
+
+/* A failure here ends the process; the operating system takes back the rest. */
+int stream_start(struct fp_service *service, void *values, struct fp_err *err)
+{
+    struct stream *s = &the;
+    s->service = service;
+    s->set = values;
+    pthread_mutex_init(&s->lock, NULL);
+    snprintf(s->trouble, sizeof s->trouble, "not asked yet");
+    struct bus_tls tls = {s->set->bus_ca_file, s->set->bus_cert_file, s->set->bus_key_file};
+    s->push = bus_push_open("users", s->set->users_listen, &tls, err);
+    if (s->push == NULL) {
+        return err_prefix(err, "users-listen");
+    }
+    s->pull = bus_pull_open("work", s->set->work_from, &tls, (int)s->set->resolve_every_ms, err);
+    if (s->pull == NULL) {
+        return err_prefix(err, "work-from");
+    }
+    s->inbox = queue_new(INBOX_MESSAGES);
+    metrics_help("foliopost_pages_total", "pages of users written as batches");
+    metrics_help("foliopost_users_total", "users sent to stats, also again");
+    metrics_help("foliopost_resends_total", "batches sent again");
+    metrics_help("foliopost_work_not_done_total",
+                 "work messages, or batches, that came to nothing, by reason");
+    return start_threads(s, err);
+}
+
+void stream_drain(struct fp_service *service, void *values)
+{
+    (void)service;
+    (void)values;
+    atomic_store(&the.stopping, true);
+}
+
+bool stream_drained(struct fp_service *service, void *values)
+{
+    (void)service;
+    (void)values;
+    return atomic_load(&the.running) == 0;
+}
+
+void stream_stop(struct fp_service *service, void *values)
+{
+    struct stream *s = &the;
+    struct fp_bus_msg *msg;
+    (void)service;
+    (void)values;
+    atomic_store(&s->stopping, true);
+    pthread_join(s->inbox_thread, NULL);
+    for (int i = 0; i < s->n_started; i++) {
+        pthread_join(s->workers[i].thread, NULL);
+        worker_close(&s->workers[i]);
+    }
+    while ((msg = queue_pop(s->inbox, 0)) != NULL) {
+        bus_msg_free(msg);
+    }
+    queue_close(s->inbox);
+    queue_free(s->inbox);
+    bus_pull_shut(s->pull);
+    bus_push_shut(s->push, PUSH_SHUT_MS);
+    mem_free(s->workers);
+    pthread_mutex_destroy(&s->lock);
+}
