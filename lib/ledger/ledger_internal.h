@@ -20,6 +20,9 @@
 /* $n milliseconds from now. */
 #define IN_MS(n) "clock_timestamp() + " n "::bigint * interval '1 ms'"
 
+/* The reason expire writes, by which late truth knows its rows. */
+#define LEDGER_EXPIRED "lease over while sending"
+
 struct fp_ledger {
     struct fp_pg *pg;
 };

@@ -1,0 +1,288 @@
+/*
+ * What becomes of the users of a claimed batch: record, and late truth.
+ *
+ * record is one statement for all the batches a mailer has in hand. It first
+ * updates their rows, each under its fence; outcomes and new intents hang on
+ * what that returns, so that a stale worker's statement changes nothing, and
+ * a waiting one checks the fence anew. Open intents are computed from the
+ * row's own value as a set, so that a repeated record opens and settles the
+ * same; replacing them instead would lose those of mails still under way.
+ *
+ * On the common way a user costs one insert into deliveries. The upsert only
+ * touches a row that was requeued to this very batch.
+ */
+#include "lib/ledger/ledger_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/base/text.h"
+
+static const char *const state_names[] = {
+    [DELIVERY_UNKNOWN] = "",          [DELIVERY_SENT] = "sent",           [DELIVERY_FAILED] = "failed",
+    [DELIVERY_SKIPPED] = "skipped",   [DELIVERY_AMBIGUOUS] = "ambiguous", [DELIVERY_DEFERRED] = "deferred",
+    [DELIVERY_REQUEUED] = "requeued",
+};
+#define N_STATES (sizeof state_names / sizeof state_names[0])
+
+const char *delivery_state_name(enum delivery_state s)
+{
+    return (size_t)s < N_STATES ? state_names[s] : "";
+}
+
+enum delivery_state delivery_state_from_name(const char *name)
+{
+    for (size_t i = 1; i < N_STATES; i++) {
+        if (strcmp(name, state_names[i]) == 0) {
+            return (enum delivery_state)i;
+        }
+    }
+    return DELIVERY_UNKNOWN;
+}
+
+/* --- columns: arrays of the statement's unnest ----------------------------------- */
+
+struct columns {
+    size_t n;
+    int64_t *batch_ids, *user_ids, *retry_ms;
+    int32_t *attempted, *doubles;
+    const char **states, **reasons, **provider_ids;
+    struct fp_arena *texts;
+};
+
+/* 256 bytes of reason and 128 of provider id each, for as many users as 64
+ * batches of 200 have. */
+#define TEXTS_MAX_BYTES ((size_t)8 << 20)
+#define REASON_BYTES    256
+#define PROVIDER_BYTES  128
+
+/* What a provider said is cut and cleaned here, once for all who record. */
+static const char *clean(struct columns *c, const char *s, size_t cap)
+{
+    char text[REASON_BYTES];
+    if (s == NULL || s[0] == '\0') {
+        return "";
+    }
+    text_clean(text, cap < sizeof text ? cap : sizeof text, s);
+    const char *kept = arena_strdup(c->texts, text);
+    return kept != NULL ? kept : "";
+}
+
+static void columns_init(struct columns *c, const struct ledger_outcome *o, size_t n)
+{
+    c->n = n;
+    c->texts = arena_new(TEXTS_MAX_BYTES);
+    c->batch_ids = mem_array(n + 1, sizeof *c->batch_ids);
+    c->user_ids = mem_array(n + 1, sizeof *c->user_ids);
+    c->retry_ms = mem_array(n + 1, sizeof *c->retry_ms);
+    c->attempted = mem_array(n + 1, sizeof *c->attempted);
+    c->doubles = mem_array(n + 1, sizeof *c->doubles);
+    c->states = mem_array(n + 1, sizeof *c->states);
+    c->reasons = mem_array(n + 1, sizeof *c->reasons);
+    c->provider_ids = mem_array(n + 1, sizeof *c->provider_ids);
+    for (size_t i = 0; i < n; i++) {
+        if (o[i].state < DELIVERY_SENT || o[i].state > DELIVERY_DEFERRED) {
+            fp_panic("user %" PRId64 ": %d is not an outcome", o[i].user_id, (int)o[i].state);
+        }
+        c->batch_ids[i] = o[i].batch_id;
+        c->user_ids[i] = o[i].user_id;
+        c->retry_ms[i] = o[i].retry_in_ms;
+        c->attempted[i] = o[i].attempted;
+        c->doubles[i] = o[i].maybe_double;
+        c->states[i] = state_names[o[i].state];
+        c->reasons[i] = clean(c, o[i].reason, REASON_BYTES);
+        c->provider_ids[i] = clean(c, o[i].provider_id, PROVIDER_BYTES);
+    }
+}
+
+static void columns_fini(struct columns *c)
+{
+    mem_free(c->batch_ids);
+    mem_free(c->user_ids);
+    mem_free(c->retry_ms);
+    mem_free(c->attempted);
+    mem_free(c->doubles);
+    mem_free(c->states);
+    mem_free(c->reasons);
+    mem_free(c->provider_ids);
+    arena_free(c->texts);
+}
+
+/* --- record ------------------------------------------------------------------------ */
+
+/* DISTINCT ON: an upsert may not meet one user twice. A user who is not in the
+ * batch is nobody's, and is left out. */
+static const char record_sql[] =
+    "WITH held AS (SELECT * FROM unnest($2::bigint[], $3::integer[]) AS h (id, epoch)),"
+    " fenced AS (UPDATE foliopost.batches b SET open_intents = ARRAY("
+    "   SELECT x FROM unnest(b.open_intents) AS x"
+    "   WHERE NOT EXISTS (SELECT FROM unnest($4::bigint[], $5::bigint[]) AS o (batch_id, user_id)"
+    "     WHERE o.batch_id = b.id AND o.user_id = x)"
+    "    AND NOT EXISTS (SELECT FROM unnest($14::bigint[], $15::bigint[]) AS w (batch_id, user_id)"
+    "     WHERE w.batch_id = b.id AND w.user_id = x)"
+    "   UNION SELECT n.user_id FROM unnest($12::bigint[], $13::bigint[]) AS n (batch_id, user_id)"
+    "   WHERE n.batch_id = b.id AND n.user_id = ANY (b.user_ids) AND j.state = 'IN_PROGRESS')"
+    "  FROM held h, foliopost.jobs j, foliopost.instances i"
+    "  WHERE b.id = h.id AND b.epoch = h.epoch AND b.owner = $1::uuid AND b.state = 'sending' AND j.id = "
+    "b.job_id"
+    "  AND " LIVES " RETURNING b.id, b.job_id, b.epoch, b.user_ids, j.state),"
+    " written AS (INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason,"
+    "   provider_id, attempts, maybe_doubles, due_at)"
+    "  SELECT DISTINCT ON (f.job_id, o.user_id) f.job_id, o.user_id, f.id, f.epoch, o.state, o.reason,"
+    "   o.provider_id, o.attempted, o.doubles, CASE o.state WHEN 'deferred' THEN " IN_MS(
+        "o.retry_ms") " END"
+                      "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], "
+                      "$8::text[], $9::integer[],"
+                      "   $10::integer[], $11::bigint[]) AS o (batch_id, user_id, state, reason, "
+                      "provider_id, attempted, doubles,"
+                      "   retry_ms) ON o.batch_id = f.id WHERE o.user_id = ANY (f.user_ids)"
+                      "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = "
+                      "excluded.state,"
+                      "   reason = excluded.reason, provider_id = excluded.provider_id, attempts = "
+                      "d.attempts + excluded.attempts,"
+                      "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles, due_at = excluded.due_at,"
+                      "   updated_at = excluded.updated_at"
+                      "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id)"
+                      " SELECT h.id, f.id IS NOT NULL, coalesce(f.state, j.state) FROM held h LEFT JOIN "
+                      "fenced f ON f.id = h.id"
+                      " LEFT JOIN foliopost.batches b ON b.id = h.id LEFT JOIN foliopost.jobs j ON j.id = "
+                      "b.job_id";
+
+static void arg_held(struct pg_args *a, const struct ledger_held *held, size_t n)
+{
+    int64_t *ids = mem_array(n + 1, sizeof *ids);
+    int32_t *epochs = mem_array(n + 1, sizeof *epochs);
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = held[i].batch_id;
+        epochs[i] = held[i].epoch;
+    }
+    pg_arg_i64s(a, ids, n);
+    pg_arg_i32s(a, epochs, n);
+    mem_free(ids);
+    mem_free(epochs);
+}
+
+static void arg_intents(struct pg_args *a, const struct ledger_intent *v, size_t n)
+{
+    int64_t *batch_ids = mem_array(n + 1, sizeof *batch_ids);
+    int64_t *user_ids = mem_array(n + 1, sizeof *user_ids);
+    for (size_t i = 0; i < n; i++) {
+        batch_ids[i] = v[i].batch_id;
+        user_ids[i] = v[i].user_id;
+    }
+    pg_arg_i64s(a, batch_ids, n);
+    pg_arg_i64s(a, user_ids, n);
+    mem_free(batch_ids);
+    mem_free(user_ids);
+}
+
+static void record_args(struct pg_args *a, const struct ledger_record *r)
+{
+    struct columns c;
+    columns_init(&c, r->outcomes, r->n_outcomes);
+    pg_args_init(a);
+    pg_arg_text(a, r->owner);
+    arg_held(a, r->held, r->n_held);
+    pg_arg_i64s(a, c.batch_ids, c.n);
+    pg_arg_i64s(a, c.user_ids, c.n);
+    pg_arg_texts(a, c.states, c.n);
+    pg_arg_texts(a, c.reasons, c.n);
+    pg_arg_texts(a, c.provider_ids, c.n);
+    pg_arg_i32s(a, c.attempted, c.n);
+    pg_arg_i32s(a, c.doubles, c.n);
+    pg_arg_i64s(a, c.retry_ms, c.n);
+    arg_intents(a, r->intents, r->n_intents);
+    arg_intents(a, r->withdrawn, r->n_withdrawn);
+    columns_fini(&c);
+}
+
+/* Held rows come in any order. */
+static void read_held(struct ledger_record *r, const struct fp_rows *rows)
+{
+    for (int row = 0; row < pg_rows_count(rows); row++) {
+        for (size_t i = 0; i < r->n_held; i++) {
+            if (r->held[i].batch_id == pg_i64(rows, row, 0)) {
+                r->held[i].held = pg_bool(rows, row, 1);
+                r->held[i].job_state = job_state_from_name(pg_text(rows, row, 2));
+            }
+        }
+    }
+}
+
+int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    for (size_t i = 0; i < r->n_held; i++) {
+        r->held[i].held = false;
+        r->held[i].job_state = JOB_UNKNOWN;
+    }
+    if (r->n_held == 0) {
+        return 0;
+    }
+    record_args(&a, r);
+    if (ledger_step(l, "record", record_sql, &a, &rows, err) != 0) {
+        return -1;
+    }
+    read_held(r, rows);
+    pg_rows_free(rows);
+    return 0;
+}
+
+/* --- late truth ----------------------------------------------------------------------- */
+
+/* The rows that expire marked for this claim, and that nobody changed since.
+ * Back to deferred only while the job is open, and counted in jobs.revived,
+ * which keeps complete from going by an older snapshot (complete.c). A batch
+ * that is being finished in this very moment by its new owner keeps counting
+ * the user as ambiguous; the deliveries, the report and the proof do not. */
+static const char late_sql[] =
+    "WITH batch AS (SELECT id, job_id, state FROM foliopost.batches WHERE id = $1 AND epoch >= $2 FOR "
+    "UPDATE),"
+    " truth AS (SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[])"
+    "  AS o (user_id, state, reason, provider_id, retry_ms)),"
+    " revived AS (UPDATE foliopost.jobs j SET revived = j.revived + 1 FROM batch WHERE j.id = batch.job_id"
+    "  AND j.state IN ('IN_PROGRESS', 'PAUSED') AND 'deferred' = ANY ($4::text[]) RETURNING j.id),"
+    " changed AS (UPDATE foliopost.deliveries d SET state = o.state, reason = o.reason,"
+    "   provider_id = o.provider_id, due_at = CASE o.state WHEN 'deferred' THEN " IN_MS(
+        "o.retry_ms") " END,"
+                      "   updated_at = clock_timestamp()"
+                      "  FROM batch, truth o WHERE d.job_id = batch.job_id AND d.user_id = o.user_id AND "
+                      "d.batch_id = batch.id"
+                      "  AND d.epoch = $2 AND d.state = 'ambiguous' AND d.reason = '" LEDGER_EXPIRED
+                      "' AND o.state <> 'ambiguous'"
+                      "  AND (o.state <> 'deferred' OR EXISTS (SELECT FROM revived)) RETURNING o.state),"
+                      " counted AS (UPDATE foliopost.batches b SET ambiguous = b.ambiguous - s.n, sent = "
+                      "b.sent + s.sent,"
+                      "   failed = b.failed + s.failed, skipped = b.skipped + s.skipped, deferred = "
+                      "b.deferred + s.deferred"
+                      "  FROM batch, (SELECT count(*) AS n, count(*) FILTER (WHERE state = 'sent') AS sent,"
+                      "   count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = "
+                      "'skipped') AS skipped,"
+                      "   count(*) FILTER (WHERE state = 'deferred') AS deferred FROM changed) s"
+                      "  WHERE b.id = batch.id AND batch.state IN ('done', 'split') AND s.n > 0)"
+                      " SELECT count(*) FROM changed";
+
+int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch,
+                      const struct ledger_outcome *outcomes, size_t n, struct fp_err *err)
+{
+    struct pg_args a;
+    struct columns c;
+    struct fp_rows *rows;
+    columns_init(&c, outcomes, n);
+    pg_args_init(&a);
+    pg_arg_i64(&a, batch_id);
+    pg_arg_i64(&a, epoch);
+    pg_arg_i64s(&a, c.user_ids, n);
+    pg_arg_texts(&a, c.states, n);
+    pg_arg_texts(&a, c.reasons, n);
+    pg_arg_texts(&a, c.provider_ids, n);
+    pg_arg_i64s(&a, c.retry_ms, n);
+    columns_fini(&c);
+    if (ledger_step(l, "late_truth", late_sql, &a, &rows, err) != 0) {
+        return -1;
+    }
+    int changed = (int)pg_i64(rows, 0, 0);
+    pg_rows_free(rows);
+    return changed;
+}
