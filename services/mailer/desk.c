@@ -1,0 +1,381 @@
+/*
+ * The loop. In the order of a mail's way: render -> slice of the rate ->
+ * intent -> send, refilled as outcomes arrive, so that no connection waits for
+ * a batch's slowest mail.
+ *
+ * When to make a statement is the one thing tuned here. It is worth one when
+ * the senders run out of mails, or a quarter of the open intents can be opened
+ * anew, or the rate hands out mails; outcomes alone wait a little for company.
+ * The number of open intents is what a crash can leave unknown, so it is kept
+ * as small as keeps the senders busy.
+ */
+#define _GNU_SOURCE /* pthread_setname_np */
+#include "services/mailer/desk_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+
+#define SETTLE_US     INT64_C(25000)     /* how long an outcome waits for company */
+#define HEARTBEAT_US  FP_US_PER_S        /* a record at least so often: jobs' states come back with it */
+#define OPEN_WORK_S   0.01               /* open intents: at most so much work, or twice the connections */
+#define MEASURE_US    FP_US_PER_S        /* the present rate is measured over this */
+#define AHEAD_MIN     64                 /* mails rendered ahead */
+#define AHEAD_BYTES   (16 * 1024 * 1024) /* and at most so many bytes of them */
+#define LEASE_LOOK_US (FP_US_PER_S / 10) /* how often to look while no lease is held */
+
+/* --- what may be opened -------------------------------------------------------------------- */
+
+static size_t open_cap(const struct desk *d)
+{
+    size_t by_connections = 2 * (size_t)d->o.connections;
+    size_t by_work = (size_t)(d->per_second * OPEN_WORK_S);
+    size_t cap = by_work > by_connections ? by_work : by_connections;
+    return cap < OPEN_MAX ? cap : OPEN_MAX;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+struct plan {
+    size_t can;      /* intents to open now */
+    int64_t next_us; /* when the rate gives more */
+    bool starving;   /* the senders run out of mails */
+    bool record;     /* a statement is due */
+};
+
+static bool record_due(const struct desk *d, const struct plan *p, size_t allowed, int64_t now_us)
+{
+    if (p->can > 0 && (p->starving || p->can < allowed || p->can >= open_cap(d) / 4))
+        return true;
+    if (d->known_since_us &&
+        (now_us >= d->known_since_us + SETTLE_US || d->lists.known.n >= RECORD_MAX_OUTCOMES / 2))
+        return true;
+    return now_us >= d->last_record_us + HEARTBEAT_US;
+}
+
+static struct plan make_plan(struct desk *d)
+{
+    struct plan p = {.next_us = INT64_MAX};
+    int64_t now_us = clock_mono_us();
+    size_t cap = open_cap(d), room = cap > d->out ? cap - d->out : 0;
+    size_t allowed = hold_allows(&d->hold, least(room, d->lists.ready.n), now_us);
+    size_t waiting = d->hold.standing ? allowed : d->lists.ready.n + d->rendering;
+    p.can = pacer_offer(d->pacer, waiting, allowed, &p.next_us);
+    p.starving = d->out <= (size_t)d->o.connections / 2;
+    p.record = record_due(d, &p, allowed, now_us);
+    return p;
+}
+
+/* --- waiting -------------------------------------------------------------------------------- */
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static struct inbox_wait make_wait(const struct desk *d, const struct plan *p, bool owned)
+{
+    int64_t now_us = clock_mono_us();
+    struct inbox_wait w = {.until_us = now_us + HEARTBEAT_US,
+                           .settle_us = SETTLE_US,
+                           .replies = SIZE_MAX,
+                           .rendered = SIZE_MAX};
+    size_t few = (size_t)d->o.connections / 2, quarter = open_cap(d) / 4;
+    if (!owned) {
+        w.until_us = now_us + LEASE_LOOK_US;
+        return w;
+    }
+    w.until_us = earliest(w.until_us, hold_next_us(&d->hold, now_us));
+    w.until_us = earliest(w.until_us, p->next_us);
+    if (d->n_batches)
+        w.until_us = earliest(w.until_us, d->last_record_us + HEARTBEAT_US);
+    if (d->known_since_us)
+        w.until_us = earliest(w.until_us, d->known_since_us + SETTLE_US);
+    if (d->lists.ready.n > 0)
+        w.replies = d->out > few ? least(quarter, d->out - few) : 1;
+    w.rendered = d->lists.ready.n == 0 ? 1 : quarter;
+    return w;
+}
+
+/* --- what came -------------------------------------------------------------------------------- */
+
+static void adopt(struct desk *d, struct batch *b)
+{
+    struct batch **end = &d->batches;
+    while (*end)
+        end = &(*end)->next;
+    b->next = NULL;
+    *end = b;
+    d->n_batches++;
+    for (size_t i = 0; i < b->n_mails; i++) {
+        struct mail *m = &b->mails[i];
+        if (m->suppressed)
+            outcome_suppressed(&m->outcome);
+        if (m->suppressed || outcome_without_mail(m->item, &m->outcome))
+            mail_move(&d->lists, m, MAIL_KNOWN);
+    }
+    if (b->state == BATCH_CLOSING)
+        batch_close(&d->lists, b, b->why);
+}
+
+static void take_rendered(struct desk *d, struct mail *m)
+{
+    d->rendering--;
+    if (m->batch->state != BATCH_OPEN) {
+        mail_move(&d->lists, m, MAIL_LEFT);
+    } else if (m->data) {
+        mail_move(&d->lists, m, MAIL_READY);
+    } else {
+        outcome_of_render_error(&m->render_err, &m->outcome);
+        mail_move(&d->lists, m, MAIL_KNOWN);
+    }
+}
+
+static void take(struct desk *d, const struct inbox_taken *t)
+{
+    struct batch *next_batch;
+    struct mail *next;
+    for (struct batch *b = t->batches; b; b = next_batch) {
+        next_batch = b->next;
+        adopt(d, b);
+    }
+    for (struct mail *m = t->rendered; m; m = next) {
+        next = m->in_next;
+        take_rendered(d, m);
+    }
+    desk_take_replied(d, t->replied);
+    if (!d->known_since_us && (d->lists.known.n || d->lists.unsent.n))
+        d->known_since_us = clock_mono_us();
+}
+
+/* --- rendering ahead ---------------------------------------------------------------------------- */
+
+static bool render_more(const struct desk *d)
+{
+    size_t slice = (size_t)(d->per_second / 5); /* two slices */
+    size_t ahead = 2 * open_cap(d);
+    ahead = ahead > slice ? ahead : slice;
+    ahead = ahead > AHEAD_MIN ? ahead : AHEAD_MIN;
+    return d->lists.ready.n + d->rendering < ahead && d->lists.ready_bytes < AHEAD_BYTES;
+}
+
+static bool feed_one(struct desk *d, struct batch *b)
+{
+    while (b->next_waiting < b->n_mails && b->mails[b->next_waiting].state != MAIL_WAITING)
+        b->next_waiting++;
+    if (b->next_waiting == b->n_mails)
+        return false;
+    struct mail *m = &b->mails[b->next_waiting];
+    mail_move(&d->lists, m, MAIL_RENDERING);
+    d->rendering++;
+    renderers_give(d->renderers, m);
+    return true;
+}
+
+static void feed(struct desk *d)
+{
+    for (struct batch *b = d->batches; b; b = b->next)
+        while (b->state == BATCH_OPEN && render_more(d) && feed_one(d, b))
+            ;
+}
+
+/* --- the loop -------------------------------------------------------------------------------------- */
+
+static void measure(struct desk *d, int64_t now_us)
+{
+    if (now_us < d->measured_us + MEASURE_US)
+        return;
+    double per_second = (double)d->measured * 1e6 / (double)(now_us - d->measured_us);
+    d->per_second = d->per_second > 0 ? (d->per_second + per_second) / 2 : per_second;
+    d->measured = 0;
+    d->measured_us = now_us;
+}
+
+static void close_all(struct desk *d, const char *why)
+{
+    for (struct batch *b = d->batches; b; b = b->next)
+        if (b->state == BATCH_OPEN)
+            batch_close(&d->lists, b, why);
+}
+
+/* All that the desk does, once. */
+static void turn(struct desk *d, struct plan *plan, bool *owned)
+{
+    struct inbox_taken taken;
+    const struct inbox_wait w = make_wait(d, plan, *owned);
+    inbox_take(d->inbox, &w, &taken);
+    d->o.beat(d->o.ctx, DESK_BEAT, "desk");
+    take(d, &taken);
+    int64_t now_us = clock_mono_us();
+    senders_halt(d->senders, d->hold.standing || now_us < d->hold.until_us);
+    if (atomic_load(&d->draining))
+        close_all(d, "draining");
+    *owned = desk_check_owner(d);
+    desk_check_fault(d);
+    feed(d);
+    *plan = make_plan(d);
+    if (plan->record && *owned)
+        desk_record(d, plan->can);
+    if (*owned || !d->batches)
+        desk_settle(d);
+    measure(d, clock_mono_us());
+    atomic_store(&d->open_now, (int)(d->out + d->record.n_known + d->lists.unsent.n));
+}
+
+static void *desk_main(void *arg)
+{
+    struct desk *d = arg;
+    struct plan plan = {.next_us = INT64_MAX};
+    bool owned = true;
+    pthread_setname_np(pthread_self(), "desk");
+    while (!atomic_load(&d->stopping))
+        turn(d, &plan, &owned);
+    return NULL;
+}
+
+/* --- life -------------------------------------------------------------------------------------------- */
+
+static void slice_came(void *ctx)
+{
+    inbox_wake(((struct desk *)ctx)->inbox);
+}
+
+static void pacer_beats(void *ctx)
+{
+    struct desk *d = ctx;
+    d->o.beat(d->o.ctx, PACER_BEAT, "pacer");
+}
+
+static int start_pacer(struct desk *d, struct fp_err *err)
+{
+    const struct pacer_options p = {
+        .ledger = d->o.ledger,
+        .provider = d->o.provider,
+        .mail_rate = d->o.mail_rate,
+        .changed = slice_came,
+        .beat = pacer_beats,
+        .ctx = d,
+    };
+    d->pacer = pacer_start(&p, err);
+    return d->pacer ? 0 : -1;
+}
+
+static int start_senders(struct desk *d, struct fp_err *err)
+{
+    const struct senders_options s = {
+        .transport = d->o.transport,
+        .settings = d->o.transport_settings,
+        .envelope_sender = d->o.envelope_sender,
+        .connections = d->o.connections,
+        .max_queued = OPEN_MAX,
+        .lease = d->o.lease,
+        .inbox = d->inbox,
+    };
+    d->senders = senders_start(&s, err);
+    return d->senders ? 0 : -1;
+}
+
+struct desk *desk_start(const struct desk_options *o, struct fp_err *err)
+{
+    struct desk *d = mem_alloc(sizeof(*d));
+    int64_t now_us = clock_mono_us();
+    d->o = *o;
+    d->inbox = inbox_new(o->slots);
+    d->record.held = mem_array((size_t)o->slots, sizeof(*d->record.held));
+    d->last_record_us = d->measured_us = now_us;
+    d->fault_told = true; /* by a mailer before this one, perhaps */
+    memcpy(d->dice, &now_us, sizeof(d->dice));
+    d->ledger = ledger_open(&o->ledger, err);
+    if (!d->ledger || start_pacer(d, err) < 0 || start_senders(d, err) < 0) {
+        desk_stop(d);
+        return NULL;
+    }
+    d->renderers =
+        renderers_start(&o->render, o->render_threads, (size_t)o->slots * WIRE_MAX_USERS, d->inbox);
+    d->thread_runs = pthread_create(&d->thread, NULL, desk_main, d) == 0;
+    if (!d->thread_runs)
+        fp_panic("cannot start the desk's thread");
+    return d;
+}
+
+bool desk_take_slot(struct desk *d, int timeout_ms)
+{
+    return inbox_take_slot(d->inbox, timeout_ms);
+}
+
+void desk_give_slot(struct desk *d)
+{
+    inbox_give_slot(d->inbox);
+}
+
+void desk_give(struct desk *d, struct batch *b)
+{
+    inbox_batch(d->inbox, b);
+}
+
+int desk_slots_used(struct desk *d)
+{
+    return inbox_slots_used(d->inbox);
+}
+
+void desk_drain(struct desk *d)
+{
+    atomic_store(&d->draining, true);
+    inbox_wake(d->inbox);
+}
+
+void desk_report(struct desk *d)
+{
+    metrics_set("foliopost_open_intents", "", atomic_load(&d->open_now));
+    metrics_set("foliopost_active_batches", "", desk_slots_used(d));
+    metrics_set("foliopost_sends_in_flight", "", senders_sending(d->senders));
+    metrics_set("foliopost_mail_rate", "", pacer_rate(d->pacer));
+}
+
+static void take_what_came(struct desk *d)
+{
+    struct inbox_taken taken;
+    const struct inbox_wait now = {0};
+    inbox_take(d->inbox, &now, &taken);
+    take(d, &taken);
+}
+
+static void free_batches(struct desk *d)
+{
+    take_what_came(d);
+    while (d->batches) {
+        struct batch *b = d->batches;
+        d->batches = b->next;
+        batch_free(b);
+        inbox_give_slot(d->inbox);
+    }
+}
+
+void desk_stop(struct desk *d)
+{
+    atomic_store(&d->stopping, true);
+    inbox_wake(d->inbox);
+    if (d->thread_runs)
+        pthread_join(d->thread, NULL);
+    take_what_came(d);
+    if (d->out > 0) { /* a sender may hang on a slow server longer than we may wait */
+        log_warn("", "stopped with mails out", "mails=%zu they become ambiguous when the lease is over",
+                 d->out);
+        return;
+    }
+    senders_stop(d->senders);
+    renderers_stop(d->renderers);
+    pacer_stop(d->pacer);
+    free_batches(d);
+    ledger_close(d->ledger);
+    inbox_free(d->inbox);
+    mem_free(d->record.held);
+    mem_free(d);
+}

@@ -1,0 +1,80 @@
+/* What the desk's files share. All of it belongs to the desk's thread, other
+ * than the atomics. */
+#ifndef FP_MAILER_DESK_INTERNAL_H
+#define FP_MAILER_DESK_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lib/ledger/ledger.h"
+#include "services/mailer/desk.h"
+#include "services/mailer/hold.h"
+#include "services/mailer/inbox.h"
+#include "services/mailer/mail.h"
+#include "services/mailer/pacer.h"
+
+#define DESK_BEAT   0 /* the loops of the process, for /livez */
+#define PACER_BEAT  1
+#define INTAKE_BEAT 2
+
+#define RECORD_MAX_OUTCOMES 1000 /* in one statement: some 100 kB of parameters */
+#define OPEN_MAX            1000 /* open intents, whatever the rate */
+
+/* The statement being made: parallel arrays of mails and what is told of them. */
+struct record_set {
+    struct ledger_held *held;
+    size_t n_held;
+    struct mail *known[RECORD_MAX_OUTCOMES], *unsent[OPEN_MAX], *asked[OPEN_MAX];
+    size_t n_known, n_unsent, n_asked;
+    struct ledger_outcome outcomes[RECORD_MAX_OUTCOMES];
+    struct ledger_intent withdrawn[OPEN_MAX], intents[OPEN_MAX];
+};
+
+struct desk {
+    struct desk_options o;
+    struct fp_ledger *ledger;
+    struct inbox *inbox;
+    struct renderers *renderers;
+    struct senders *senders;
+    struct pacer *pacer;
+    pthread_t thread;
+    bool thread_runs;
+    atomic_bool draining, stopping;
+    atomic_int open_now; /* for the gauge */
+
+    struct batch *batches; /* in the order of their claims */
+    size_t n_batches, rendering;
+    struct mail_lists lists;
+    struct hold hold;
+    bool fault_told; /* the ledger may say that the provider stands */
+    char owner[LEDGER_UUID];
+    size_t out; /* mails with the senders */
+    int64_t last_record_us;
+    int64_t known_since_us; /* the oldest outcome not recorded; 0: none */
+    double per_second;      /* outcomes, smoothed */
+    int64_t measured_us;
+    size_t measured;       /* outcomes since then */
+    int64_t retry_wait_us; /* while the ledger is away */
+    long long logged_us;
+    unsigned short dice[3];
+    struct record_set record;
+};
+
+/* record.c: one statement with all outcomes so far, what is withdrawn, and new
+ * intents for n_new ready mails; then what follows from its answer. */
+void desk_record(struct desk *d, size_t n_new);
+
+/* settle.c: finishes, releases and forgets batches that are at rest. */
+void desk_settle(struct desk *d);
+/* A new owner: what was claimed before is lost. False while no lease is held. */
+bool desk_check_owner(struct desk *d);
+/* A fault that lasts: pauses the jobs at hand. */
+void desk_check_fault(struct desk *d);
+/* A step of the ledger failed: waits a while, longer each time. False: stop. */
+bool desk_again(struct desk *d, const char *step, const struct fp_err *err);
+void desk_ledger_well(struct desk *d);
+
+/* replies.c */
+void desk_take_replied(struct desk *d, struct mail *first);
+
+#endif

@@ -1,0 +1,221 @@
+/*
+ * A message is read only when a claim slot is free, so that what this mailer
+ * cannot work on stays with the bus and goes to others. Everything about the
+ * message is checked before it costs a statement; a bad one is counted and
+ * dropped, since the ledger makes every good one again (P4).
+ *
+ * The claim is here and not at the desk so that its round trips and the desk's
+ * records overlap. A claim is repeated with the same token until the ledger
+ * answers: a reply lost after the commit must not leave a batch claimed that
+ * nobody works on.
+ */
+#define _GNU_SOURCE /* pthread_setname_np */
+#include "services/mailer/intake.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/text.h"
+#include "lib/ledger/deliveries.h"
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+#include "services/mailer/desk_internal.h"
+
+#define WAIT_MS      200 /* how late a drain may be seen */
+#define RETRY_MIN_MS 100
+#define RETRY_MAX_MS 2000
+
+struct intake {
+    struct intake_options o;
+    struct fp_ledger *ledger;
+    pthread_t thread;
+    atomic_bool draining, ended;
+    int retry_ms;
+    long long logged_us;
+};
+
+/* False when draining. */
+static bool again(struct intake *in, const char *step, const struct fp_err *err)
+{
+    in->retry_ms = in->retry_ms ? in->retry_ms * 2 : RETRY_MIN_MS;
+    if (in->retry_ms > RETRY_MAX_MS)
+        in->retry_ms = RETRY_MAX_MS;
+    if (log_limited(&in->logged_us, 10000))
+        log_warn("", "ledger step failed", "step=%s code=%s retry_ms=%d reason=%s", step,
+                 err_code_name(err->code), in->retry_ms, err->msg);
+    for (int left_ms = in->retry_ms; left_ms > 0 && !atomic_load(&in->draining); left_ms -= 50)
+        clock_sleep_us(50 * 1000);
+    in->o.beat(in->o.ctx, INTAKE_BEAT, "intake");
+    return !atomic_load(&in->draining);
+}
+
+/* Without the lease a claim would only be refused. False when draining. */
+static bool wait_for_lease(struct intake *in, char owner[LEDGER_UUID])
+{
+    for (;;) {
+        in->o.lease.owner(in->o.lease.ctx, owner);
+        if (in->o.lease.owns(in->o.lease.ctx, owner))
+            return true;
+        if (atomic_load(&in->draining))
+            return false;
+        in->o.beat(in->o.ctx, INTAKE_BEAT, "intake");
+        clock_sleep_us(50 * 1000);
+    }
+}
+
+/* False when it was not won, or the process drains first. */
+static bool claim(struct intake *in, int64_t batch_id, char owner[LEDGER_UUID], struct ledger_claim *out)
+{
+    struct fp_err err;
+    char token[LEDGER_UUID];
+    text_new_uuid(token);
+    do {
+        if (!wait_for_lease(in, owner))
+            return false;
+        if (ledger_claim(in->ledger, owner, batch_id, token, out, &err) == 0) {
+            in->retry_ms = 0;
+            return out->won;
+        }
+    } while (again(in, "claim", &err));
+    return false;
+}
+
+/* Unsubscribes and bounces arrive in mid-job: who must not be mailed is looked
+ * up as late as a batch's claim. */
+static void mark_suppressed(struct intake *in, struct batch *b, const struct ledger_claim *c)
+{
+    struct fp_err err;
+    bool *hit = mem_array(c->n_due + 1, sizeof(*hit));
+    while (ledger_suppressed(in->ledger, c->due, c->n_due, hit, &err) < 0) {
+        if (again(in, "suppressed", &err))
+            continue;
+        b->state = BATCH_CLOSING;
+        b->why = "suppressions cannot be read";
+        break;
+    }
+    for (size_t i = 0, at = 0; i < b->n_mails; i++) {
+        while (c->due[at] != b->mails[i].user_id)
+            at++;
+        b->mails[i].suppressed = hit[at];
+    }
+    mem_free(hit);
+}
+
+static void release_unclaimed(struct intake *in, int64_t batch_id)
+{
+    struct fp_err err;
+    bool done = false;
+    if (ledger_release(in->ledger, NULL, batch_id, 0, &done, &err) < 0)
+        log_info("", "batch not handed back", "batch=%" PRId64 " reason=%s", batch_id, err.msg);
+}
+
+/* Takes the arena. True when the desk has the batch. */
+static bool claim_and_give(struct intake *in, struct fp_arena *arena,
+                           const Foliopost__V1__SummaryBatch *message)
+{
+    char owner[LEDGER_UUID], label[64];
+    struct ledger_claim c = {0};
+    bool won = claim(in, message->batch_id, owner, &c);
+    if (won) {
+        struct batch *b = batch_new(&c, owner, arena, message);
+        mark_suppressed(in, b, &c);
+        log_debug(batch_label(b, label), "claimed", "epoch=%d users=%zu due=%zu", b->epoch, c.n_users,
+                  c.n_due);
+        metrics_add("foliopost_claims_total", "won=\"true\"", 1);
+        desk_give(in->o.desk, b);
+    } else {
+        metrics_add("foliopost_claims_total", "won=\"false\"", 1);
+        if (atomic_load(&in->draining))
+            release_unclaimed(in, message->batch_id);
+        arena_free(arena);
+    }
+    mem_free(c.due);
+    mem_free(c.attempts);
+    return won;
+}
+
+bool intake_message(struct intake *in, const void *data, size_t bytes)
+{
+    struct fp_err err;
+    struct fp_arena *arena = arena_new(WIRE_MAX_ARENA_BYTES);
+    const Foliopost__V1__SummaryBatch *message =
+        wire_unpack(&foliopost__v1__summary_batch__descriptor, data, bytes, arena, &err);
+    if (message && claim_and_give(in, arena, message))
+        return true;
+    if (!message) {
+        metrics_add("foliopost_messages_dropped_total", "pipe=\"summaries\",reason=\"bad\"", 1);
+        if (log_limited(&in->logged_us, 1000))
+            log_warn("", "bad message", "bytes=%zu reason=%s", bytes, err.msg);
+        arena_free(arena);
+    }
+    desk_give_slot(in->o.desk);
+    return false;
+}
+
+/* One message into the slot. */
+static void pull_one(struct intake *in)
+{
+    struct fp_err err = {0};
+    struct fp_bus_msg *msg = NULL;
+    size_t bytes;
+    int rc = bus_pull_recv(in->o.pull, WAIT_MS, &msg, &err);
+    if (rc != 0) {
+        desk_give_slot(in->o.desk);
+        if (rc < 0)
+            (void)again(in, "receive", &err);
+        return;
+    }
+    const void *data = bus_msg_data(msg, &bytes);
+    (void)intake_message(in, data, bytes);
+    bus_msg_free(msg);
+}
+
+static void *intake_main(void *arg)
+{
+    struct intake *in = arg;
+    pthread_setname_np(pthread_self(), "intake");
+    while (!atomic_load(&in->draining)) {
+        in->o.beat(in->o.ctx, INTAKE_BEAT, "intake");
+        if (desk_take_slot(in->o.desk, WAIT_MS))
+            pull_one(in);
+    }
+    atomic_store(&in->ended, true);
+    return NULL;
+}
+
+struct intake *intake_start(const struct intake_options *o, struct fp_err *err)
+{
+    struct fp_ledger *ledger = ledger_open(&o->ledger, err);
+    if (!ledger)
+        return NULL;
+    struct intake *in = mem_alloc(sizeof(*in));
+    in->o = *o;
+    in->ledger = ledger;
+    if (o->pull && pthread_create(&in->thread, NULL, intake_main, in) != 0)
+        fp_panic("cannot start the intake's thread");
+    return in;
+}
+
+void intake_drain(struct intake *in)
+{
+    atomic_store(&in->draining, true);
+}
+
+bool intake_ended(struct intake *in)
+{
+    return !in->o.pull || atomic_load(&in->ended);
+}
+
+void intake_stop(struct intake *in)
+{
+    if (!in)
+        return;
+    intake_drain(in);
+    if (in->o.pull)
+        pthread_join(in->thread, NULL);
+    ledger_close(in->ledger);
+    mem_free(in);
+}

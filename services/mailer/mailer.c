@@ -1,0 +1,175 @@
+/*
+ * Ties the parts together: bus -> intake -> desk -> (render pool, pacer,
+ * senders), all with the skeleton's lease. There is one mailer in a process.
+ */
+#include "services/mailer/mailer.h"
+
+#include <string.h>
+
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+#include "services/mailer/desk.h"
+#include "services/mailer/intake.h"
+#include "services/mailer/settings.h"
+
+static struct mailer {
+    struct fp_service *service;
+    struct mailer_settings *settings;
+    struct render_sender sender;
+    struct fp_bus_pull *pull;
+    struct desk *desk;
+    struct intake *intake;
+} the;
+
+/* --- what the parts ask of the skeleton and of the renderer -------------------------------- */
+
+static void lease_owner(void *ctx, char out[37])
+{
+    service_owner(ctx, out);
+}
+
+static bool lease_owns(void *ctx, const char *owner)
+{
+    return service_owns(ctx, owner);
+}
+
+static void note(void *ctx, const char *why)
+{
+    service_set_note(ctx, why);
+}
+
+static void beat(void *ctx, int id, const char *name)
+{
+    service_beat(ctx, id, name);
+}
+
+static int render(void *ctx, const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
+                  struct fp_str *out, struct fp_err *err)
+{
+    const struct mailer *m = ctx;
+    return render_mail(m->settings->loaded, &m->sender, job, item, out, err);
+}
+
+/* --- start --------------------------------------------------------------------------------- */
+
+static void describe_metrics(void)
+{
+    metrics_help("foliopost_mails_total", "users settled, by outcome");
+    metrics_help("foliopost_open_intents", "mails that a crash now could leave ambiguous");
+    metrics_help("foliopost_active_batches", "claim slots in use");
+    metrics_help("foliopost_mail_rate", "mails a second allowed to all mailers of the provider; 0: no limit");
+    metrics_help("foliopost_record_seconds", "the desk's statement: outcomes and intents");
+    metrics_help("foliopost_sends_in_flight", "mails being handed over");
+    metrics_help("foliopost_provider_fault", "1 while the provider is at fault and nothing is sent");
+    metrics_help("foliopost_throttled_total", "replies that asked to slow down");
+    metrics_help("foliopost_claims_total", "batches claimed, or already taken");
+    metrics_help("foliopost_claims_lost_total", "claims that became another's while in work");
+    metrics_set("foliopost_provider_fault", "", 0);
+}
+
+static struct lease the_lease(struct fp_service *s)
+{
+    return (struct lease){.owner = lease_owner, .owns = lease_owns, .ctx = s};
+}
+
+static int start_desk(struct mailer *m, struct fp_err *err)
+{
+    const struct mailer_settings *set = m->settings;
+    struct desk_options o = {
+        .lease = the_lease(m->service),
+        .render = {.mail = render, .ctx = m},
+        .transport = transport_by_name(set->transport),
+        .transport_settings = settings_transport(set),
+        .envelope_sender = settings_envelope_sender(set),
+        .provider = set->provider,
+        .mail_rate = set->mail_rate,
+        .connections = (int)set->connections,
+        .render_threads = (int)set->render_threads,
+        .slots = (int)set->slots,
+        .retry_base_ms = set->retry_base_ms,
+        .retry_cap_ms = set->retry_cap_ms,
+        .fault_pause_ms = set->fault_pause_ms,
+        .note = note,
+        .beat = beat,
+        .ctx = m->service,
+    };
+    service_ledger_options(m->service, &o.ledger);
+    m->desk = desk_start(&o, err);
+    return m->desk ? 0 : -1;
+}
+
+static int start_intake(struct mailer *m, struct fp_err *err)
+{
+    const struct mailer_settings *set = m->settings;
+    const struct bus_tls tls = {set->bus_ca_file, set->bus_cert_file, set->bus_key_file};
+    m->pull = bus_pull_open("summaries", set->summaries_from, &tls, (int)set->bus_resolve_ms, err);
+    if (!m->pull)
+        return err_prefix(err, "summaries-from");
+    struct intake_options o = {
+        .lease = the_lease(m->service), .pull = m->pull, .desk = m->desk, .beat = beat, .ctx = m->service};
+    service_ledger_options(m->service, &o.ledger);
+    m->intake = intake_start(&o, err);
+    return m->intake ? 0 : -1;
+}
+
+/* A failure here ends the process; the operating system takes back the rest. */
+int mailer_start(struct fp_service *s, void *values, struct fp_err *err)
+{
+    the = (struct mailer){.service = s, .settings = values};
+    the.sender = settings_sender(the.settings);
+    describe_metrics();
+    service_set_slots(s, (int)the.settings->slots);
+    if (start_desk(&the, err) < 0 || start_intake(&the, err) < 0)
+        return -1;
+    log_info("", "mailer started",
+             "transport=%s provider=%s rate=%g connections=%lld slots=%lld templates=%s",
+             the.settings->transport, the.settings->provider, the.settings->mail_rate,
+             (long long)the.settings->connections, (long long)the.settings->slots,
+             templates_hash(the.settings->loaded));
+    return 0;
+}
+
+/* --- the rest of the life --------------------------------------------------------------------- */
+
+void mailer_tick(struct fp_service *s, void *values)
+{
+    (void)s;
+    (void)values;
+    desk_report(the.desk);
+    metrics_set("foliopost_bus_peers", "pipe=\"summaries\"", bus_pull_peers(the.pull));
+}
+
+void mailer_drain(struct fp_service *s, void *values)
+{
+    (void)s;
+    (void)values;
+    intake_drain(the.intake);
+    desk_drain(the.desk);
+}
+
+/* A slot is in use from before a claim until the desk has parted with the batch. */
+bool mailer_drained(struct fp_service *s, void *values)
+{
+    (void)s;
+    (void)values;
+    return intake_ended(the.intake) && desk_slots_used(the.desk) == 0;
+}
+
+void mailer_stop(struct fp_service *s, void *values)
+{
+    (void)s;
+    (void)values;
+    intake_stop(the.intake);
+    desk_stop(the.desk);
+    bus_pull_shut(the.pull);
+    templates_free(the.settings->loaded);
+}
+
+bool mailer_ready(struct fp_service *s, void *values, struct fp_str *why_not)
+{
+    (void)values;
+    if (service_lease_held(s))
+        return true;
+    str_puts(why_not, "the lease is not held: the ledger cannot be reached");
+    return false;
+}

@@ -1,0 +1,156 @@
+/*
+ * Arithmetic of slices. All in whole mails and microseconds; a slice's mails
+ * become due one after the other (GCRA's emission interval), which also makes
+ * a rate below ten a second exact: its slice is one mail, and longer.
+ */
+#include "services/mailer/rate.h"
+
+#include <string.h>
+
+/* Without a limit the ledger is asked again this often, to hear of a new one. */
+#define UNLIMITED_US INT64_C(1000000)
+
+void rate_init(struct rate *r, double per_second)
+{
+    memset(r, 0, sizeof(*r));
+    r->per_second = per_second;
+}
+
+static int64_t length_us(const struct rate_slice *s)
+{
+    return s->end_us - s->start_us;
+}
+
+/* Mails of the slice that are due by now, used ones included. */
+static size_t due(const struct rate_slice *s, int64_t now_us)
+{
+    if (now_us < s->start_us)
+        return 0;
+    if (now_us >= s->end_us)
+        return s->n;
+    size_t n = (size_t)((now_us - s->start_us) * (int64_t)s->n / length_us(s)) + 1;
+    return n > s->n ? s->n : n;
+}
+
+static void drop_old(struct rate *r, int64_t now_us)
+{
+    size_t keep = 0;
+    for (size_t i = 0; i < r->n_slices; i++) {
+        struct rate_slice *s = &r->slices[i];
+        if (s->used == s->n || now_us >= s->end_us + length_us(s)) {
+            r->voided += s->n - s->used;
+            continue;
+        }
+        r->slices[keep++] = *s;
+    }
+    r->n_slices = keep;
+}
+
+void rate_add(struct rate *r, int64_t start_us, size_t n, double per_second, int64_t now_us)
+{
+    r->per_second = per_second;
+    if (per_second <= 0) {
+        r->unlimited_until_us = now_us + UNLIMITED_US;
+        return;
+    }
+    r->unlimited_until_us = 0;
+    r->granted += n;
+    drop_old(r, now_us);
+    int64_t length = (int64_t)((double)n / per_second * 1e6);
+    if (n == 0 || r->n_slices == RATE_MAX_SLICES || now_us >= start_us + 2 * length) {
+        r->voided += n;
+        return;
+    }
+    r->slices[r->n_slices++] =
+        (struct rate_slice){.start_us = start_us, .end_us = start_us + (length > 0 ? length : 1), .n = n};
+}
+
+size_t rate_available(struct rate *r, int64_t now_us)
+{
+    size_t sum = 0, most = 0;
+    if (now_us < r->unlimited_until_us)
+        return SIZE_MAX;
+    drop_old(r, now_us);
+    for (size_t i = 0; i < r->n_slices; i++) {
+        const struct rate_slice *s = &r->slices[i];
+        size_t n = due(s, now_us);
+        sum += n > s->used ? n - s->used : 0;
+        most = s->n > most ? s->n : most;
+    }
+    return sum < most ? sum : most;
+}
+
+static const struct rate_slice *first_unused(const struct rate *r)
+{
+    for (size_t i = 0; i < r->n_slices; i++)
+        if (r->slices[i].used < r->slices[i].n)
+            return &r->slices[i];
+    return NULL;
+}
+
+static int64_t due_at_us(const struct rate_slice *s, size_t mail)
+{
+    return s->start_us + (int64_t)mail * length_us(s) / (int64_t)s->n;
+}
+
+/* When what can be had is worth a statement. */
+static int64_t worth_at_us(const struct rate *r, size_t wanted)
+{
+    const struct rate_slice *s = first_unused(r);
+    if (!s || wanted == 0)
+        return INT64_MAX;
+    size_t quantum = s->n / 2 > 0 ? s->n / 2 : 1;
+    size_t last = s->used + (wanted < quantum ? wanted : quantum) - 1;
+    int64_t enough_us = last < s->n ? due_at_us(s, last) : INT64_MAX;
+    int64_t waited_us = due_at_us(s, s->used) + length_us(s) / 2;
+    return enough_us < waited_us ? enough_us : waited_us;
+}
+
+size_t rate_offer(struct rate *r, size_t wanted, int64_t now_us)
+{
+    size_t n = rate_available(r, now_us);
+    if (n == 0 || n == SIZE_MAX)
+        return n;
+    return now_us >= worth_at_us(r, wanted) ? n : 0;
+}
+
+void rate_use(struct rate *r, size_t n, int64_t now_us)
+{
+    r->used += n;
+    if (now_us < r->unlimited_until_us)
+        return;
+    for (size_t i = 0; i < r->n_slices && n > 0; i++) {
+        struct rate_slice *s = &r->slices[i];
+        size_t can = due(s, now_us);
+        can = can > s->used ? can - s->used : 0;
+        can = can < n ? can : n;
+        s->used += can;
+        n -= can;
+    }
+}
+
+int64_t rate_next_us(struct rate *r, size_t wanted, int64_t now_us)
+{
+    if (now_us < r->unlimited_until_us)
+        return now_us;
+    drop_old(r, now_us);
+    return worth_at_us(r, wanted);
+}
+
+size_t rate_ask(struct rate *r, size_t wanted, int64_t now_us)
+{
+    size_t held = 0;
+    if (wanted == 0 || now_us < r->unlimited_until_us)
+        return 0;
+    drop_old(r, now_us);
+    for (size_t i = 0; i < r->n_slices; i++) {
+        if (r->slices[i].start_us > now_us)
+            return 0;
+        held += r->slices[i].n - r->slices[i].used;
+    }
+    if (held >= wanted || r->n_slices == RATE_MAX_SLICES)
+        return 0;
+    double slice = r->per_second * (double)RATE_SLICE_US / 1e6;
+    size_t n = slice < 1 ? 1 : (size_t)slice;
+    return wanted - held < n ? wanted - held : n;
+}

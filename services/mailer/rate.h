@@ -1,0 +1,50 @@
+/*
+ * Slices of the provider's rate, as one mailer uses them: the present slice
+ * and the next one, fetched ahead. Pure: the caller brings the time; pacer.c
+ * brings the slices.
+ *
+ * A slice of n mails from `start` on lets mail i go at start + i * (1 / rate),
+ * so a slice is spread over its length. What was not used in time stays good
+ * for one more length of the slice and never adds up to more than one slice:
+ * so no second has more than its rate and a slice.
+ */
+#ifndef FP_MAILER_RATE_H
+#define FP_MAILER_RATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RATE_SLICE_US   INT64_C(100000) /* a slice's length, when the rate gives it a whole mail */
+#define RATE_MAX_SLICES 4               /* the last, the present, the next, and one that comes early */
+
+struct rate_slice {
+    int64_t start_us, end_us; /* CLOCK_MONOTONIC */
+    size_t n, used;
+};
+
+struct rate {
+    struct rate_slice slices[RATE_MAX_SLICES]; /* oldest first */
+    size_t n_slices;
+    double per_second; /* in force, as last heard; 0: no limit */
+    int64_t unlimited_until_us;
+    uint64_t granted, used, voided; /* mails */
+};
+
+void rate_init(struct rate *r, double per_second);
+/* The answer to a request: n mails from start on; per_second 0: no limit. A
+ * slice that is later than its own length is void. */
+void rate_add(struct rate *r, int64_t start_us, size_t n, double per_second, int64_t now_us);
+/* Mails that may go now. */
+size_t rate_available(struct rate *r, int64_t now_us);
+/* As rate_available(), but 0 until it is worth a statement: half a slice, all
+ * that is wanted, or what has waited half a slice's length. */
+size_t rate_offer(struct rate *r, size_t wanted, int64_t now_us);
+void rate_use(struct rate *r, size_t n, int64_t now_us);
+/* When more may go than now; INT64_MAX: when a slice comes. */
+int64_t rate_next_us(struct rate *r, size_t wanted, int64_t now_us);
+/* How many mails to ask for now: 0 when the next slice is held already, or
+ * what is held is enough for `wanted`. */
+size_t rate_ask(struct rate *r, size_t wanted, int64_t now_us);
+
+#endif

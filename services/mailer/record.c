@@ -1,0 +1,201 @@
+/*
+ * The desk's statement: outcomes so far, withdrawals and new intents of all
+ * batches in one round trip and one commit. Only after it succeeded do the new
+ * intents' mails go to the senders (P6).
+ *
+ * It is safe to repeat, so while PostgreSQL is away the same one is tried
+ * again. A mail's `intent` is set before the statement and only cleared by an
+ * answer: a reply lost after the commit must not leave an intent behind that
+ * nobody withdraws.
+ */
+#include "services/mailer/desk_internal.h"
+
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+
+/* A claim that is not held is looked at once more after this, since a lease
+ * renewed in the same moment can make it held again. */
+#define LOOK_AGAIN_US INT64_C(900000)
+#define HELD_TWICE    2
+
+static void add_held(struct desk *d)
+{
+    struct record_set *r = &d->record;
+    r->n_held = 0;
+    for (struct batch *b = d->batches; b; b = b->next) {
+        if (b->state == BATCH_LOST)
+            continue;
+        b->held_at = r->n_held;
+        r->held[r->n_held++] = (struct ledger_held){.batch_id = b->id, .epoch = b->epoch};
+    }
+}
+
+static void add_known_and_unsent(struct desk *d)
+{
+    struct record_set *r = &d->record;
+    r->n_known = r->n_unsent = 0;
+    for (struct mail *m = d->lists.known.first; m && r->n_known < RECORD_MAX_OUTCOMES; m = m->next) {
+        outcome_to_ledger(&m->outcome, m->batch->id, m->user_id, &r->outcomes[r->n_known]);
+        r->known[r->n_known++] = m;
+    }
+    for (struct mail *m = d->lists.unsent.first; m && r->n_unsent < OPEN_MAX; m = m->next) {
+        r->withdrawn[r->n_unsent] = (struct ledger_intent){m->batch->id, m->user_id};
+        r->unsent[r->n_unsent++] = m;
+    }
+}
+
+static void ask(struct desk *d, size_t n_new)
+{
+    struct record_set *r = &d->record;
+    r->n_asked = 0;
+    while (r->n_asked < n_new && r->n_asked < OPEN_MAX && d->lists.ready.first) {
+        struct mail *m = d->lists.ready.first;
+        m->probe = d->hold.standing;
+        d->hold.probing |= m->probe;
+        m->intent = true;
+        mail_move(&d->lists, m, MAIL_ASKED);
+        r->intents[r->n_asked] = (struct ledger_intent){m->batch->id, m->user_id};
+        r->asked[r->n_asked++] = m;
+    }
+}
+
+/* --- the answer -------------------------------------------------------------------------- */
+
+static const struct ledger_held *answer_for(const struct desk *d, const struct mail *m)
+{
+    return &d->record.held[m->batch->held_at];
+}
+
+static void apply_known(struct desk *d)
+{
+    double counts[DELIVERY_REQUEUED + 1] = {0};
+    struct record_set *r = &d->record;
+    for (size_t i = 0; i < r->n_known; i++) {
+        struct mail *m = r->known[i];
+        if (!answer_for(d, m)->held)
+            continue;
+        m->intent = false;
+        mail_move(&d->lists, m, MAIL_SETTLED);
+        counts[m->outcome.state]++;
+        d->measured++;
+    }
+    for (int s = DELIVERY_SENT; s <= DELIVERY_DEFERRED; s++) {
+        static const char *const labels[] = {
+            [DELIVERY_SENT] = "outcome=\"sent\"",         [DELIVERY_FAILED] = "outcome=\"failed\"",
+            [DELIVERY_SKIPPED] = "outcome=\"skipped\"",   [DELIVERY_AMBIGUOUS] = "outcome=\"ambiguous\"",
+            [DELIVERY_DEFERRED] = "outcome=\"deferred\"",
+        };
+        if (counts[s] > 0)
+            metrics_add("foliopost_mails_total", labels[s], counts[s]);
+    }
+}
+
+static void apply_unsent(struct desk *d)
+{
+    struct record_set *r = &d->record;
+    for (size_t i = 0; i < r->n_unsent; i++) {
+        struct mail *m = r->unsent[i];
+        if (!answer_for(d, m)->held)
+            continue;
+        m->intent = false;
+        mail_move(&d->lists, m, m->batch->state == BATCH_OPEN ? MAIL_READY : MAIL_LEFT);
+    }
+}
+
+static void apply_asked(struct desk *d)
+{
+    struct record_set *r = &d->record;
+    for (size_t i = 0; i < r->n_asked; i++) {
+        struct mail *m = r->asked[i];
+        const struct ledger_held *h = answer_for(d, m);
+        if (h->held && h->job_state == JOB_IN_PROGRESS) {
+            mail_move(&d->lists, m, MAIL_SENDING);
+            d->out++;
+            senders_give(d->senders, m);
+            continue;
+        }
+        mail_move(&d->lists, m, MAIL_READY);
+        if (m->probe)
+            hold_probe_back(&d->hold);
+    }
+}
+
+static void apply_held(struct desk *d, struct batch *b, const struct ledger_held *h)
+{
+    char label[64];
+    if (h->held) {
+        b->not_held = 0;
+        if (h->job_state == JOB_IN_PROGRESS || b->state != BATCH_OPEN)
+            return;
+        log_info(batch_label(b, label), "batch closes", "reason=job is %s", job_state_name(h->job_state));
+        batch_close(&d->lists, b, job_state_name(h->job_state));
+        return;
+    }
+    if (!d->o.lease.owns(d->o.lease.ctx, d->owner))
+        return;
+    d->last_record_us -= LOOK_AGAIN_US;
+    if (++b->not_held < HELD_TWICE)
+        return;
+    log_warn(batch_label(b, label), "claim lost", "epoch=%d", b->epoch);
+    metrics_add("foliopost_claims_lost_total", "", 1);
+    batch_lose(&d->lists, b);
+}
+
+static void apply(struct desk *d)
+{
+    apply_known(d);
+    apply_unsent(d);
+    apply_asked(d);
+    for (struct batch *b = d->batches; b; b = b->next)
+        if (b->state != BATCH_LOST)
+            apply_held(d, b, &d->record.held[b->held_at]);
+}
+
+/* False when the process ends before the ledger answered. */
+static bool run(struct desk *d)
+{
+    struct fp_err err;
+    struct record_set *r = &d->record;
+    struct ledger_record record = {
+        .owner = d->owner,
+        .held = r->held,
+        .n_held = r->n_held,
+        .outcomes = r->outcomes,
+        .n_outcomes = r->n_known,
+        .intents = r->intents,
+        .n_intents = r->n_asked,
+        .withdrawn = r->withdrawn,
+        .n_withdrawn = r->n_unsent,
+    };
+    for (;;) {
+        int64_t start_us = clock_mono_us();
+        int rc = ledger_record(d->ledger, &record, &err);
+        metrics_observe_s("foliopost_record_seconds", "", (double)(clock_mono_us() - start_us) / 1e6);
+        if (rc == 0)
+            break;
+        if (!desk_again(d, "record", &err))
+            return false;
+    }
+    desk_ledger_well(d);
+    return true;
+}
+
+void desk_record(struct desk *d, size_t n_new)
+{
+    add_held(d);
+    if (d->record.n_held == 0)
+        return;
+    add_known_and_unsent(d);
+    ask(d, n_new);
+    pacer_use(d->pacer, d->record.n_asked);
+    if (!run(d))
+        return;
+    d->last_record_us = clock_mono_us();
+    d->known_since_us = 0;
+    apply(d);
+    if (d->lists.known.n || d->lists.unsent.n)
+        d->known_since_us = d->last_record_us;
+}

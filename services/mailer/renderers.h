@@ -1,0 +1,32 @@
+/* The render pool: threads that turn a summary into a mail. Each mail given
+ * comes back to the inbox, with its data or with render_err. */
+#ifndef FP_MAILER_RENDERERS_H
+#define FP_MAILER_RENDERERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/err.h"
+#include "lib/base/str.h"
+#include "lib/wire/wire.h"
+
+struct renderers;
+struct inbox;
+struct mail;
+
+/* render_mail() of lib/render with its templates and sender, or a fake. Called
+ * by several threads at once. */
+struct render_with {
+    int (*mail)(void *ctx, const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
+                struct fp_str *out, struct fp_err *err);
+    void *ctx;
+};
+
+struct renderers *renderers_start(const struct render_with *with, int threads, size_t max_queued,
+                                  struct inbox *in);
+/* False when the queue is full: later. */
+bool renderers_give(struct renderers *r, struct mail *m);
+/* Ends the threads; what was given has come back. */
+void renderers_stop(struct renderers *r);
+
+#endif

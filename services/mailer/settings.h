@@ -1,0 +1,38 @@
+/* The mailer's settings: the struct that the table in settings.c fills. */
+#ifndef FP_MAILER_SETTINGS_H
+#define FP_MAILER_SETTINGS_H
+
+#include "lib/config/config.h"
+#include "lib/render/render.h"
+#include "services/mailer/transport.h"
+
+struct mailer_settings {
+    char *summaries_from, *bus_ca_file, *bus_cert_file, *bus_key_file;
+    int64_t bus_resolve_ms;
+
+    char *transport, *smtp_url, *smtp_user, *smtp_password_file, *smtp_tls, *smtp_ca_file, *helo_name,
+        *maildir;
+    int64_t connections, mails_per_connection, connect_timeout_ms, reply_timeout_ms;
+
+    char *templates, *from, *reply_to, *message_host, *postal_address, *bounce_address;
+
+    double mail_rate;
+    char *provider;
+    int64_t slots, render_threads, retry_base_ms, retry_cap_ms, fault_pause_ms;
+
+    /* made by settings_check() */
+    struct fp_templates *loaded;
+    char from_address[256], from_host[256];
+};
+
+extern const struct config_setting settings_rows[];
+extern const size_t settings_n_rows;
+
+/* Checks what needs more than one setting and loads the templates. */
+int settings_check(void *values, struct fp_err *err);
+
+struct render_sender settings_sender(const struct mailer_settings *s);
+struct transport_settings settings_transport(const struct mailer_settings *s);
+const char *settings_envelope_sender(const struct mailer_settings *s);
+
+#endif
