@@ -1,0 +1,126 @@
+/*
+ * Deliveries as they are read, and who is suppressed.
+ *
+ * Lists go by the primary key; the counts read the job's whole part of the
+ * table and are for reports, not for every second. The list of one state but
+ * sent has an index of its own; sent is read along the primary key, where it
+ * is nearly every row.
+ */
+#include "lib/ledger/ledger_internal.h"
+
+static const char list_sql[] =
+    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at"
+    " FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
+
+/* Its own text, so that the plan can use the index on state. */
+static const char list_state_sql[] =
+    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at"
+    " FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 AND state = $4 ORDER BY user_id LIMIT $3";
+static const char list_unsent_sql[] =
+    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at"
+    " FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 AND state = $4 AND state <> 'sent'"
+    " ORDER BY user_id LIMIT $3";
+
+static void read_delivery(struct ledger_delivery *d, const struct fp_rows *r, int row)
+{
+    d->user_id = pg_i64(r, row, 0);
+    d->batch_id = pg_i64(r, row, 1);
+    d->state = delivery_state_from_name(pg_text(r, row, 2));
+    ledger_text(d->reason, sizeof d->reason, r, row, 3);
+    ledger_text(d->provider_id, sizeof d->provider_id, r, row, 4);
+    d->attempts = (int)pg_i64(r, row, 5);
+    d->maybe_doubles = (int)pg_i64(r, row, 6);
+    d->updated_us = pg_time_us(r, row, 7);
+}
+
+static const char *list_name(enum delivery_state state, const char **sql)
+{
+    if (state == DELIVERY_UNKNOWN) {
+        *sql = list_sql;
+        return "deliveries";
+    }
+    *sql = state == DELIVERY_SENT ? list_state_sql : list_unsent_sql;
+    return state == DELIVERY_SENT ? "deliveries_sent" : "deliveries_unsent";
+}
+
+int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state state, int64_t after_user_id,
+                      struct ledger_delivery *out, int max, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    const char *sql, *name = list_name(state, &sql);
+    pg_args_init(&a);
+    pg_arg_i64(&a, job_id);
+    pg_arg_i64(&a, after_user_id);
+    pg_arg_i64(&a, max);
+    if (state != DELIVERY_UNKNOWN) {
+        pg_arg_text(&a, delivery_state_name(state));
+    }
+    if (ledger_step(l, name, sql, &a, &rows, err) != 0) {
+        return -1;
+    }
+    int n = pg_rows_count(rows);
+    for (int i = 0; i < n; i++) {
+        read_delivery(&out[i], rows, i);
+    }
+    pg_rows_free(rows);
+    return n;
+}
+
+/* --- counts --------------------------------------------------------------------- */
+
+#define N_STATES 6
+
+static const char reasons_sql[] =
+    "WITH counted AS (SELECT state, reason, count(*) AS users, sum(maybe_doubles) AS doubles,"
+    "  row_number() OVER (ORDER BY count(*) DESC, state, reason) AS place"
+    "  FROM foliopost.deliveries WHERE job_id = $1 GROUP BY state, reason)"
+    " SELECT state, CASE WHEN place <= $2 THEN reason ELSE '(other)' END AS why, sum(users), sum(doubles)"
+    " FROM counted GROUP BY state, why, place <= $2 ORDER BY sum(users) DESC, state, why";
+
+int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reason_count *out, int max,
+                         struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_i64(&a, job_id);
+    pg_arg_i64(&a, max > N_STATES ? max - N_STATES : 0);
+    if (ledger_step(l, "reason_counts", reasons_sql, &a, &rows, err) != 0) {
+        return -1;
+    }
+    int n = pg_rows_count(rows) < max ? pg_rows_count(rows) : max;
+    for (int i = 0; i < n; i++) {
+        out[i].state = delivery_state_from_name(pg_text(rows, i, 0));
+        ledger_text(out[i].reason, sizeof out[i].reason, rows, i, 1);
+        out[i].users = pg_i64(rows, i, 2);
+        out[i].maybe_doubles = pg_i64(rows, i, 3);
+    }
+    pg_rows_free(rows);
+    return n;
+}
+
+/* --- suppressions ------------------------------------------------------------------ */
+
+static const char suppressed_sql[] =
+    "SELECT u.no FROM unnest($1::bigint[]) WITH ORDINALITY AS u (user_id, no) JOIN foliopost.suppressions s"
+    " ON s.user_id = u.user_id WHERE coalesce(s.expires_at, 'infinity') > clock_timestamp()";
+
+int ledger_suppressed(struct fp_ledger *l, const int64_t *user_ids, size_t n, bool *out, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = false;
+    }
+    pg_args_init(&a);
+    pg_arg_i64s(&a, user_ids, n);
+    if (ledger_step(l, "suppressed", suppressed_sql, &a, &rows, err) != 0) {
+        return -1;
+    }
+    for (int i = 0; i < pg_rows_count(rows); i++) {
+        out[pg_i64(rows, i, 0) - 1] = true;
+    }
+    pg_rows_free(rows);
+    return 0;
+}
