@@ -44,6 +44,7 @@ struct fp_dialers {
     bool stop;
     int up;
     bool were_up;
+    struct endpoint_pipes pipes;
     long long said_us; /* log_limited */
     int n_urls;
     struct bus_url urls[BUS_MAX_URLS];
@@ -53,26 +54,23 @@ struct fp_dialers {
 
 /* --- NNG's callbacks ------------------------------------------------------------ */
 
-static void count_pipe(struct fp_dialers *d, nng_pipe pipe, int step)
+static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
+    struct fp_dialers *d = arg;
     int id = nng_dialer_id(nng_pipe_dialer(pipe));
     pthread_mutex_lock(&d->lock);
-    for (int i = 0; i < MAX_PEERS; i++) {
+    int step = endpoint_pipe_event(&d->pipes, pipe, event);
+    for (int i = 0; step != 0 && i < MAX_PEERS; i++) {
         if (d->peers[i].used && nng_dialer_id(d->peers[i].dialer) == id)
             d->peers[i].pipes += step;
     }
-    d->up += step;
-    d->were_up = d->were_up || d->up > 0;
-    int up = d->up;
+    int up = d->up += step;
+    d->were_up = d->were_up || up > 0;
     metrics_set("foliopost_bus_peers", d->metric, up);
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->lock);
-    log_info(d->label, step > 0 ? "connected" : "disconnected", "peers=%d", up);
-}
-
-static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-    count_pipe(arg, pipe, event == NNG_PIPE_EV_ADD_POST ? 1 : -1);
+    if (step != 0)
+        log_info(d->label, step > 0 ? "connected" : "disconnected", "peers=%d", up);
 }
 
 /* --- the resolver's pass ---------------------------------------------------------- */
@@ -267,8 +265,7 @@ struct fp_dialers *dialers_open(nng_socket s, const char *label, const char *url
     snprintf(d->label, sizeof d->label, "pipe=%s", label);
     snprintf(d->metric, sizeof d->metric, "pipe=\"%s\"", label);
     metrics_set("foliopost_bus_peers", d->metric, 0);
-    endpoint_must(nng_pipe_notify(s, NNG_PIPE_EV_ADD_POST, on_pipe, d), "nng_pipe_notify");
-    endpoint_must(nng_pipe_notify(s, NNG_PIPE_EV_REM_POST, on_pipe, d), "nng_pipe_notify");
+    endpoint_notify(s, on_pipe, d);
     endpoint_keep(d);
     pthread_t thread;
     endpoint_thread(&thread, resolver, d);

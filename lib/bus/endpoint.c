@@ -19,6 +19,7 @@
 
 #include "lib/base/mem.h"
 
+#define MAX_PIPES     4096        /* connections counted; more work, but do not show */
 #define MAX_PEM_BYTES (64 * 1024) /* a CA bundle of some dozens of certificates */
 
 static void set_threads(void)
@@ -187,6 +188,33 @@ int endpoint_listen(nng_socket s, const char *url, const struct bus_tls *tls, nn
     if (rv == 0)
         rv = nng_listener_get_int(*listener, NNG_OPT_TCP_BOUND_PORT, port);
     return rv == 0 ? 0 : endpoint_err(err, rv, "cannot listen on %s", url);
+}
+
+int endpoint_pipe_event(struct endpoint_pipes *p, nng_pipe pipe, nng_pipe_ev event)
+{
+    int id = nng_pipe_id(pipe);
+    size_t i = 0;
+    while (i < p->n && p->pipes[i].id != id)
+        i++;
+    if (event == NNG_PIPE_EV_ADD_PRE && i == p->n && p->n < MAX_PIPES) {
+        p->pipes = mem_resize(p->pipes, p->n + 1, sizeof *p->pipes);
+        p->pipes[p->n++] = (struct endpoint_pipe){.id = id};
+    } else if (event == NNG_PIPE_EV_ADD_POST && i < p->n && !p->pipes[i].up) {
+        p->pipes[i].up = true;
+        return 1;
+    } else if (event == NNG_PIPE_EV_REM_POST && i < p->n) {
+        bool was_up = p->pipes[i].up;
+        p->pipes[i] = p->pipes[--p->n];
+        return was_up ? -1 : 0;
+    }
+    return 0;
+}
+
+void endpoint_notify(nng_socket s, nng_pipe_cb cb, void *arg)
+{
+    endpoint_must(nng_pipe_notify(s, NNG_PIPE_EV_ADD_PRE, cb, arg), "nng_pipe_notify");
+    endpoint_must(nng_pipe_notify(s, NNG_PIPE_EV_ADD_POST, cb, arg), "nng_pipe_notify");
+    endpoint_must(nng_pipe_notify(s, NNG_PIPE_EV_REM_POST, cb, arg), "nng_pipe_notify");
 }
 
 void endpoint_thread(pthread_t *thread, void *(*run)(void *), void *arg)

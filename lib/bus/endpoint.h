@@ -30,6 +30,21 @@ int endpoint_tls(const struct bus_url *u, const struct bus_tls *tls, bool server
 int endpoint_listen(nng_socket s, const char *url, const struct bus_tls *tls, nng_listener *listener,
                     int *port, struct fp_err *err) FP_MUST_CHECK;
 
+/* The connections of a socket that are up. NNG tells of the end of a pipe
+ * also when it was refused in the handshake (before ADD_POST), and the end can
+ * overtake ADD_POST; so each is followed from ADD_PRE on. */
+struct endpoint_pipes {
+    struct endpoint_pipe {
+        int id;
+        bool up;
+    } * pipes;
+    size_t n;
+};
+/* What the event changes in the number of connections: 1, 0 or -1. Under a lock of the caller's. */
+int endpoint_pipe_event(struct endpoint_pipes *p, nng_pipe pipe, nng_pipe_ev event);
+/* Has cb called for all events of the socket's pipes; arg must live for ever. */
+void endpoint_notify(nng_socket s, nng_pipe_cb cb, void *arg);
+
 /* A thread with all signals blocked: they belong to the skeleton's thread. */
 void endpoint_thread(pthread_t *thread, void *(*run)(void *), void *arg);
 

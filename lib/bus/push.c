@@ -36,6 +36,7 @@ struct fp_bus_push {
     nng_socket socket;
     int port;
     atomic_int peers; /* changed under the lock, so that the gauge is right */
+    struct endpoint_pipes pipes;
     bool shut;
     struct send *sends;
     char label[32];
@@ -45,13 +46,13 @@ struct fp_bus_push {
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct fp_bus_push *p = arg;
-    (void)pipe;
     pthread_mutex_lock(&p->lock);
-    int step = event == NNG_PIPE_EV_ADD_POST ? 1 : -1;
+    int step = endpoint_pipe_event(&p->pipes, pipe, event);
     int peers = atomic_fetch_add(&p->peers, step) + step;
     metrics_set("foliopost_bus_peers", p->pipe_metric, peers);
     pthread_mutex_unlock(&p->lock);
-    log_info(p->label, step > 0 ? "connected" : "disconnected", "peers=%d", peers);
+    if (step != 0)
+        log_info(p->label, step > 0 ? "connected" : "disconnected", "peers=%d", peers);
 }
 
 static void init_push(struct fp_bus_push *p, const char *pipe)
@@ -82,8 +83,7 @@ struct fp_bus_push *bus_push_open(const char *pipe, const char *listen_url, cons
     struct fp_bus_push *p = mem_alloc(sizeof *p);
     init_push(p, pipe);
     p->socket = s;
-    endpoint_must(nng_pipe_notify(s, NNG_PIPE_EV_ADD_POST, on_pipe, p), "nng_pipe_notify");
-    endpoint_must(nng_pipe_notify(s, NNG_PIPE_EV_REM_POST, on_pipe, p), "nng_pipe_notify");
+    endpoint_notify(s, on_pipe, p);
     if (endpoint_listen(s, listen_url, tls, &listener, &p->port, err) != 0) {
         nng_close(s); /* nobody is connected: safe also in NNG 1.5 */
         mem_free(p);
