@@ -33,7 +33,7 @@
 --   1  base currency XXX               9  NaN as price and amount
 --   2  an instrument without price    10  an address without @
 --   3  negative quantity              11  a deposit in CHF, without rates
---   4  absurd quantity                12  a purchase on day infinity
+--   4  absurd quantity                12  a purchase on day -infinity
 --   5  sale without a purchase        13  unknown type of transaction
 --   6  instrument that is not there   14  base currency in small letters
 --   7  CR/LF in the address           15  an address of 300 letters
@@ -386,7 +386,7 @@ WITH pair AS MATERIALIZED (
         (6, 120, 1, 999999999, 'buy', 10, 10, -100, 'EUR', NULL),
         (9, 120, 1, 1, 'buy', 10, 'NaN', 'NaN', 'EUR', NULL),
         (11, 120, 0, NULL, 'deposit', 0, NULL, 1000, 'CHF', NULL),
-        (12, 120, 1, 1, 'buy', 10, 10, -100, 'EUR', 'infinity'),
+        (12, 120, 1, 1, 'buy', 10, 10, -100, 'EUR', '-infinity'),
         (13, 120, 0, NULL, 'gift', 0, NULL, 25, 'EUR', NULL),
         (16, 120, 1, 3, 'buy', 1, 100, -100, 'EUR', NULL),
         (16, 121, 1, 3, 'sell', 1000, 100, 100000, 'EUR', NULL)
