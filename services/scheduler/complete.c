@@ -3,7 +3,8 @@
  *
  * The proof is one statement of the ledger that counts the users of all pages
  * against their deliveries. That reads the whole job, so it is asked only when
- * the batches' own counters say that nothing is left; whether the job is
+ * every interval is paged and every batch done; the ledger looks first whether
+ * somebody waits for another attempt, which is cheap. Whether the job is
  * complete, the statement alone decides.
  */
 #include <inttypes.h>
@@ -15,14 +16,14 @@
 #include "services/scheduler/leader.h"
 
 /* A proof that did not hold although the counters said so costs a full count: not every second. */
-#define RETRY_US INT64_C(5000000)
+#define RETRY_US INT64_C(2000000)
 
 static bool looks_done(const struct ledger_job *j, const struct leader_track *t)
 {
     const struct ledger_counts *c = &t->counts;
 
     return j->state == JOB_IN_PROGRESS && t->counted && c->intervals_paged == c->intervals &&
-           c->batches_open == 0 && c->deferred == 0 && clock_mono_us() >= t->next_try_mono_us;
+           c->batches_open == 0 && clock_mono_us() >= t->next_try_mono_us;
 }
 
 static void say_done(const struct ledger_job *j, const struct ledger_proof *p)
@@ -39,6 +40,7 @@ static void say_done(const struct ledger_job *j, const struct ledger_proof *p)
 
 static int complete_job(struct leader *l, struct ledger_job *j, struct leader_track *t, struct fp_err *err)
 {
+    static long long said_us;
     struct ledger_proof proof;
     char id[32];
     bool done;
@@ -51,9 +53,11 @@ static int complete_job(struct leader *l, struct ledger_job *j, struct leader_tr
         say_done(j, &proof);
         return 0;
     }
-    snprintf(id, sizeof id, "job=%" PRId64, j->id);
-    log_warn(id, "not proved yet",
-             "trying again; every batch is done, but not every user has a terminal outcome");
+    if (t->counts.deferred == 0 && log_limited(&said_us, 30000)) {
+        snprintf(id, sizeof id, "job=%" PRId64, j->id);
+        log_warn(id, "not proved yet",
+                 "asking again; every batch is done, but not every user has a terminal outcome");
+    }
     return 0;
 }
 

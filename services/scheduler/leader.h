@@ -37,6 +37,8 @@ struct leader_track {
     int64_t job_id;
     struct ledger_counts counts; /* as of the last sweep */
     bool counted;                /* counts were read at least once */
+    int64_t counted_mono_us, next_count_mono_us;
+    double users_per_s; /* finished, between the last two counts */
     int64_t in_flight, granted, window;
     int64_t next_interval_mono_us; /* the first grant of another interval waits until then */
     int64_t progress_mono_us;      /* when a user was last finished, or nothing was in flight */

@@ -24,12 +24,6 @@
  * loop seconds, and other jobs are waiting for it. */
 #define RETRY_US INT64_C(10000000)
 
-static void put_off(struct leader_track *t, const struct fp_err *err)
-{
-    t->next_try_mono_us = clock_mono_us() + RETRY_US;
-    (void)text_clean(t->trouble, sizeof t->trouble, err->msg);
-}
-
 int start_first_us(struct fp_source *source, const struct scheduler_settings *set, const struct ledger_job *j,
                    int64_t *first_us, struct fp_err *err)
 {
@@ -65,6 +59,23 @@ int start_plan(struct fp_source *source, const struct scheduler_settings *set, c
     return 0;
 }
 
+/* Said once for each fault, in the log and in the error log; asked again later. */
+static int put_off(struct leader *l, const struct ledger_job *j, struct leader_track *t,
+                   const struct fp_err *why, struct fp_err *err)
+{
+    char id[32], before[sizeof t->trouble];
+
+    t->next_try_mono_us = clock_mono_us() + RETRY_US;
+    memcpy(before, t->trouble, sizeof before);
+    text_clean(t->trouble, sizeof t->trouble, why->msg);
+    if (strcmp(before, t->trouble) == 0)
+        return 0;
+    snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_warn(id, "not planned yet", "asking again; reason=%s", why->msg);
+    return ledger_error(l->o.ledger, "scheduler", l->owner, j->id, 0, err_code_name(why->code), why->msg,
+                        err);
+}
+
 /* A job that can never be planned is told so; whatever may pass is waited for. */
 static int plan_failed(struct leader *l, const struct ledger_job *j, struct leader_track *t,
                        const struct fp_err *why, struct fp_err *err)
@@ -72,17 +83,16 @@ static int plan_failed(struct leader *l, const struct ledger_job *j, struct lead
     char id[32];
     bool done;
 
-    snprintf(id, sizeof id, "job=%" PRId64, j->id);
-    put_off(t, why);
-    if (why->code != FP_OUT_OF_RANGE) {
-        log_warn(id, "not planned yet", "trying again; reason=%s", why->msg);
-        return 0;
-    }
+    if (why->code != FP_OUT_OF_RANGE)
+        return put_off(l, j, t, why, err);
     if (ledger_job_fail(l->o.ledger, l->owner, j->id, why->msg, &done, err))
         return -1;
-    if (done)
-        log_error(id, "FAILED", "reason=%s", why->msg);
-    return 0;
+    if (!done)
+        return 0;
+    snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_error(id, "FAILED", "reason=%s", why->msg);
+    return ledger_error(l->o.ledger, "scheduler", l->owner, j->id, 0, err_code_name(why->code), why->msg,
+                        err);
 }
 
 static int start_job(struct leader *l, struct ledger_job *j, struct leader_track *t,

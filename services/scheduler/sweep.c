@@ -107,8 +107,6 @@ static int retry_job(struct leader *l, const struct ledger_job *j, struct leader
     int64_t room;
     int n = 0;
 
-    if (t->counts.deferred == 0)
-        return 0;
     if (grant_room(l, j, t, &room, err))
         return -1;
     while (n < MAX_RETRIES && n < room) {
@@ -157,32 +155,56 @@ static int64_t finished_users(const struct ledger_counts *c)
     return c->sent + c->failed + c->skipped + c->ambiguous + c->deferred;
 }
 
-/* Reads the job's counts; *users: how many were finished since the last time. */
-static int count_job(struct leader *l, const struct ledger_job *j, struct leader_track *t, int64_t *users,
-                     struct fp_err *err)
-{
-    int64_t before = finished_users(&t->counts);
+/* The counts are summed from all batches of the job, so a big one is counted
+ * less often: counting takes at most a twentieth of the time. */
+#define COUNT_SHARE 20
 
-    *users = 0;
-    if (ledger_job_counts(l->o.ledger, j->id, &t->counts, err))
-        return -1;
-    int64_t after = finished_users(&t->counts);
-    if (t->counted && after > before)
-        *users = after - before;
-    if (!t->counted || after != before || t->counts.batches_open == 0)
-        t->progress_mono_us = clock_mono_us();
+/* Notes the new counts: progress, and the throughput since the last time. */
+static void note_counts(struct leader_track *t, const struct ledger_counts *now, int64_t began_us,
+                        int64_t ended_us)
+{
+    int64_t done = finished_users(now) - finished_users(&t->counts);
+    double elapsed_s = (double)(began_us - t->counted_mono_us) / FP_US_PER_S;
+
+    t->users_per_s = t->counted && done > 0 && elapsed_s > 0 ? (double)done / elapsed_s : 0;
+    if (!t->counted || done != 0 || now->batches_open == 0)
+        t->progress_mono_us = ended_us;
+    t->counts = *now;
     t->counted = true;
+    t->counted_mono_us = began_us;
+    t->next_count_mono_us = ended_us + COUNT_SHARE * (ended_us - began_us);
+}
+
+static int count_job(struct leader *l, const struct ledger_job *j, struct leader_track *t, struct fp_err *err)
+{
+    struct ledger_counts now;
+    int64_t began_us = clock_mono_us();
+
+    if (began_us < t->next_count_mono_us)
+        return 0;
+    if (ledger_job_counts(l->o.ledger, j->id, &now, err))
+        return -1;
+    note_counts(t, &now, began_us, clock_mono_us());
     return 0;
 }
 
 /* Idle: what was measured before says nothing about the next job. */
-static void measure(struct leader *l, int64_t users, bool busy)
+static void measure(struct leader *l)
 {
-    if (!busy)
+    double users_per_s = 0;
+    bool busy = false;
+
+    for (int i = 0; i < l->n_jobs; i++) {
+        if (l->jobs[i].state != JOB_IN_PROGRESS)
+            continue;
+        users_per_s += l->tracks[i].users_per_s;
+        busy = busy || l->tracks[i].counts.batches_open > 0;
+    }
+    if (!busy && users_per_s == 0)
         l->measured_per_s = -1;
-    else if (users > 0 || l->measured_per_s >= 0)
-        l->measured_per_s = plan_throughput(l->measured_per_s, (double)users);
-    metrics_set("foliopost_users_per_second", "", l->measured_per_s > 0 ? l->measured_per_s : 0);
+    else if (users_per_s > 0 || l->measured_per_s >= 0)
+        l->measured_per_s = plan_throughput(l->measured_per_s, users_per_s);
+    metrics_set("foliopost_users_per_second", "", users_per_s);
 }
 
 static const char *why_waiting(const struct leader *l, const struct ledger_job *j,
@@ -218,25 +240,20 @@ static int tell_why(struct leader *l, struct ledger_job *j, const struct leader_
 
 int sweep_jobs(struct leader *l, struct fp_err *err)
 {
-    int64_t users = 0;
-    bool busy = false;
-
     int late = ledger_jobs_fail_late(l->o.ledger, l->owner, err);
+
     if (late < 0)
         return -1;
     if (late > 0)
         log_error("", "FAILED", "jobs=%d reason=past their deadline", late);
     for (int i = 0; i < l->n_jobs; i++) {
         struct ledger_job *j = &l->jobs[i];
-        int64_t more = 0;
-        if (j->state == JOB_IN_PROGRESS && count_job(l, j, &l->tracks[i], &more, err) &&
+        if (j->state == JOB_IN_PROGRESS && count_job(l, j, &l->tracks[i], err) &&
             leader_is_outage(j, "not counted", err))
             return -1;
-        users += more;
-        busy = busy || (j->state == JOB_IN_PROGRESS && l->tracks[i].counts.batches_open > 0) || more > 0;
         if (tell_why(l, j, &l->tracks[i], err) && leader_is_outage(j, "not told why", err))
             return -1;
     }
-    measure(l, users, busy);
+    measure(l);
     return 0;
 }
