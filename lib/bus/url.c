@@ -47,7 +47,7 @@ static bool valid_host(const char *host, bool brackets)
 
 static int parse_one(const char *url, bool listen, struct bus_url *out, struct fp_err *err)
 {
-    const char *rest;
+    const char *rest = NULL;
     if (parse_scheme(url, &rest, out, err) != 0)
         return -1;
     bool brackets = *rest == '[';

@@ -308,7 +308,7 @@ static ProtobufCMessage *list_jobs(struct rpc_call *call, const ProtobufCMessage
     const Foliopost__V1__ListJobsRequest *q = (const void *)request;
     struct fp_ledger *l = worker_of(call)->ledger;
     struct convert c = {.arena = call->arena};
-    int page;
+    int page = 0;
 
     if (check_page(q->page_size, MAX_PAGE_JOBS, DEFAULT_PAGE_JOBS, &page, err))
         return NULL;
@@ -404,7 +404,7 @@ static ProtobufCMessage *list_deliveries(struct rpc_call *call, const ProtobufCM
     struct fp_ledger *l = worker_of(call)->ledger;
     struct convert c = {.arena = call->arena};
     struct ledger_job j;
-    int page;
+    int page = 0;
 
     if (check_job_id(q->job_id, err) ||
         check_page(q->page_size, MAX_PAGE_DELIVERIES, DEFAULT_PAGE_DELIVERIES, &page, err))
