@@ -231,7 +231,7 @@ FROM portfolio.synthetic AS s, generate_series($1::bigint, $2::bigint) AS id
     CROSS JOIN LATERAL (
         SELECT s.users_from::timestamp
                    + CASE WHEN id * 100 <= s.users THEN 0
-                          ELSE 86400e6 * (s.last_day - s.users_from) * power(o.at::float8 / s.users, 0.6)
+                          ELSE 86400e6 * (s.last_day - s.users_from) * power(greatest(0, o.at * 100 - s.users) / (s.users * 99.0::float8), 0.6)
                                + 43200e6 * portfolio.synthetic_unit(o.at, 33) END * interval '1 microsecond' AS registered
     ) AS t
     JOIN portfolio.synthetic_people AS p ON p.no = portfolio.synthetic_pick(id, 34, 100)

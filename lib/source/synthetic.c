@@ -23,7 +23,8 @@
 
 extern const struct fp_embedded embedded_portfolio[];
 
-/* Prices begin two months before the first user, for a first opening value. */
+/* Whole months, with the last day's own: prices begin two months before the
+ * first user, for a first opening value. */
 #define USER_MONTHS  60
 #define PRICE_MONTHS 62
 /* The index of a hundred million transactions is built in less. */
@@ -135,8 +136,8 @@ static int make_tables(const struct seeding *s, struct fp_err *err)
     int32_t today = day_from_us(clock_wall_us());
     int32_t last_day = s->o->last_day != 0 ? s->o->last_day : today - 1;
     int32_t month = day_first_of_month(last_day);
-    day_format(day_add_months(month, -PRICE_MONTHS), first);
-    day_format(day_add_months(month, -USER_MONTHS), from);
+    day_format(day_add_months(month, 1 - PRICE_MONTHS), first);
+    day_format(day_add_months(month, 1 - USER_MONTHS), from);
     day_format(last_day, last);
     struct fp_str sql;
     str_init(&sql, 0);
