@@ -112,9 +112,8 @@ static int smtp_check(const struct transport_settings *s, struct fp_err *err)
     if (read_tls(s->smtp_tls, &use_ssl) != 0)
         return err_set(err, FP_INVALID_ARGUMENT, "smtp-tls: \"%s\" is not never, try or require",
                        s->smtp_tls);
-    if (!*s->helo_name ||
-        strspn(s->helo_name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-") !=
-            strlen(s->helo_name))
+    if (strspn(s->helo_name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-") !=
+        strlen(s->helo_name))
         return err_set(err, FP_INVALID_ARGUMENT, "helo-name: \"%s\" is not a host name", s->helo_name);
     if (*s->smtp_user && !*s->smtp_password_file)
         return err_set(err, FP_INVALID_ARGUMENT, "smtp-password-file: needed for smtp-user");
@@ -134,7 +133,7 @@ static struct transport *smtp_open(const struct transport_settings *s, struct fp
     str_init(&url, 4096);
     str_puts(&url, s->smtp_url);
     str_puts(&url, url.len && url.data[url.len - 1] == '/' ? "" : "/");
-    str_puts(&url, s->helo_name); /* libcurl says EHLO with the path */
+    str_puts(&url, s->helo_name); /* libcurl says EHLO with the path, or the host's name */
     t->url = str_take(&url);
     t->user = mem_strdup(s->smtp_user);
     t->password_file = mem_strdup(s->smtp_password_file);
