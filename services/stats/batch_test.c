@@ -1,0 +1,374 @@
+/*
+ * Batches out of a real database: each user has one outcome, and what is wrong
+ * with one is wrong for him alone. And the cache, shared by threads.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/clock.h"
+#include "lib/metrics/metrics.h"
+#include "lib/source/testing.h"
+#include "services/stats/batch.h"
+
+#define PERIOD_START 19783 /* 2024-03-01 */
+#define PERIOD_END   19813
+#define AS_OF_US     (19820 * FP_US_PER_DAY)
+
+static struct fp_source *source;
+static struct fp_cache *cache;
+static struct fp_performance *performance;
+static struct fp_arena *arena;
+static int alive_calls;
+
+static void alive(void *arg)
+{
+    (void)arg;
+    alive_calls++;
+}
+
+static void make_schema(void)
+{
+    char *sql = mem_alloc(1 << 20);
+    FILE *f = fopen("sql/portfolio.sql", "r");
+
+    if (!f)
+        fail_msg("sql/portfolio.sql: run the test in the root of the project");
+    sql[fread(sql, 1, (1 << 20) - 1, f)] = 0;
+    fclose(f);
+    testing_script(testing_dsn, sql);
+    mem_free(sql);
+    testing_script(
+        testing_dsn,
+        "INSERT INTO portfolio.instruments SELECT i, 'S' || i, 'Share ' || i, 'EUR', '' FROM generate_series(1, 40) AS i;"
+        "INSERT INTO portfolio.prices SELECT i, d, 100 + i * (d = '2024-03-15')::int, '2024-03-01'"
+        " FROM generate_series(1, 40) AS i, unnest('{2024-02-29,2024-03-15}'::date[]) AS d;"
+        "INSERT INTO portfolio.transactions (id, user_id, account_id, type, amount, currency, trade_date, recorded_at)"
+        " SELECT u, u, 1, 'deposit', 1000, 'EUR', '2024-01-02', '2024-01-02' FROM generate_series(1, 40) AS u;"
+        "INSERT INTO portfolio.transactions (id, user_id, account_id, instrument_id, type, quantity, price, amount, currency,"
+        " trade_date, recorded_at) SELECT u + 100, u, 1, u, 'buy', 10, 100, -1000, 'EUR', '2024-01-02', '2024-01-02'"
+        " FROM generate_series(1, 40) AS u;"
+        /* 2: NaN; 3: a currency without a rate; 4: an instrument that is not there */
+        "UPDATE portfolio.transactions SET amount = 'NaN' WHERE id = 102;"
+        "UPDATE portfolio.transactions SET currency = 'CHF' WHERE id = 3;"
+        "UPDATE portfolio.transactions SET instrument_id = 999 WHERE id = 104");
+}
+
+static int setup(void **state)
+{
+    struct fp_err err = {0};
+
+    if (testing_create(state) != 0)
+        return -1;
+    make_schema();
+    source = source_open(&(struct pg_options){.dsn = testing_dsn, .prepare = true}, &err);
+    cache = cache_new(2, 1 << 20);
+    performance = performance_new();
+    arena = arena_new(WIRE_MAX_ARENA_BYTES);
+    return source ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    source_close(source);
+    cache_free(cache);
+    performance_free(performance);
+    arena_free(arena);
+    return testing_drop(state);
+}
+
+/* Users 1 to n, all in EUR but user 5. */
+struct users {
+    Foliopost__V1__UserBatch batch;
+    Foliopost__V1__JobContext job;
+    Foliopost__V1__User users[60], *pointers[60];
+};
+
+static Foliopost__V1__UserBatch *users_make(struct users *u, int first, int n)
+{
+    foliopost__v1__user_batch__init(&u->batch);
+    foliopost__v1__job_context__init(&u->job);
+    u->job.job_id = 1;
+    u->job.kind = "monthly";
+    u->job.period_start_day = PERIOD_START;
+    u->job.period_end_day = PERIOD_END;
+    u->job.as_of_us = AS_OF_US;
+    u->batch.schema_version = WIRE_SCHEMA_VERSION;
+    u->batch.job = &u->job;
+    u->batch.batch_id = 77;
+    u->batch.users = u->pointers;
+    u->batch.n_users = (size_t)n;
+    for (int i = 0; i < n; i++) {
+        foliopost__v1__user__init(&u->users[i]);
+        u->users[i].id = first + i;
+        u->users[i].base_currency = first + i == 5 ? "XXX" : "EUR";
+        u->pointers[i] = &u->users[i];
+    }
+    return &u->batch;
+}
+
+static struct batch_tools tools(void)
+{
+    return (struct batch_tools){source, performance, cache, 1000, alive, NULL};
+}
+
+static Foliopost__V1__SummaryBatch *compute(struct users *u, struct batch_counts *counts)
+{
+    struct batch_tools t = tools();
+    struct fp_err err = {0};
+    arena_reset(arena);
+    Foliopost__V1__SummaryBatch *b = batch_compute(&t, &u->batch, arena, counts, &err);
+
+    if (!b)
+        fail_msg("%s", err.msg);
+    if (wire_check(&b->base, &err))
+        fail_msg("%s", err.msg);
+    return b;
+}
+
+static void is_failure(const Foliopost__V1__SummaryItem *item, const char *reason)
+{
+    assert_int_equal(item->outcome_case, FOLIOPOST__V1__SUMMARY_ITEM__OUTCOME_FAILURE);
+    assert_string_equal(item->failure->reason, reason);
+}
+
+static void each_user_has_one_outcome(void **state)
+{
+    (void)state;
+    struct users u;
+    struct batch_counts counts;
+    Foliopost__V1__SummaryBatch *b;
+
+    users_make(&u, 1, 42)->users[6]->skip = FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_OPTED_OUT;
+    b = compute(&u, &counts);
+    assert_int_equal(b->n_items, 42);
+    for (size_t i = 0; i < 42; i++)
+        assert_int_equal(b->items[i]->user->id, i + 1);
+    is_failure(b->items[1], "bad_transaction");
+    is_failure(b->items[2], "missing_rate");
+    is_failure(b->items[3], "unknown_instrument");
+    is_failure(b->items[4], "unknown_currency");
+    assert_int_equal(b->items[6]->skip, FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_OPTED_OUT);
+    assert_int_equal(b->items[40]->skip, FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_NOTHING_TO_REPORT);
+    assert_int_equal(counts.summaries, 35);
+    assert_int_equal(counts.failures, 4);
+    assert_int_equal(counts.skips, 3);
+    assert_string_equal(counts.first_failure, "user 2: bad_transaction");
+
+    const Foliopost__V1__PortfolioSummary *s = b->items[9]->summary; /* +10 on 100 */
+    assert_int_equal(s->open_value_minor, 100000);
+    assert_int_equal(s->close_value_minor, 110000);
+    assert_int_equal(s->twr_e8, 10000000);
+    assert_int_equal(s->n_top, 1);
+    assert_string_equal(s->top[0]->symbol, "S10");
+    assert_int_equal(s->top[0]->gain_minor, 10000);
+    assert_int_equal(s->n_flags, 1);
+    assert_int_equal(s->flags[0], FOLIOPOST__V1__SUMMARY_FLAG__SUMMARY_FLAG_STALE_PRICE);
+}
+
+static void the_same_batch_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    struct users u;
+    struct batch_counts counts;
+    struct fp_str bytes[2];
+    struct fp_err err;
+
+    for (int i = 0; i < 2; i++) {
+        users_make(&u, 1, 40);
+        str_init(&bytes[i], WIRE_MAX_MESSAGE_BYTES);
+        assert_int_equal(wire_pack(&compute(&u, &counts)->base, WIRE_MAX_MESSAGE_BYTES, &bytes[i], &err), 0);
+    }
+    assert_int_equal(bytes[0].len, bytes[1].len);
+    assert_memory_equal(bytes[0].data, bytes[1].data, bytes[0].len);
+    str_fini(&bytes[0]);
+    str_fini(&bytes[1]);
+}
+
+static void a_statement_that_one_user_breaks_fails_him_alone(void **state)
+{
+    (void)state;
+    struct users u;
+    struct batch_counts counts;
+    Foliopost__V1__SummaryBatch *b;
+    double before = metrics_value("foliopost_stats_batches_one_by_one_total", "");
+
+    testing_script(
+        testing_dsn,
+        "ALTER TABLE portfolio.transactions RENAME TO kept;"
+        "CREATE VIEW portfolio.transactions AS SELECT id, user_id, account_id, instrument_id, type, quantity, price,"
+        " amount / (user_id - 12) AS amount, fee, tax, currency, trade_date, recorded_at FROM portfolio.kept");
+    alive_calls = 0;
+    users_make(&u, 11, 3);
+    b = compute(&u, &counts);
+    testing_script(testing_dsn,
+                   "DROP VIEW portfolio.transactions; ALTER TABLE portfolio.kept RENAME TO transactions");
+    is_failure(b->items[1], "source_error");
+    assert_string_equal(b->items[1]->failure->detail, "SQLSTATE 22012");
+    assert_int_equal(b->items[2]->outcome_case, FOLIOPOST__V1__SUMMARY_ITEM__OUTCOME_SUMMARY);
+    assert_int_equal(counts.failures + counts.summaries, 3);
+    assert_int_equal(alive_calls, 3);
+    assert_true(metrics_value("foliopost_stats_batches_one_by_one_total", "") == before + 1);
+}
+
+static void one_user_with_too_much_fails_alone(void **state)
+{
+    (void)state;
+    struct users u;
+    struct batch_counts counts;
+    struct batch_tools t = tools();
+    struct fp_err err;
+    Foliopost__V1__SummaryBatch *b;
+
+    testing_script(
+        testing_dsn,
+        "INSERT INTO portfolio.transactions (id, user_id, account_id, type, amount, currency, trade_date, recorded_at)"
+        " SELECT i, 21, 1, 'deposit', 1, 'EUR', '2024-01-02', '2024-01-02' FROM generate_series(1001, 1100) AS i");
+    t.max_txs = 50;
+    arena_reset(arena);
+    b = batch_compute(&t, users_make(&u, 20, 3), arena, &counts, &err);
+    testing_script(testing_dsn, "DELETE FROM portfolio.transactions WHERE id > 1000");
+    assert_non_null(b);
+    is_failure(b->items[1], "too_much_data");
+    assert_int_equal(counts.summaries, 2);
+}
+
+static void trouble_with_the_database_is_nobodys_failure(void **state)
+{
+    (void)state;
+    struct users u;
+    struct batch_counts counts;
+    struct batch_tools t = tools();
+    struct fp_err err;
+
+    arena_reset(arena);
+    testing_script(testing_dsn, "ALTER TABLE portfolio.transactions RENAME TO kept");
+    assert_null(batch_compute(&t, users_make(&u, 1, 3), arena, &counts, &err));
+    testing_script(testing_dsn, "ALTER TABLE portfolio.kept RENAME TO transactions");
+    assert_int_equal(err.code, FP_FAILED_PRECONDITION);
+    t.source = source_open(&(struct pg_options){.dsn = "host=127.0.0.1 port=1 dbname=x"}, &err);
+    arena_reset(arena);
+    assert_null(batch_compute(&t, users_make(&u, 1, 3), arena, &counts, &err));
+    assert_int_equal(err.code, FP_UNAVAILABLE);
+    source_close(t.source);
+}
+
+static void a_batch_of_skips_asks_nothing(void **state)
+{
+    (void)state;
+    struct users u;
+    struct batch_counts counts;
+    struct batch_tools t = tools();
+    struct fp_err err;
+
+    t.source = source_open(&(struct pg_options){.dsn = "host=127.0.0.1 port=1 dbname=x"}, &err);
+    users_make(&u, 1, 1)->users[0]->skip = FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_GONE;
+    arena_reset(arena);
+    assert_non_null(batch_compute(&t, &u.batch, arena, &counts, &err));
+    assert_int_equal(counts.skips, 1);
+    source_close(t.source);
+}
+
+/* --- the cache ------------------------------------------------------------------------------- */
+
+static void view(struct fp_cache *c, struct fp_source *s, int end, const int64_t *ids, size_t n)
+{
+    struct portfolio_period p = {PERIOD_START, PERIOD_END + end, AS_OF_US};
+    struct cache_view v;
+    struct fp_err err = {0};
+
+    if (cache_view_open(c, s, &p, ids, n, &v, &err))
+        fail_msg("%s", err.msg);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(v.instruments[i]->id, ids[i]);
+        assert_int_equal(v.market.instruments[i] != NULL, ids[i] <= 40);
+    }
+    cache_view_release(&v);
+}
+
+static void the_cache_keeps_few_periods_and_few_bytes(void **state)
+{
+    (void)state;
+    const int64_t ids[] = {1, 2, 3, 999};
+    struct fp_cache *c = cache_new(2, 900);
+    int periods;
+    size_t bytes;
+
+    for (int end = 0; end < 5; end++) {
+        view(c, source, end, ids, 4);
+        cache_sizes(c, &periods, &bytes);
+        assert_true(periods <= 2);
+        assert_true(bytes <= 900 * 2);
+    }
+    cache_free(c);
+    cache_free(NULL);
+}
+
+static void what_is_kept_is_not_loaded_again(void **state)
+{
+    (void)state;
+    const int64_t ids[] = {1, 2, 3, 999};
+    struct fp_cache *c = cache_new(2, 1 << 20);
+    struct fp_err err;
+    struct fp_source *nowhere =
+        source_open(&(struct pg_options){.dsn = "host=127.0.0.1 port=1 dbname=x"}, &err);
+    struct cache_view v;
+    struct portfolio_period p = {PERIOD_START, PERIOD_END, AS_OF_US};
+
+    view(c, source, 0, ids, 4);
+    view(c, nowhere, 0, ids, 4);
+    p.as_of_us++; /* another as_of is another market */
+    assert_int_equal(cache_view_open(c, nowhere, &p, ids, 4, &v, &err), -1);
+    source_close(nowhere);
+    cache_free(c);
+}
+
+static void *use_cache(void *arg)
+{
+    struct fp_err err;
+    struct fp_source *s = source_open(&(struct pg_options){.dsn = testing_dsn}, &err);
+    int64_t ids[5];
+
+    for (int i = 0; i < 200; i++) {
+        for (int k = 0; k < 5; k++)
+            ids[k] = 1 + (i * 7 + k * 8) % 41 + (k == 4) * 900;
+        view(arg, s, i % 3, ids, 5);
+    }
+    source_close(s);
+    return NULL;
+}
+
+static void threads_share_the_cache(void **state)
+{
+    (void)state;
+    struct fp_cache *c = cache_new(2, 4000); /* emptied again and again */
+    pthread_t threads[4];
+
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, use_cache, c), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    cache_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_user_has_one_outcome),
+        cmocka_unit_test(the_same_batch_gives_the_same_bytes),
+        cmocka_unit_test(a_statement_that_one_user_breaks_fails_him_alone),
+        cmocka_unit_test(one_user_with_too_much_fails_alone),
+        cmocka_unit_test(trouble_with_the_database_is_nobodys_failure),
+        cmocka_unit_test(a_batch_of_skips_asks_nothing),
+        cmocka_unit_test(the_cache_keeps_few_periods_and_few_bytes),
+        cmocka_unit_test(what_is_kept_is_not_loaded_again),
+        cmocka_unit_test(threads_share_the_cache),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
