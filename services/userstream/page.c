@@ -72,11 +72,33 @@ static int read_range(struct worker *w, const struct ledger_job *job, const stru
     return 0;
 }
 
+/* A replica that has not replayed the end of the range yet would make its last
+ * page too short, and miss users for ever. One that was asked about a later
+ * moment already is not asked again. */
+static int check_replayed(struct worker *w, const struct ledger_interval *iv, struct fp_err *err)
+{
+    if (iv->upper_us <= w->replayed_us) {
+        return 0;
+    }
+    if (source_replayed_us(w->source, &w->replayed_us, err) != 0) {
+        return -1;
+    }
+    if (iv->upper_us <= w->replayed_us) {
+        return 0;
+    }
+    return err_set(err, FP_UNAVAILABLE,
+                   "the source has replayed only up to %" PRId64 " us, the interval ends at %" PRId64
+                   " us: its replica is behind, or its clock",
+                   w->replayed_us, iv->upper_us);
+}
+
 static int read_page(struct worker *w, const struct ledger_job *job, const struct ledger_interval *iv,
                      struct ledger_page *p, struct fp_err *err)
 {
     int64_t began_us = clock_mono_us();
-    if ((job->user_ids != NULL ? read_list(w, job, p, err) : read_range(w, job, iv, p, err)) != 0) {
+    if (check_replayed(w, iv, err) != 0 ||
+        (job->user_ids != NULL ? read_list(w, job, p, err) : read_range(w, job, iv, p, err)) != 0) {
+        w->replayed_us = INT64_MIN; /* the next connection may be to another replica */
         stream_source_state(w, err->msg);
         return -1;
     }

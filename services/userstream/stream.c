@@ -119,6 +119,7 @@ static int start_threads(struct stream *s, struct fp_err *err)
 int stream_start(struct fp_service *service, void *values, struct fp_err *err)
 {
     struct stream *s = &the;
+    memset(s, 0, sizeof *s);
     s->service = service;
     s->set = values;
     pthread_mutex_init(&s->lock, NULL);

@@ -36,6 +36,7 @@ struct worker {
     struct fp_ledger *ledger;
     struct fp_source *source;
     bool source_known_good; /* asked once at least, and the last answer was good */
+    int64_t replayed_us;    /* the source has all that was committed up to here, at least */
     struct fp_arena *arena; /* of the message in work */
     struct fp_str packed;
     int64_t deadline_us; /* of the message in work, CLOCK_MONOTONIC */

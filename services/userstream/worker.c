@@ -37,6 +37,7 @@ int worker_open(struct worker *w, struct stream *s, int id, struct fp_err *err)
     if ((w->source = source_open(&o, err)) == NULL) {
         return err_prefix(err, "source-dsn");
     }
+    w->replayed_us = INT64_MIN;
     w->arena = arena_new(WIRE_MAX_ARENA_BYTES);
     str_init(&w->packed, WIRE_MAX_MESSAGE_BYTES);
     return 0;
