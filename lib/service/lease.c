@@ -98,8 +98,11 @@ static int take_new_owner(struct fp_lease *le, struct fp_err *err)
     i.slots = s->slots;
     snprintf(i.note, sizeof i.note, "%s", s->note);
     pthread_mutex_unlock(&s->lock);
-    if (ledger_instance_start(le->ledger, &i, err) < 0)
+    if (ledger_instance_start(le->ledger, &i, err) < 0) {
+        if (err->code == FP_FAILED_PRECONDITION) /* inserted by an earlier try, and swept since */
+            le->next[0] = '\0';
         return -1;
+    }
     set_lease(le, le->next, 0, "not renewed yet");
     le->next[0] = '\0';
     return 0;

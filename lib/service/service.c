@@ -204,6 +204,13 @@ static const char *hint(const struct fp_err *err)
     return "";
 }
 
+/* A schema from the future: waiting would not mend it. The ledger has one code
+ * for all schema faults, so its word is looked for; a test holds them together. */
+static bool is_newer(const struct fp_err *err)
+{
+    return err->code == FP_FAILED_PRECONDITION && strstr(err->msg, "newer than this program");
+}
+
 /* Until the ledger's schema is the one we need. -1: it never will be. */
 static int wait_for_schema(struct fp_service *s, struct fp_ledger *l, struct fp_err *err)
 {
@@ -211,7 +218,7 @@ static int wait_for_schema(struct fp_service *s, struct fp_ledger *l, struct fp_
     int64_t wait_ms = WAIT_FIRST_MS;
 
     while (ledger_check_schema(l, err) < 0) {
-        if (err->code == FP_OUT_OF_RANGE) /* newer than this program */
+        if (is_newer(err))
             return -1;
         snprintf(why, sizeof why, "%s%s", err->msg, hint(err));
         service_set_waiting(s, why);
