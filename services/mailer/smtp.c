@@ -272,6 +272,7 @@ static void set_options(struct transport *t)
     if (*t->user) {
         curl_easy_setopt(c, CURLOPT_USERNAME, t->user);
         curl_easy_setopt(c, CURLOPT_PASSWORD, t->password);
+        curl_easy_setopt(c, CURLOPT_SASL_IR, 1L); /* a round trip less */
     }
 }
 

@@ -1,0 +1,459 @@
+/*
+ * The SMTP transport against a server that misbehaves on cue: each test says
+ * what the server answers to which command, and looks at the verdict, at the
+ * number of connections and at what the server was sent.
+ */
+#include "services/mailer/smtp_script.h"
+
+#include "services/mailer/transports.h"
+
+/* --- a client ------------------------------------------------------------------------------- */
+
+struct client {
+    struct server *server;
+    struct transport *transport;
+    struct transport_settings settings;
+    struct transport_reply reply;
+};
+
+static struct transport_settings usual_settings(void)
+{
+    return (struct transport_settings){.smtp_user = "",
+                                       .smtp_password_file = "",
+                                       .smtp_tls = "never",
+                                       .smtp_ca_file = "",
+                                       .helo_name = "mailer.example",
+                                       .connect_timeout_ms = 2000,
+                                       .reply_timeout_ms = 5000,
+                                       .mails_per_connection = 100,
+                                       .maildir = ""};
+}
+
+static void client_open(struct client *c)
+{
+    struct fp_err err;
+    char url[64];
+    snprintf(url, sizeof url, "smtp://127.0.0.1:%d", c->server->port);
+    c->settings.smtp_url = url;
+    c->transport = transport_smtp.open(&c->settings, &err);
+    if (!c->transport)
+        fail_msg("%s", err.msg);
+    c->settings.smtp_url = NULL; /* ours no longer */
+}
+
+static struct client client_with(struct script script)
+{
+    struct client c = {.server = server_start(script), .settings = usual_settings()};
+    return c;
+}
+
+static struct client client_of(struct script script)
+{
+    struct client c = client_with(script);
+    client_open(&c);
+    return c;
+}
+
+static void client_close(struct client *c)
+{
+    transport_smtp.close(c->transport);
+    server_stop(c->server);
+}
+
+static enum verdict post_to(struct client *c, const char *recipient)
+{
+    static const char data[] = "Subject: x\r\n\r\n.one\r\n..two\r\n.\r\nthree\r\n";
+    const struct transport_mail mail = {.sender = "reports@here.example",
+                                        .recipient = recipient,
+                                        .data = data,
+                                        .bytes = sizeof data - 1,
+                                        .job_id = 1,
+                                        .user_id = 2};
+    transport_smtp.send(c->transport, &mail, &c->reply);
+    return c->reply.verdict;
+}
+
+static enum verdict post(struct client *c)
+{
+    return post_to(c, "anna@there.example");
+}
+
+/* One mail to a server with this script. */
+static struct transport_reply reply_of(struct script script)
+{
+    struct client c = client_of(script);
+    post(&c);
+    client_close(&c);
+    return c.reply;
+}
+
+#define assert_verdict(is, expected)                                                                         \
+    do {                                                                                                     \
+        if ((is).verdict != (expected))                                                                      \
+            fail_msg("verdict %d (%s), expected %s", (is).verdict, (is).reason, #expected);                  \
+    } while (0)
+
+/* --- the good way ------------------------------------------------------------------------------ */
+
+static void a_mail_is_sent_and_its_queue_id_kept(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){0});
+    post(&c);
+    assert_verdict(c.reply, VERDICT_SENT);
+    assert_string_equal(c.reply.provider_id, "4Bx1");
+    assert_string_equal(c.reply.reason, "");
+    assert_true(log_holds(c.server, "EHLO mailer.example\r\nMAIL FROM:<reports@here.example>\r\n"
+                                    "RCPT TO:<anna@there.example>\r\nDATA\r\n"));
+    client_close(&c);
+}
+
+static void lines_that_begin_with_a_dot_arrive_whole(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){0});
+    post(&c);
+    pthread_mutex_lock(&c.server->lock);
+    assert_string_equal(c.server->last_body.data, "Subject: x\r\n\r\n.one\r\n..two\r\n.\r\nthree\r\n");
+    pthread_mutex_unlock(&c.server->lock);
+    client_close(&c);
+}
+
+static void a_connection_is_kept(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){0});
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(post(&c), VERDICT_SENT);
+    assert_int_equal(connections_of(c.server), 1);
+    client_close(&c);
+}
+
+static void a_connection_carries_no_more_than_its_mails(void **state)
+{
+    (void)state;
+    struct client c = client_with((struct script){0});
+    c.settings.mails_per_connection = 3;
+    client_open(&c);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(post(&c), VERDICT_SENT);
+    assert_int_equal(connections_of(c.server), 4);
+    client_close(&c);
+}
+
+static void replies_may_come_byte_by_byte(void **state)
+{
+    (void)state;
+    struct client c =
+        client_of((struct script){.byte_by_byte = true, .ehlo = "250-here\r\n250-SIZE 9\r\n250 HELP"});
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(post(&c), VERDICT_SENT);
+    assert_string_equal(c.reply.provider_id, "4Bx1");
+    client_close(&c);
+}
+
+/* --- refusals ------------------------------------------------------------------------------------- */
+
+static void an_unknown_recipient_fails_and_the_next_mail_goes_out(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){.rcpt = "550 5.1.1 <anna@there.example>: no such user"});
+    post(&c);
+    assert_verdict(c.reply, VERDICT_FAILED);
+    assert_int_equal(c.reply.code, 550);
+    assert_string_equal(c.reply.reason, "550 5.1.1 <[address]>: no such user");
+    server_change(c.server, (struct script){0});
+    assert_int_equal(post(&c), VERDICT_SENT);
+    client_close(&c);
+}
+
+static void refusals_at_rcpt(void **state)
+{
+    (void)state;
+    assert_verdict(reply_of((struct script){.rcpt = "450 4.2.0 greylisted"}), VERDICT_DEFERRED);
+    assert_verdict(reply_of((struct script){.rcpt = "452 4.2.2 mailbox full"}), VERDICT_DEFERRED);
+    assert_verdict(reply_of((struct script){.rcpt = "552 5.2.2 mailbox full"}), VERDICT_DEFERRED);
+    assert_verdict(reply_of((struct script){.rcpt = "550-5.1.1 gone\r\n550 5.1.1 for good"}), VERDICT_FAILED);
+    assert_verdict(reply_of((struct script){.rcpt = "550 5.7.26 unauthenticated"}), VERDICT_PROVIDER_FAULT);
+}
+
+static void throttling_at_mail(void **state)
+{
+    (void)state;
+    struct transport_reply r = reply_of((struct script){.mail = "421 4.7.0 slow down"});
+    assert_verdict(r, VERDICT_THROTTLED);
+    assert_int_equal(r.code, 421);
+}
+
+static void refusals_of_the_mail_itself(void **state)
+{
+    (void)state;
+    assert_verdict(reply_of((struct script){.body = "554 5.6.0 bad content"}), VERDICT_FAILED);
+    assert_verdict(reply_of((struct script){.body = "451 4.3.0 later"}), VERDICT_DEFERRED);
+    assert_verdict(reply_of(
+                       (struct script){.body = "454 Throttling failure: Maximum sending rate exceeded."}),
+                   VERDICT_THROTTLED);
+    assert_verdict(reply_of((struct script){.body = "421 4.3.2 going down"}), VERDICT_THROTTLED);
+}
+
+static void a_refused_mail_keeps_the_connection(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){.body = "554 5.6.0 bad content"});
+    assert_int_equal(post(&c), VERDICT_FAILED);
+    assert_int_equal(post(&c), VERDICT_FAILED);
+    assert_int_equal(connections_of(c.server), 1);
+    client_close(&c);
+}
+
+static void a_relay_that_greets_with_a_refusal_is_at_fault(void **state)
+{
+    (void)state;
+    assert_verdict(reply_of((struct script){.greeting = "554 5.7.1 no service"}), VERDICT_PROVIDER_FAULT);
+    assert_verdict(reply_of((struct script){.greeting = "421 4.3.2 too many connections"}),
+                   VERDICT_THROTTLED);
+}
+
+/* --- authentication ----------------------------------------------------------------------------- */
+
+static void write_password(const char *path, const char *password)
+{
+    char tmp[100];
+    snprintf(tmp, sizeof tmp, "%s.new", path);
+    FILE *f = fopen(tmp, "w");
+    assert_non_null(f);
+    fprintf(f, "%s\n", password);
+    fclose(f);
+    assert_int_equal(rename(tmp, path), 0);
+}
+
+static void a_refused_login_is_the_relays_fault_and_a_new_password_is_taken_up(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/smtp_test.%d.password", (int)getpid());
+    write_password(path, "old");
+    struct client c = client_with((struct script){.auth = "535 5.7.8 wrong password"});
+    c.settings.smtp_user = "me";
+    c.settings.smtp_password_file = path;
+    client_open(&c);
+    post(&c);
+    assert_verdict(c.reply, VERDICT_PROVIDER_FAULT);
+    assert_int_equal(c.reply.code, 535);
+    assert_true(log_holds(c.server, "AUTH PLAIN AG1lAG9sZA==\r\n")); /* \0me\0old */
+
+    write_password(path, "new");
+    server_change(c.server, (struct script){.auth = "235 2.7.0 welcome"});
+    assert_int_equal(post(&c), VERDICT_SENT);
+    assert_true(log_holds(c.server, "AUTH PLAIN AG1lAG5ldw==\r\n")); /* \0me\0new */
+
+    unlink(path);
+    post(&c);
+    assert_verdict(c.reply, VERDICT_PROVIDER_FAULT);
+    client_close(&c);
+}
+
+static void tls_that_is_required_is_not_done_without(void **state)
+{
+    (void)state;
+    struct client c = client_with((struct script){0});
+    c.settings.smtp_tls = "require";
+    client_open(&c);
+    post(&c);
+    assert_verdict(c.reply, VERDICT_PROVIDER_FAULT);
+    assert_false(log_holds(c.server, "MAIL"));
+    client_close(&c);
+}
+
+/* --- broken connections --------------------------------------------------------------------------- */
+
+static void a_connection_lost_after_the_mail_is_ambiguous(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){.body = HANG_UP});
+    post(&c);
+    assert_verdict(c.reply, VERDICT_AMBIGUOUS);
+    assert_int_equal(c.reply.code, 354);
+    assert_int_equal(mails_of(c.server), 1);
+    client_close(&c);
+}
+
+/* libcurl would read the late 250 as the answer to the next mail's MAIL. */
+static void a_late_reply_answers_no_other_mail(void **state)
+{
+    (void)state;
+    struct client c = client_with((struct script){.body_delay_ms = 600});
+    c.settings.reply_timeout_ms = 300;
+    client_open(&c);
+    int64_t start = clock_mono_us();
+    post(&c);
+    assert_verdict(c.reply, VERDICT_AMBIGUOUS);
+    assert_in_range(clock_mono_us() - start, 200000, 550000);
+    server_change(c.server, (struct script){.body = "250 2.0.0 Ok: queued as SECOND"});
+    clock_sleep_us(500000); /* the late 250 has come by now */
+    assert_int_equal(post(&c), VERDICT_SENT);
+    assert_string_equal(c.reply.provider_id, "SECOND");
+    assert_int_equal(connections_of(c.server), 2);
+    assert_int_equal(mails_of(c.server), 2);
+    client_close(&c);
+}
+
+static void a_connection_closed_between_mails_costs_nothing(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){.hang_up_after_mail = true});
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(post(&c), VERDICT_SENT);
+    assert_int_equal(mails_of(c.server), 5);
+    assert_int_equal(connections_of(c.server), 5);
+    client_close(&c);
+}
+
+static void the_relays_own_limit_of_mails_costs_nothing(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){.mails_per_connection = 4});
+    for (int i = 0; i < 12; i++)
+        assert_int_equal(post(&c), VERDICT_SENT);
+    assert_int_equal(mails_of(c.server), 12);
+    assert_int_equal(connections_of(c.server), 3);
+    client_close(&c);
+}
+
+static void losses_before_the_mail_are_tried_once_more(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){.rcpt = HANG_UP});
+    post(&c);
+    assert_verdict(c.reply, VERDICT_DEFERRED);
+    assert_int_equal(connections_of(c.server), 2);
+    assert_int_equal(mails_of(c.server), 0);
+    client_close(&c);
+    assert_verdict(reply_of((struct script){.mail = HANG_UP}), VERDICT_PROVIDER_FAULT);
+    assert_verdict(reply_of((struct script){.greeting = HANG_UP}), VERDICT_PROVIDER_FAULT);
+}
+
+static void a_relay_that_is_down_is_at_fault(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){0});
+    server_stop(c.server);
+    post(&c);
+    assert_verdict(c.reply, VERDICT_PROVIDER_FAULT);
+    assert_int_equal(c.reply.code, 0);
+    assert_memory_equal(c.reply.reason, "no connection: ", 15);
+    transport_smtp.close(c.transport);
+}
+
+static void garbage_is_never_taken_for_acceptance(void **state)
+{
+    (void)state;
+    struct client c = client_with((struct script){.greeting = "SSH-2.0-OpenSSH_9.2"});
+    c.settings.reply_timeout_ms = 300;
+    client_open(&c);
+    post(&c);
+    assert_verdict(c.reply, VERDICT_PROVIDER_FAULT);
+    client_close(&c);
+    assert_verdict(reply_of((struct script){.body = "999 what?"}), VERDICT_AMBIGUOUS);
+    assert_verdict(reply_of((struct script){.body = "354 still going on"}), VERDICT_AMBIGUOUS);
+    assert_verdict(reply_of((struct script){.data = "250 Ok"}), VERDICT_DEFERRED);
+}
+
+static void a_reply_cut_in_half_is_ambiguous(void **state)
+{
+    (void)state;
+    struct client c =
+        client_with((struct script){.body = "451-4.3.0 one of two lines", .hang_up_after_mail = true});
+    client_open(&c);
+    post(&c);
+    assert_verdict(c.reply, VERDICT_AMBIGUOUS);
+    client_close(&c);
+}
+
+/* --- what is checked before the wire --------------------------------------------------------------- */
+
+static void an_address_with_a_line_break_never_reaches_the_wire(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){0});
+    assert_int_equal(post_to(&c, "x@there.example>\r\nRSET\r\n<z@there.example"), VERDICT_FAILED);
+    assert_int_equal(post_to(&c, "x@there.example> SIZE=1"), VERDICT_FAILED);
+    assert_int_equal(post_to(&c, ""), VERDICT_FAILED);
+    assert_int_equal(connections_of(c.server), 0);
+    client_close(&c);
+}
+
+static void expect_wrong(struct transport_settings s, const char *setting)
+{
+    struct fp_err err;
+    assert_int_equal(transport_smtp.check(&s, &err), -1);
+    assert_int_equal(err.code, FP_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.msg, setting));
+    assert_null(transport_smtp.open(&s, &err));
+}
+
+static void wrong_settings_are_named(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {"",
+                                       "localhost",
+                                       "http://a.example",
+                                       "smtp://a.example/path",
+                                       "smtp://u:p@a.example:25",
+                                       "smtp://a.example:99999",
+                                       "smtp://"};
+    struct transport_settings s = usual_settings();
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        s.smtp_url = urls[i];
+        expect_wrong(s, "smtp-url");
+    }
+    s.smtp_url = "smtp://a.example:25";
+    s.smtp_tls = "maybe";
+    expect_wrong(s, "smtp-tls");
+    s.smtp_tls = "try";
+    s.helo_name = "a\r\nb";
+    expect_wrong(s, "helo-name");
+    s.helo_name = "a.example";
+    s.smtp_user = "me";
+    expect_wrong(s, "smtp-password-file");
+}
+
+static void transports_are_found_by_name(void **state)
+{
+    (void)state;
+    assert_ptr_equal(transport_by_name("smtp"), &transport_smtp);
+    assert_ptr_equal(transport_by_name("maildir"), &transport_maildir);
+    assert_ptr_equal(transport_by_name("null"), &transport_null);
+    assert_null(transport_by_name("pigeon"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mail_is_sent_and_its_queue_id_kept),
+        cmocka_unit_test(lines_that_begin_with_a_dot_arrive_whole),
+        cmocka_unit_test(a_connection_is_kept),
+        cmocka_unit_test(a_connection_carries_no_more_than_its_mails),
+        cmocka_unit_test(replies_may_come_byte_by_byte),
+        cmocka_unit_test(an_unknown_recipient_fails_and_the_next_mail_goes_out),
+        cmocka_unit_test(refusals_at_rcpt),
+        cmocka_unit_test(throttling_at_mail),
+        cmocka_unit_test(refusals_of_the_mail_itself),
+        cmocka_unit_test(a_refused_mail_keeps_the_connection),
+        cmocka_unit_test(a_relay_that_greets_with_a_refusal_is_at_fault),
+        cmocka_unit_test(a_refused_login_is_the_relays_fault_and_a_new_password_is_taken_up),
+        cmocka_unit_test(tls_that_is_required_is_not_done_without),
+        cmocka_unit_test(a_connection_lost_after_the_mail_is_ambiguous),
+        cmocka_unit_test(a_late_reply_answers_no_other_mail),
+        cmocka_unit_test(a_connection_closed_between_mails_costs_nothing),
+        cmocka_unit_test(the_relays_own_limit_of_mails_costs_nothing),
+        cmocka_unit_test(losses_before_the_mail_are_tried_once_more),
+        cmocka_unit_test(a_relay_that_is_down_is_at_fault),
+        cmocka_unit_test(garbage_is_never_taken_for_acceptance),
+        cmocka_unit_test(a_reply_cut_in_half_is_ambiguous),
+        cmocka_unit_test(an_address_with_a_line_break_never_reaches_the_wire),
+        cmocka_unit_test(wrong_settings_are_named),
+        cmocka_unit_test(transports_are_found_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
