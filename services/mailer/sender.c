@@ -62,6 +62,10 @@ static void try_mail(struct connection *c, struct mail *m)
     s->o.transport->send(c->transport, &mail, &m->reply);
     atomic_fetch_sub(&s->sending, 1);
     m->tried = true;
+    /* Nothing answers: what is queued need not find out too before the desk
+     * has heard of it and says how long to stand. */
+    if (m->reply.verdict == VERDICT_PROVIDER_FAULT && m->reply.code == 0)
+        atomic_store(&s->halted, true);
 }
 
 static void *sender_main(void *arg)
