@@ -131,6 +131,8 @@ int contract_number(const struct contract *c, const char *name, const char *sql,
     struct fp_rows *rows;
     bool unused;
     null = null != NULL ? null : &unused;
+    *null = true;
+    *out = 0;
     if (pg_run(c->pg, NULL, sql, a, &rows, err) != 0) {
         return err_prefix(err, "%s", name);
     }
@@ -152,7 +154,7 @@ static int read_shape(const struct contract *c, const char *relation, struct fp_
     int failed = pg_run(
         c->pg, NULL,
         "SELECT r.relkind::text, has_schema_privilege(n.oid, 'USAGE') AND"
-                        " has_table_privilege(r.oid, 'SELECT'), a.attname, b.typname, current_user::text"
+        " has_table_privilege(r.oid, 'SELECT'), a.attname, b.typname, current_user::text"
         " FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace"
         " JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped"
         " JOIN pg_type t ON t.oid = a.atttypid"
@@ -257,8 +259,8 @@ static const char INDEX_SQL[] =
 static int check_index(const struct contract *c, size_t i, struct fp_err *err)
 {
     struct pg_args a;
-    int64_t serving;
-    bool none;
+    int64_t serving = 0;
+    bool none = true;
     pg_args_init(&a);
     pg_arg_text(&a, indexes[i].relation);
     pg_arg_text(&a, indexes[i].columns);
@@ -301,7 +303,8 @@ static int read_plan_line(const struct contract *c, const char *line, struct pla
     char relation[128];
     int64_t rows;
     line += strspn(line, " ->");
-    if ((strncmp(line, "Sort", 4) == 0 || strncmp(line, "Incremental Sort", 16) == 0) && strchr(line, ':') == NULL) {
+    if ((strncmp(line, "Sort", 4) == 0 || strncmp(line, "Incremental Sort", 16) == 0) &&
+        strchr(line, ':') == NULL) {
         p->sorts = true;
     }
     const char *on = strstr(line, " on ");

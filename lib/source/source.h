@@ -19,36 +19,38 @@
 
 struct fp_source; /* one connection, one thread */
 
-struct fp_source *source_open(const struct pg_options *o, struct fp_err *err) FP_MUST_CHECK; /* connects nothing */
+struct fp_source *source_open(const struct pg_options *o,
+                              struct fp_err *err) FP_MUST_CHECK; /* connects nothing */
 void source_close(struct fp_source *s);
 struct fp_pg *source_pg(struct fp_source *s);
 
 struct source_user {
     int64_t id;
     int64_t created_us;
-    char email[255];       /* "" when it had control characters or was too long */
+    char email[255];                      /* "" when it had control characters or was too long */
     char first_name[101], last_name[101]; /* clean text, cut at whole characters */
     char locale[36], time_zone[65], base_currency[4];
     bool opted_out;
-    bool bad_address;      /* not usable as an envelope address */
-    bool gone;             /* asked for by id and not there */
+    bool bad_address; /* not usable as an envelope address */
+    bool gone;        /* asked for by id and not there */
 };
 
 /* The next users by (created_at, id) behind the cursor and before `before_us`:
  * one index range, in its order, stopped by the limit. kind: for preferences.
  * The first page of a range has the cursor (lower bound, INT64_MIN).
  * Returns how many, -1 on error. */
-int source_users_page(struct fp_source *s, const char *kind, int64_t after_us, int64_t after_id, int64_t before_us,
-                      struct source_user *out, int max, struct fp_err *err) FP_MUST_CHECK;
+int source_users_page(struct fp_source *s, const char *kind, int64_t after_us, int64_t after_id,
+                      int64_t before_us, struct source_user *out, int max, struct fp_err *err) FP_MUST_CHECK;
 /* Its statement ($1 to $5: after time, after id, before time, max, kind), for EXPLAIN in contract.c. */
 const char *source_users_page_sql(void);
 /* The users with these ids, in the order of ids; those that are not there are `gone`. */
-int source_users_by_id(struct fp_source *s, const char *kind, const int64_t *ids, size_t n, struct source_user *out,
-                       struct fp_err *err) FP_MUST_CHECK;
+int source_users_by_id(struct fp_source *s, const char *kind, const int64_t *ids, size_t n,
+                       struct source_user *out, struct fp_err *err) FP_MUST_CHECK;
 /* Registration of the first user; INT64_MAX when there is none. */
 int source_first_user_us(struct fp_source *s, int64_t *us, struct fp_err *err) FP_MUST_CHECK;
 /* How many users registered in [from, to). For plans, not for proofs. */
-int source_count_users(struct fp_source *s, int64_t from_us, int64_t to_us, int64_t *users, struct fp_err *err) FP_MUST_CHECK;
+int source_count_users(struct fp_source *s, int64_t from_us, int64_t to_us, int64_t *users,
+                       struct fp_err *err) FP_MUST_CHECK;
 /* What this database has replayed up to: now on a primary, the last replayed
  * commit's time on a replica. Bounds a job's audience (P1). */
 int source_replayed_us(struct fp_source *s, int64_t *us, struct fp_err *err) FP_MUST_CHECK;
