@@ -25,6 +25,19 @@ static struct stream the; /* of this process */
 
 /* --- the source's state ------------------------------------------------------------ */
 
+/* One row in the ledger's error log for a time of trouble; what cannot be
+ * written there stands in the log. */
+static void note_trouble(struct worker *w, const char *why)
+{
+    static long long said_us;
+    struct fp_err ignored;
+    char owner[LEDGER_UUID];
+    if (log_limited(&said_us, 60000)) {
+        service_owner(w->stream->service, owner);
+        (void)!ledger_error(w->ledger, "userstream", owner, 0, 0, "source_failed", why, &ignored);
+    }
+}
+
 void stream_source_state(struct worker *w, const char *why)
 {
     struct stream *s = w->stream;
@@ -40,6 +53,7 @@ void stream_source_state(struct worker *w, const char *why)
     service_set_note(s->service, why != NULL ? why : "");
     if (why != NULL) {
         log_warn("", "source failed", "reason=%s", why);
+        note_trouble(w, why);
     } else {
         log_info("", "source answers", "worker=%d", w->id);
     }

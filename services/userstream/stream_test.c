@@ -26,6 +26,12 @@ void service_ledger_options(const struct fp_service *s, struct pg_options *out)
     *out = (struct pg_options){.dsn = t_dsn, .application = "userstream_test", .prepare = true};
 }
 
+void service_owner(struct fp_service *s, char out[37])
+{
+    (void)s;
+    snprintf(out, 37, "%s", t_mailer);
+}
+
 void service_set_note(struct fp_service *s, const char *note)
 {
     (void)s;
@@ -483,6 +489,11 @@ static void a_source_that_is_away_makes_it_unready_and_the_page_is_done_when_it_
     await_ready(false);
     assert_false(is_ready("portfolio.users"));
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.batches"), 0);
+    for (int i = 0; t_sql("SELECT count(*) FROM foliopost.error_log WHERE code = 'source_failed'") == 0;
+         i++) {
+        assert_true(i < WAIT_MS / 10);
+        clock_sleep_us(10000);
+    }
     t_sql("ALTER TABLE portfolio.away RENAME TO users");
     assert_int_equal(take(WAIT_MS)->n_users, 20);
     await_ready(true);
