@@ -1,0 +1,185 @@
+/* Slices of the rate, with the time in the test's hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "services/mailer/rate.h"
+
+#define MS INT64_C(1000)
+
+static void a_slice_is_spread_over_its_length(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 100);
+    rate_add(&r, 1000 * MS, 10, 100, 1000 * MS);
+    assert_int_equal(rate_available(&r, 999 * MS), 0);
+    assert_int_equal(rate_available(&r, 1000 * MS), 1);
+    assert_int_equal(rate_available(&r, 1009 * MS), 1);
+    assert_int_equal(rate_available(&r, 1010 * MS), 2);
+    assert_int_equal(rate_available(&r, 1090 * MS), 10);
+    assert_int_equal(rate_available(&r, 1150 * MS), 10);
+}
+
+static void what_is_used_is_gone(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 100);
+    rate_add(&r, 0, 10, 100, 0);
+    rate_use(&r, 5, 50 * MS);
+    assert_int_equal(rate_available(&r, 50 * MS), 1);
+    rate_use(&r, 5, 99 * MS);
+    assert_int_equal(rate_available(&r, 199 * MS), 0);
+    assert_int_equal(r.used, 10);
+}
+
+static void unused_mails_last_one_length_more_and_never_pass_a_slice(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 100);
+    rate_add(&r, 0, 10, 100, 0);
+    rate_add(&r, 100 * MS, 10, 100, 0);
+    assert_int_equal(rate_available(&r, 150 * MS), 10); /* 10 of the first, 6 of the second */
+    assert_int_equal(rate_available(&r, 200 * MS), 10); /* the first is void, the second whole */
+    assert_int_equal(rate_available(&r, 299 * MS), 10);
+    assert_int_equal(rate_available(&r, 300 * MS), 0);
+    assert_int_equal(r.voided, 20);
+}
+
+static void a_slice_that_comes_later_than_its_length_is_void(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 100);
+    rate_add(&r, 0, 10, 100, 200 * MS);
+    assert_int_equal(rate_available(&r, 200 * MS), 0);
+    assert_int_equal(r.voided, 10);
+}
+
+static void a_rate_below_ten_gives_one_mail_at_a_time(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 0.5);
+    assert_int_equal(rate_ask(&r, 100, 0), 1);
+    rate_add(&r, 0, 1, 0.5, 0);
+    assert_int_equal(rate_offer(&r, 100, 0), 1);
+    rate_use(&r, 1, 0);
+    rate_add(&r, 2000 * MS, 1, 0.5, 0);
+    assert_int_equal(rate_offer(&r, 100, 1999 * MS), 0);
+    assert_int_equal(rate_next_us(&r, 100, 0), 2000 * MS);
+    assert_int_equal(rate_offer(&r, 100, 2000 * MS), 1);
+}
+
+static void an_offer_is_worth_a_statement(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 100);
+    rate_add(&r, 0, 10, 100, 0);
+    assert_int_equal(rate_offer(&r, 50, 30 * MS), 0); /* 4 of a quantum of 5 */
+    assert_int_equal(rate_next_us(&r, 50, 30 * MS), 40 * MS);
+    assert_int_equal(rate_offer(&r, 50, 40 * MS), 5);
+    assert_int_equal(rate_offer(&r, 2, 10 * MS), 2); /* all that is wanted */
+    rate_use(&r, 8, 99 * MS);
+    assert_int_equal(rate_offer(&r, 50, 120 * MS), 0);
+    assert_int_equal(rate_offer(&r, 50, 130 * MS), 2); /* waited half a slice */
+    assert_int_equal(rate_next_us(&r, 0, 0), INT64_MAX);
+}
+
+static void asks_for_the_next_slice_when_the_present_one_began(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 400);
+    assert_int_equal(rate_ask(&r, 0, 0), 0);
+    assert_int_equal(rate_ask(&r, 1000, 0), 40);
+    assert_int_equal(rate_ask(&r, 7, 0), 7); /* no more than is waiting */
+    rate_add(&r, 10 * MS, 40, 400, 0);
+    assert_int_equal(rate_ask(&r, 1000, 5 * MS), 0);
+    assert_int_equal(rate_ask(&r, 1000, 10 * MS), 40);
+    assert_int_equal(rate_ask(&r, 30, 10 * MS), 0);
+    rate_add(&r, 110 * MS, 40, 400, 10 * MS);
+    assert_int_equal(rate_ask(&r, 1000, 50 * MS), 0);
+}
+
+static void without_a_limit_all_may_go_until_it_is_time_to_ask_again(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 0);
+    assert_int_equal(rate_ask(&r, 1000, 0), 1);
+    rate_add(&r, 0, 0, 0, 0);
+    assert_int_equal(rate_offer(&r, 5, 999 * MS), SIZE_MAX);
+    assert_int_equal(rate_ask(&r, 1000, 999 * MS), 0);
+    assert_int_equal(rate_offer(&r, 5, 1000 * MS), 0);
+    assert_int_equal(rate_ask(&r, 1000, 1000 * MS), 1);
+    rate_add(&r, 1000 * MS, 10, 100, 1000 * MS); /* a limit was set meanwhile */
+    assert_int_equal(rate_available(&r, 1000 * MS), 1);
+}
+
+/* A desk that comes by every 3 ms and stalls now and then: nearly all is used,
+ * and no second has more than the rate and a slice. */
+static void nearly_all_is_used_and_no_second_passes_the_rate_by_more_than_a_slice(void **state)
+{
+    static int64_t times[20000];
+    struct rate r;
+    size_t n = 0, most = 0;
+    int64_t next_free = 0;
+    (void)state;
+    rate_init(&r, 500);
+    for (int64_t now = 0; now < 20000 * MS; now += now % (1500 * MS) == 0 ? 60 * MS : 3 * MS) {
+        size_t ask = rate_ask(&r, 1000, now);
+        if (ask > 0) {
+            next_free = next_free > now ? next_free : now;
+            rate_add(&r, next_free, ask, 500, now);
+            next_free += (int64_t)ask * 1000000 / 500;
+        }
+        size_t go = rate_offer(&r, 1000, now);
+        rate_use(&r, go, now);
+        for (size_t i = 0; i < go; i++)
+            times[n++] = now;
+    }
+    for (size_t i = 0, j = 0; j < n; j++) {
+        while (times[j] - times[i] >= 1000 * MS)
+            i++;
+        most = j - i + 1 > most ? j - i + 1 : most;
+    }
+    assert_true(n >= 9800 && n <= 10050);
+    assert_true(most <= 550);
+}
+
+static void hostile_answers_do_no_harm(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 100);
+    for (int i = 0; i < 100; i++)
+        rate_add(&r, i * 100 * MS, 10, 100, 0);
+    assert_int_equal(r.n_slices, RATE_MAX_SLICES);
+    rate_use(&r, 1000, 50 * MS);
+    rate_add(&r, 0, 10, 1e12, 0);
+    assert_true(rate_available(&r, 50 * MS) <= 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_slice_is_spread_over_its_length),
+        cmocka_unit_test(what_is_used_is_gone),
+        cmocka_unit_test(unused_mails_last_one_length_more_and_never_pass_a_slice),
+        cmocka_unit_test(a_slice_that_comes_later_than_its_length_is_void),
+        cmocka_unit_test(a_rate_below_ten_gives_one_mail_at_a_time),
+        cmocka_unit_test(an_offer_is_worth_a_statement),
+        cmocka_unit_test(asks_for_the_next_slice_when_the_present_one_began),
+        cmocka_unit_test(without_a_limit_all_may_go_until_it_is_time_to_ask_again),
+        cmocka_unit_test(nearly_all_is_used_and_no_second_passes_the_rate_by_more_than_a_slice),
+        cmocka_unit_test(hostile_answers_do_no_harm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
