@@ -43,10 +43,15 @@ struct fp_pg {
 /* --- life cycle ------------------------------------------------------------- */
 
 /* libpq quotes pieces of a wrong DSN in its message, and a piece can be the
- * password: what stands in quotes is taken out. */
+ * password: what stands in quotes is taken out. The name of an unknown option
+ * stays: without it nobody finds a misspelt one. */
 static void take_out_quoted(char *s)
 {
     char *to = s;
+    if (strncmp(s, "invalid connection option", 25) == 0) {
+        s[strcspn(s, "\n")] = '\0';
+        return;
+    }
     bool inside = false;
     for (; *s != '\0'; s++) {
         if (*s == '"') {
