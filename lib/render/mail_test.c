@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "lib/base/text.h"
 #include "lib/render/fixtures.h"
 
 static struct fp_templates *templates;
@@ -103,6 +104,307 @@ static void an_empty_account_is_as_it_was(void **state)
     compare(&f, "opened-right-to-left");
 }
 
+/* --- read back -------------------------------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+    return c >= 'A' ? c - 'A' + 10 : c - '0';
+}
+
+/* The decoded body of the part with this type, in a static buffer. */
+static const char *part(const struct fp_str *mail, const char *type)
+{
+    static char text[256 * 1024];
+    char mark[64];
+    snprintf(mark, sizeof mark, "Content-Type: %s;", type);
+    const char *p = strstr(mail->data, mark);
+    assert_non_null(p);
+    p = strstr(p, "\r\n\r\n") + 4;
+    const char *end = strstr(p, "\r\n--=_");
+    assert_non_null(end);
+    char *o = text;
+    while (p < end) {
+        if (p[0] == '=' && p[1] == '\r') {
+            p += 3;
+        } else if (p[0] == '=') {
+            *o++ = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
+            p += 3;
+        } else if (p[0] != '\r') {
+            *o++ = *p++;
+        } else {
+            p++;
+        }
+    }
+    *o = 0;
+    return text;
+}
+
+static void every_mail_keeps_to_the_rules_of_the_wire(void **state)
+{
+    (void)state;
+    void (*const makers[])(struct fixture *) = {fixture_anna, fixture_haruto, fixture_mallory, fixture_layla};
+    for (size_t i = 0; i < 4; i++) {
+        struct fixture f = {0};
+        struct fp_str mail;
+        makers[i](&f);
+        render(&f, &mail);
+        assert_int_equal(strlen(mail.data), mail.len);
+        for (const char *line = mail.data; *line;) {
+            const char *end = strstr(line, "\r\n");
+            assert_non_null(end);
+            assert_in_range(end - line, 0, 78);
+            for (const char *p = line; p < end; p++)
+                assert_in_range(*p, ' ', '~');
+            line = end + 2;
+        }
+        assert_true(strlen(part(&mail, "text/html")) < 60 * 1024);
+        str_fini(&mail);
+    }
+}
+
+static void the_same_input_gives_the_same_mail_and_another_user_another_id(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    struct fp_str a, b;
+    fixture_anna(&f);
+    render(&f, &a);
+    render(&f, &b);
+    assert_string_equal(a.data, b.data);
+    assert_non_null(strstr(a.data, "\r\nMessage-ID: <42.1001."));
+    str_fini(&b);
+    f.user.id = 1002;
+    render(&f, &b);
+    assert_non_null(strstr(b.data, "\r\nMessage-ID: <42.1002."));
+    str_fini(&a);
+    str_fini(&b);
+}
+
+/* The words and figures that a reader must find, in both parts. */
+static void both_parts_say_the_same(void **state)
+{
+    (void)state;
+    static const char *const said[] = {
+        "EUR\xc2\xa0"
+        "25,233.09",
+        "up EUR\xc2\xa0"
+        "612.34",
+        "+612.34",
+        "+500.00",
+        "24,120.75",
+        "+2.52%",
+        "Anna",
+        "+402.10",
+        "+1.66%",
+        "-98.76",
+        "-0.41%",
+        "+43.12",
+        "-5.99",
+        "-10.78",
+        "NLGF",
+        "12 holdings",
+        "no recent price",
+    };
+    struct fixture f = {0};
+    struct fp_str mail;
+    fixture_anna(&f);
+    render(&f, &mail);
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
+        if (!strstr(part(&mail, "text/plain"), said[i]))
+            fail_msg("the text does not say \"%s\"", said[i]);
+        if (!strstr(part(&mail, "text/html"), said[i]))
+            fail_msg("the HTML does not say \"%s\"", said[i]);
+    }
+    str_fini(&mail);
+}
+
+static void a_return_that_is_not_defined_is_not_printed(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    struct fp_str mail;
+    fixture_anna(&f);
+    f.summary.twr_defined = false;
+    render(&f, &mail);
+    assert_null(strstr(part(&mail, "text/plain"), "%"));
+    assert_null(strstr(part(&mail, "text/html"), "Time-weighted"));
+    assert_null(strstr(part(&mail, "text/html"), "Of return"));
+    str_fini(&mail);
+}
+
+static void render_named(const char *first, const char *last, struct fp_str *mail)
+{
+    struct fixture f = {0};
+    fixture_anna(&f);
+    f.user.first_name = (char *)first;
+    f.user.last_name = (char *)last;
+    render(&f, mail);
+}
+
+static void names_are_escaped_in_html_and_never_templates(void **state)
+{
+    (void)state;
+    struct fp_str mail;
+    render_named("{{close_value}}<img src=x onerror='a'>", "&", &mail);
+    const char *html = part(&mail, "text/html");
+    assert_non_null(strstr(html, "{{close_value}}&lt;img src=x onerror=&#39;a&#39;&gt;"));
+    assert_null(strstr(html, "<img"));
+    assert_non_null(strstr(part(&mail, "text/plain"), "Hello {{close_value}}<img src=x onerror='a'>,"));
+    str_fini(&mail);
+}
+
+static void names_add_no_lines_and_no_headers(void **state)
+{
+    (void)state;
+    struct fp_str mail;
+    render_named("Anna\r\nBcc: x@y.example\r\n\r\n--=_", "\x1b[31m\x85", &mail);
+    assert_null(strstr(mail.data, "\r\nBcc"));
+    assert_non_null(strstr(part(&mail, "text/plain"), "Hello Anna  Bcc: x@y.example    --=_,\n"));
+    str_fini(&mail);
+}
+
+/* U+202E in a name would turn round what follows it. */
+static void names_turn_nothing_round(void **state)
+{
+    (void)state;
+    struct fp_str mail;
+    render_named("\xe2\x80\xae"
+                 "Anna"
+                 "\xe2\x81\xa6",
+                 "\xe2\x80\xaa", &mail);
+    assert_non_null(strstr(part(&mail, "text/plain"), "Hello Anna,\n"));
+    assert_non_null(strstr(mail.data, "\r\nTo: Anna <anna"));
+    str_fini(&mail);
+}
+
+static void names_with_links_are_left_out(void **state)
+{
+    (void)state;
+    struct fp_str mail;
+    render_named("WIN at https://evil.example", "x", &mail);
+    assert_non_null(strstr(part(&mail, "text/plain"), "Hello,\n"));
+    assert_null(strstr(mail.data, "evil"));
+    str_fini(&mail);
+    render_named("Anna", "Www.evil.example", &mail);
+    assert_null(strstr(mail.data, "vil.ex"));
+    str_fini(&mail);
+}
+
+static void very_long_names_are_cut_at_whole_characters(void **state)
+{
+    (void)state;
+    char name[2001] = "";
+    struct fp_str mail;
+    while (strlen(name) < 1990)
+        strcat(name, "佐藤");
+    render_named(name, name, &mail);
+    assert_true(mail.len < 64 * 1024);
+    assert_true(text_is_utf8(part(&mail, "text/html"), strlen(part(&mail, "text/html"))));
+    str_fini(&mail);
+}
+
+/* --- errors --------------------------------------------------------------------------------- */
+
+static void expect_error(struct fixture *f, const struct render_sender *sender, enum fp_code code)
+{
+    struct fp_err err;
+    struct fp_str out;
+    str_init(&out, 0);
+    str_puts(&out, "before");
+    assert_int_equal(render_mail(templates, sender, &f->job, &f->item, &out, &err), -1);
+    assert_int_equal(err.code, code);
+    assert_string_equal(out.data, "before");
+    str_fini(&out);
+}
+
+static void what_cannot_be_rendered_is_said_and_leaves_nothing(void **state)
+{
+    (void)state;
+    struct render_sender sender = fixture_sender();
+    struct fixture f = {0};
+    fixture_anna(&f);
+    f.job.template_name = (char *)"nothing";
+    expect_error(&f, &sender, FP_NOT_FOUND);
+    fixture_anna(memset(&f, 0, sizeof f));
+    f.user.email = (char *)"a@b.example>\r\nRSET";
+    expect_error(&f, &sender, FP_INVALID_ARGUMENT);
+    fixture_anna(memset(&f, 0, sizeof f));
+    f.summary.exponent = 5;
+    expect_error(&f, &sender, FP_INVALID_ARGUMENT);
+    fixture_anna(memset(&f, 0, sizeof f));
+    f.summary.currency = (char *)"";
+    expect_error(&f, &sender, FP_INVALID_ARGUMENT);
+    fixture_anna(memset(&f, 0, sizeof f));
+    f.item.outcome_case = FOLIOPOST__V1__SUMMARY_ITEM__OUTCOME_SKIP;
+    expect_error(&f, &sender, FP_INVALID_ARGUMENT);
+    fixture_anna(memset(&f, 0, sizeof f));
+    sender.from = "nobody";
+    expect_error(&f, &sender, FP_INVALID_ARGUMENT);
+}
+
+static void a_full_buffer_is_an_error_of_this_mail(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    struct fp_err err;
+    struct fp_str out;
+    struct render_sender sender = fixture_sender();
+    fixture_anna(&f);
+    str_init(&out, 5000);
+    assert_int_equal(render_mail(templates, &sender, &f.job, &f.item, &out, &err), -1);
+    assert_int_equal(err.code, FP_RESOURCE_EXHAUSTED);
+    str_fini(&out);
+}
+
+static void days_from_a_hostile_peer_do_no_harm(void **state)
+{
+    (void)state;
+    static const int32_t days[] = {INT32_MIN, INT32_MAX, 0};
+    for (size_t i = 0; i < 3; i++) {
+        struct fixture f = {0};
+        struct fp_str mail;
+        fixture_anna(&f);
+        f.job.period_start_day = f.job.period_end_day = f.summary.since_day = f.summary.prices_as_of_day =
+            days[i];
+        f.job.as_of_us = days[i] * INT64_C(4000000000);
+        render(&f, &mail);
+        str_fini(&mail);
+    }
+}
+
+static void check_from(const char *from, int expected)
+{
+    struct fp_err err;
+    struct render_sender s = fixture_sender();
+    s.from = from;
+    if (render_check_sender(&s, &err) != expected)
+        fail_msg("\"%s\": %s", from, expected ? "taken" : err.msg);
+}
+
+static void senders_are_checked(void **state)
+{
+    (void)state;
+    check_from("a@b.example", 0);
+    check_from("A <a@b.example>", 0);
+    check_from("\"A, Inc.\" <a@b.example>", 0);
+    check_from("Grüße <a@b.example>", 0);
+    check_from("", -1);
+    check_from("A <a@b.example", -1);
+    check_from("A <a@b.example> x", -1);
+    check_from("A <>", -1);
+    check_from("A\r\nBcc: <a@b.example>", -1);
+    struct fp_err err;
+    struct render_sender s = fixture_sender();
+    s.message_host = "a b";
+    assert_int_equal(render_check_sender(&s, &err), -1);
+    s = fixture_sender();
+    s.reply_to = "x";
+    assert_int_equal(render_check_sender(&s, &err), -1);
+    s = fixture_sender();
+    s.postal_address = "a\nb";
+    assert_int_equal(render_check_sender(&s, &err), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +412,19 @@ int main(void)
         cmocka_unit_test(a_bad_week_in_yen_is_as_it_was),
         cmocka_unit_test(hostile_names_are_as_they_were),
         cmocka_unit_test(an_empty_account_is_as_it_was),
+        cmocka_unit_test(every_mail_keeps_to_the_rules_of_the_wire),
+        cmocka_unit_test(the_same_input_gives_the_same_mail_and_another_user_another_id),
+        cmocka_unit_test(both_parts_say_the_same),
+        cmocka_unit_test(a_return_that_is_not_defined_is_not_printed),
+        cmocka_unit_test(names_are_escaped_in_html_and_never_templates),
+        cmocka_unit_test(names_add_no_lines_and_no_headers),
+        cmocka_unit_test(names_turn_nothing_round),
+        cmocka_unit_test(names_with_links_are_left_out),
+        cmocka_unit_test(very_long_names_are_cut_at_whole_characters),
+        cmocka_unit_test(what_cannot_be_rendered_is_said_and_leaves_nothing),
+        cmocka_unit_test(a_full_buffer_is_an_error_of_this_mail),
+        cmocka_unit_test(days_from_a_hostile_peer_do_no_harm),
+        cmocka_unit_test(senders_are_checked),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

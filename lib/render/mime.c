@@ -179,35 +179,63 @@ static void qp_end_line(struct qp *q, bool soft)
     q->n = 0;
 }
 
-static void qp_put(struct qp *q, unsigned char c, bool escape)
+static void qp_escape(struct qp *q, unsigned char c)
 {
     static const char hex[] = "0123456789ABCDEF";
-    if (q->n + (escape ? 3 : 1) > QP_COLUMNS - 1) /* one for the soft break's "=" */
+    if (q->n + 3 > QP_COLUMNS - 1) /* one for the soft break's "=" */
         qp_end_line(q, true);
-    if (!escape) {
-        q->line[q->n++] = (char)c;
-        return;
-    }
     q->line[q->n++] = '=';
     q->line[q->n++] = hex[c >> 4];
     q->line[q->n++] = hex[c & 15];
 }
 
+static void qp_copy(struct qp *q, const char *p, size_t bytes)
+{
+    while (bytes > 0) {
+        if (q->n == QP_COLUMNS - 1)
+            qp_end_line(q, true);
+        size_t room = QP_COLUMNS - 1 - q->n, n = bytes < room ? bytes : room;
+        memcpy(q->line + q->n, p, n);
+        q->n += n;
+        p += n;
+        bytes -= n;
+    }
+}
+
+static bool is_literal(unsigned char c)
+{
+    return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
+}
+
+/* How many bytes can be copied as they are. A blank at the end of a line
+ * cannot: relays take it off there. */
+static size_t literal_run(const char *p, const char *end)
+{
+    const char *q = p;
+    while (q < end && is_literal((unsigned char)*q))
+        q++;
+    bool line_ends = q == end || *q == '\n' || *q == '\r';
+    if (q > p && line_ends && (q[-1] == ' ' || q[-1] == '\t'))
+        q--;
+    return (size_t)(q - p);
+}
+
 void mime_add_quoted_printable(struct fp_str *out, const char *text, size_t bytes)
 {
     struct qp q = {.out = out};
-    const char *end = text + bytes;
-    for (const char *p = text; p < end; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c == '\n' || (c == '\r' && p + 1 < end && p[1] == '\n')) {
-            p += c == '\r' ? 1 : 0;
+    for (const char *p = text, *end = text + bytes; p < end;) {
+        size_t run = literal_run(p, end);
+        qp_copy(&q, p, run);
+        p += run;
+        if (p == end)
+            break;
+        if (*p == '\r' && p + 1 < end && p[1] == '\n')
+            p++;
+        if (*p == '\n')
             qp_end_line(&q, false);
-        } else if (c == ' ' || c == '\t') { /* not at the end of a line: relays take it off there */
-            bool last = p + 1 == end || p[1] == '\n' || p[1] == '\r';
-            qp_put(&q, c, last);
-        } else {
-            qp_put(&q, c, c < ' ' || c > '~' || c == '=');
-        }
+        else
+            qp_escape(&q, (unsigned char)*p);
+        p++;
     }
     if (q.n > 0)
         qp_end_line(&q, false);

@@ -135,10 +135,11 @@ static void fill_bridge(struct statement *s, const Foliopost__V1__JobContext *jo
                         const Foliopost__V1__PortfolioSummary *m)
 {
     char date[FORMAT_BYTES], label[sizeof WORD_VALUE_ON + FORMAT_BYTES];
-    format_date(job->period_start_day - 1, date);
+    format_date((int32_t)((int64_t)job->period_start_day - 1), date);
     snprintf(label, sizeof label, "%s%s", WORD_VALUE_ON, date);
     fill_row(&s->bridge[0], label, m->open_value_minor, m, true);
     fill_row(&s->bridge[1], WORD_CONTRIBUTIONS, m->net_contributions_minor, m, false);
+    s->bridge[1].up = s->bridge[1].down = false; /* money paid in is no success, paid out no failure */
     fill_row(&s->bridge[2], WORD_GAIN, m->gain_minor, m, false);
     snprintf(label, sizeof label, "%s%s", WORD_VALUE_ON, s->period_end);
     fill_row(&s->bridge[3], label, m->close_value_minor, m, true);

@@ -1,0 +1,168 @@
+/* Templates with mistakes are refused at start, with the place of the mistake. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <unistd.h>
+
+#include "lib/render/fixtures.h"
+
+static char folder[64];
+
+static void put(const char *file, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/templates_test.XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    put("statement.subject", "Statement {{period}}");
+    put("statement.txt", "Hello {{name}}");
+    put("statement.html", "<p>Hello {{name}}</p>");
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+static void expect_error(const char *message)
+{
+    struct fp_err err;
+    char expected[512];
+    assert_null(templates_load(folder, &err));
+    snprintf(expected, sizeof expected, "%s: %s", folder, message);
+    assert_string_equal(err.msg, expected);
+}
+
+static void a_good_folder_is_loaded(void **state)
+{
+    (void)state;
+    struct fp_err err;
+    put("notes.md", "{{nothing}} of ours");
+    put(".statement.txt", "{{");
+    struct fp_templates *t = templates_load(folder, &err);
+    if (!t)
+        fail_msg("%s", err.msg);
+    assert_true(templates_has(t, "statement"));
+    assert_false(templates_has(t, "notes"));
+    assert_false(templates_has(t, ""));
+    templates_free(t);
+    templates_free(NULL);
+}
+
+static void the_hash_follows_every_file(void **state)
+{
+    (void)state;
+    struct fp_err err;
+    struct fp_templates *a = templates_load(folder, &err), *b = templates_load(folder, &err);
+    assert_string_equal(templates_hash(a), templates_hash(b));
+    assert_int_equal(strlen(templates_hash(a)), 64);
+    put("unused.mustache", "x");
+    struct fp_templates *c = templates_load(folder, &err);
+    assert_string_not_equal(templates_hash(a), templates_hash(c));
+    templates_free(a);
+    templates_free(b);
+    templates_free(c);
+}
+
+static void an_unknown_name_is_found_with_its_place(void **state)
+{
+    (void)state;
+    put("statement.html", "<p>\n  {{naem}}</p>");
+    expect_error("statement.html:2:3: a statement has no \"naem\"");
+    put("statement.html", "{{name.first}}");
+    expect_error("statement.html:1:1: a statement has no \"name.first\"");
+    put("statement.html", "{{> p}}");
+    put("p.mustache", "\n\n{{oops}}");
+    expect_error("p.mustache:3:1: a statement has no \"oops\"");
+}
+
+/* A mover has a symbol; a statement, or a row of the bridge, has not. */
+static void a_name_is_known_only_where_it_is_offered(void **state)
+{
+    (void)state;
+    struct fp_err err;
+    put("statement.html", "{{symbol}}");
+    expect_error("statement.html:1:1: a statement has no \"symbol\"");
+    put("statement.html", "{{#bridge}}{{symbol}}{{/bridge}}");
+    expect_error("statement.html:1:12: a statement has no \"symbol\" inside bridge");
+    put("statement.html", "{{#rows}}{{symbol}}{{/rows}}");
+    expect_error("statement.html:1:1: a statement has no \"rows\"");
+    put("statement.html", "{{#movers}}{{#rows}}{{#up}}{{symbol}} {{currency}}{{/up}}{{/rows}}{{/movers}}");
+    struct fp_templates *t = templates_load(folder, &err);
+    if (!t)
+        fail_msg("%s", err.msg);
+    templates_free(t);
+}
+
+static void mistakes_of_syntax_and_missing_files_are_found(void **state)
+{
+    (void)state;
+    put("statement.txt", "a\n{{#movers}}");
+    expect_error("statement.txt:2:1: the section \"movers\" is never closed");
+    put("statement.txt", "{{> gone}}");
+    expect_error("statement.txt:1:1: there is no partial \"gone\"");
+    put("statement.txt", "x");
+    put("other.html", "x");
+    expect_error("the template \"other\" needs other.subject, other.txt and other.html");
+}
+
+static void an_empty_and_a_missing_folder_are_named(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm %s/*", folder);
+    assert_int_equal(system(command), 0);
+    expect_error(
+        "no template is in it: at least statement.subject, statement.txt and statement.html are needed");
+    assert_int_equal(rmdir(folder), 0);
+    expect_error("the folder of templates cannot be read: No such file or directory");
+}
+
+static void a_file_with_a_nul_is_refused(void **state)
+{
+    (void)state;
+    struct fp_err err;
+    char path[128];
+    snprintf(path, sizeof path, "%s/statement.txt", folder);
+    FILE *f = fopen(path, "w");
+    assert_int_equal(fwrite("a\0b", 1, 3, f), 3);
+    fclose(f);
+    assert_null(templates_load(folder, &err));
+    assert_non_null(strstr(err.msg, "NUL"));
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
+    const struct CMUnitTest tests[] = {
+        TEST(a_good_folder_is_loaded),
+        TEST(the_hash_follows_every_file),
+        TEST(an_unknown_name_is_found_with_its_place),
+        TEST(a_name_is_known_only_where_it_is_offered),
+        TEST(mistakes_of_syntax_and_missing_files_are_found),
+        TEST(an_empty_and_a_missing_folder_are_named),
+        TEST(a_file_with_a_nul_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
