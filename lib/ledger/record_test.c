@@ -1,0 +1,261 @@
+/* record and late truth: sets of intents, the fence, the upsert. */
+#include "lib/ledger/testing.h"
+
+static int64_t job, batch;
+static int32_t epoch;
+
+static int setup(void **state)
+{
+    if (t_clean(state) != 0) {
+        return -1;
+    }
+    job = t_started(false);
+    batch = t_paged(job, 1, 10, false);
+    epoch = t_claimed(batch);
+    return 0;
+}
+
+static bool record(enum delivery_state s, int64_t first, int n, int64_t intent, int n_intents)
+{
+    return t_record(t_mailer, batch, epoch, s, first, n, intent, n_intents);
+}
+
+static int64_t open_sum(void)
+{
+    return t_sql("SELECT coalesce(sum(x), 0) * 100 + count(x) FROM foliopost.batches, unnest(open_intents) x"
+                 " WHERE id = %lld",
+                 (long long)batch);
+}
+
+static void open_intents_lose_the_settled_and_gain_the_new(void **state)
+{
+    (void)state;
+    assert_true(record(DELIVERY_SENT, 1, 0, 1, 3));
+    assert_int_equal(open_sum(), 603); /* 1 2 3 */
+    assert_true(record(DELIVERY_SENT, 2, 1, 4, 1));
+    assert_int_equal(open_sum(), 803);              /* 1 3 4 */
+    assert_true(record(DELIVERY_SENT, 2, 1, 4, 1)); /* as after a lost reply */
+    assert_int_equal(open_sum(), 803);
+    assert_int_equal(t_count(job, "state = 'sent' AND attempts = 1"), 1);
+    struct ledger_held held = {.batch_id = batch, .epoch = epoch};
+    struct ledger_intent w[] = {{batch, 1}, {batch, 4}};
+    struct ledger_record r = {
+        .owner = t_mailer, .held = &held, .n_held = 1, .withdrawn = w, .n_withdrawn = 2};
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_true(held.held);
+    assert_int_equal(open_sum(), 301);
+    assert_int_equal(t_count(job, "true"), 1);
+}
+
+static void an_outcome_is_written_once(void **state)
+{
+    (void)state;
+    assert_true(record(DELIVERY_SENT, 1, 2, 0, 0));
+    assert_true(record(DELIVERY_FAILED, 1, 3, 0, 0)); /* 1 and 2 are settled already */
+    assert_int_equal(t_count(job, "state = 'sent'"), 2);
+    assert_int_equal(t_count(job, "state = 'failed' AND user_id = 3"), 1);
+    assert_int_equal(t_count(job, "epoch = 1 AND reason = '250 ok'"), 3);
+}
+
+static void users_of_another_batch_are_left_out(void **state)
+{
+    (void)state;
+    assert_true(record(DELIVERY_SENT, 9, 4, 10, 5)); /* 11 and 12 are not in it, nor intents 11 to 14 */
+    assert_int_equal(t_count(job, "true"), 2);
+    assert_int_equal(open_sum(), 1001);
+}
+
+static void one_user_twice_in_a_record_counts_once(void **state)
+{
+    (void)state;
+    struct ledger_held held = {.batch_id = batch, .epoch = epoch};
+    struct ledger_outcome o[2] = {{.batch_id = batch, .user_id = 1, .state = DELIVERY_SENT},
+                                  {.batch_id = batch, .user_id = 1, .state = DELIVERY_SENT}};
+    struct ledger_record r = {.owner = t_mailer, .held = &held, .n_held = 1, .outcomes = o, .n_outcomes = 2};
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_true(held.held);
+    assert_int_equal(t_count(job, "attempts = 0"), 1);
+}
+
+static void a_stale_worker_changes_nothing(void **state)
+{
+    (void)state;
+    char other[37];
+    t_instance("mailer", other);
+    assert_false(t_record(t_mailer, batch, epoch + 1, DELIVERY_SENT, 1, 1, 2, 1));
+    assert_false(t_record(t_mailer, batch, epoch - 1, DELIVERY_SENT, 1, 1, 2, 1));
+    assert_false(t_record(other, batch, epoch, DELIVERY_SENT, 1, 1, 2, 1));
+    t_lease_over(t_mailer);
+    assert_false(record(DELIVERY_SENT, 1, 1, 2, 1));
+    assert_int_equal(t_count(job, "true") + open_sum(), 0);
+}
+
+static void a_paused_job_opens_no_intent_but_takes_outcomes(void **state)
+{
+    (void)state;
+    assert_true(record(DELIVERY_SENT, 1, 0, 1, 2));
+    assert_ok(ledger_job_pause(t_ledger, job, "", "tester", &t_err));
+    struct ledger_held held = {.batch_id = batch, .epoch = epoch};
+    struct ledger_outcome o = {.batch_id = batch, .user_id = 1, .state = DELIVERY_SENT};
+    struct ledger_intent n = {batch, 3};
+    struct ledger_record r = {.owner = t_mailer,
+                              .held = &held,
+                              .n_held = 1,
+                              .outcomes = &o,
+                              .n_outcomes = 1,
+                              .intents = &n,
+                              .n_intents = 1};
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_true(held.held);
+    assert_int_equal(held.job_state, JOB_PAUSED);
+    assert_int_equal(open_sum(), 201);
+    assert_int_equal(t_count(job, "state = 'sent'"), 1);
+}
+
+static void several_batches_are_answered_each(void **state)
+{
+    (void)state;
+    int64_t second = t_paged(job, 11, 5, false), third = t_paged(job, 16, 5, false);
+    int32_t epoch2 = t_claimed(second);
+    struct ledger_held held[3] = {{.batch_id = third, .epoch = 1},
+                                  {.batch_id = batch, .epoch = epoch},
+                                  {.batch_id = second, .epoch = epoch2}};
+    struct ledger_outcome o[3] = {{.batch_id = batch, .user_id = 1, .state = DELIVERY_SENT},
+                                  {.batch_id = second, .user_id = 11, .state = DELIVERY_SENT},
+                                  {.batch_id = third, .user_id = 16, .state = DELIVERY_SENT}};
+    struct ledger_record r = {.owner = t_mailer, .held = held, .n_held = 3, .outcomes = o, .n_outcomes = 3};
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_false(held[0].held); /* never claimed */
+    assert_int_equal(held[0].job_state, JOB_IN_PROGRESS);
+    assert_true(held[1].held && held[2].held);
+    assert_int_equal(t_count(job, "user_id IN (1, 11)"), 2);
+    assert_int_equal(t_count(job, "true"), 2);
+}
+
+static void hostile_reasons_are_cleaned_and_cut(void **state)
+{
+    (void)state;
+    char reason[5000];
+    memset(reason, 'x', sizeof reason - 1);
+    memcpy(reason, "550 \xff\xfe\r\n'; DROP TABLE", 22);
+    reason[sizeof reason - 1] = '\0';
+    struct ledger_held held = {.batch_id = batch, .epoch = epoch};
+    struct ledger_outcome o = {.batch_id = batch,
+                               .user_id = 1,
+                               .state = DELIVERY_FAILED,
+                               .reason = reason,
+                               .provider_id = "{\"a\",NULL}"};
+    struct ledger_record r = {.owner = t_mailer, .held = &held, .n_held = 1, .outcomes = &o, .n_outcomes = 1};
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_true(held.held);
+    struct ledger_delivery d;
+    assert_int_equal(ledger_deliveries(t_ledger, job, DELIVERY_FAILED, 0, &d, 1, &t_err), 1);
+    assert_non_null(strstr(d.reason, "'; DROP TABLE"));
+    assert_string_equal(d.provider_id, "{\"a\",NULL}");
+    assert_true(text_is_clean(d.reason));
+}
+
+static void a_deferred_user_is_due_later(void **state)
+{
+    (void)state;
+    struct ledger_held held = {.batch_id = batch, .epoch = epoch};
+    struct ledger_outcome o = {.batch_id = batch,
+                               .user_id = 1,
+                               .state = DELIVERY_DEFERRED,
+                               .attempted = true,
+                               .maybe_double = true,
+                               .retry_in_ms = 60000};
+    struct ledger_record r = {.owner = t_mailer, .held = &held, .n_held = 1, .outcomes = &o, .n_outcomes = 1};
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_int_equal(t_count(job, "state = 'deferred' AND attempts = 1 AND maybe_doubles = 1 AND"
+                                  " due_at BETWEEN clock_timestamp() + interval '55 s'"
+                                  " AND clock_timestamp() + interval '60 s'"),
+                     1);
+}
+
+/* --- late truth ----------------------------------------------------------------- */
+
+static int late(int32_t its_epoch, enum delivery_state s, int64_t user)
+{
+    struct ledger_outcome o = {
+        .batch_id = batch, .user_id = user, .state = s, .reason = "late", .retry_in_ms = 1};
+    int n = ledger_late_truth(t_ledger, batch, its_epoch, &o, 1, &t_err);
+    assert_true(n >= 0);
+    return n;
+}
+
+/* Users 1 to 3 are open when the lease ends. */
+static void expire(void)
+{
+    struct ledger_expired e;
+    assert_true(record(DELIVERY_SENT, 1, 0, 1, 3));
+    t_lease_over(t_mailer);
+    assert_ok(ledger_expire(t_ledger, t_leader, &e, &t_err));
+    assert_int_equal(e.ambiguous, 3);
+}
+
+static void late_truth_changes_what_expire_marked(void **state)
+{
+    (void)state;
+    expire();
+    assert_int_equal(late(epoch, DELIVERY_SENT, 1), 1);
+    assert_int_equal(late(epoch, DELIVERY_SENT, 1), 0);   /* repeated */
+    assert_int_equal(late(epoch, DELIVERY_FAILED, 1), 0); /* the first truth stays */
+    assert_int_equal(late(epoch + 1, DELIVERY_SENT, 2), 0);
+    assert_int_equal(late(epoch, DELIVERY_SENT, 4), 0); /* never open */
+    assert_int_equal(late(epoch, DELIVERY_DEFERRED, 2), 1);
+    assert_int_equal(t_count(job, "state = 'deferred' AND user_id = 2 AND due_at IS NOT NULL"), 1);
+    assert_int_equal(t_sql("SELECT revived FROM foliopost.jobs WHERE id = %lld", (long long)job), 1);
+}
+
+static void late_truth_leaves_what_the_mailer_called_ambiguous(void **state)
+{
+    (void)state;
+    assert_true(record(DELIVERY_AMBIGUOUS, 1, 1, 0, 0));
+    assert_int_equal(late(epoch, DELIVERY_SENT, 1), 0);
+}
+
+static void late_truth_moves_the_counters_of_a_finished_batch(void **state)
+{
+    (void)state;
+    bool done;
+    expire();
+    char other[37];
+    t_instance("mailer", other);
+    int32_t epoch2 = t_claimed_by(other, batch, NULL);
+    assert_true(t_record(other, batch, epoch2, DELIVERY_SENT, 4, 7, 0, 0));
+    assert_ok(ledger_finish(t_ledger, other, batch, epoch2, &done, &t_err));
+    assert_true(done);
+    assert_int_equal(t_batch(batch, "sent * 10 + ambiguous"), 73);
+    assert_int_equal(late(epoch, DELIVERY_SENT, 1), 1);
+    assert_int_equal(t_batch(batch, "sent * 10 + ambiguous"), 82);
+}
+
+static void late_truth_defers_nobody_of_a_job_that_is_over(void **state)
+{
+    (void)state;
+    expire();
+    assert_ok(ledger_job_cancel(t_ledger, job, "", "tester", &t_err));
+    assert_int_equal(late(epoch, DELIVERY_DEFERRED, 1), 0);
+    assert_int_equal(late(epoch, DELIVERY_SENT, 1), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(open_intents_lose_the_settled_and_gain_the_new, setup),
+        cmocka_unit_test_setup(an_outcome_is_written_once, setup),
+        cmocka_unit_test_setup(users_of_another_batch_are_left_out, setup),
+        cmocka_unit_test_setup(one_user_twice_in_a_record_counts_once, setup),
+        cmocka_unit_test_setup(a_stale_worker_changes_nothing, setup),
+        cmocka_unit_test_setup(a_paused_job_opens_no_intent_but_takes_outcomes, setup),
+        cmocka_unit_test_setup(several_batches_are_answered_each, setup),
+        cmocka_unit_test_setup(hostile_reasons_are_cleaned_and_cut, setup),
+        cmocka_unit_test_setup(a_deferred_user_is_due_later, setup),
+        cmocka_unit_test_setup(late_truth_changes_what_expire_marked, setup),
+        cmocka_unit_test_setup(late_truth_leaves_what_the_mailer_called_ambiguous, setup),
+        cmocka_unit_test_setup(late_truth_moves_the_counters_of_a_finished_batch, setup),
+        cmocka_unit_test_setup(late_truth_defers_nobody_of_a_job_that_is_over, setup),
+    };
+    return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
+}

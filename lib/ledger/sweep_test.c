@@ -1,0 +1,274 @@
+/* expire, redo, retry and the leader's measures. */
+#include "lib/ledger/testing.h"
+
+static struct ledger_expired expire(void)
+{
+    struct ledger_expired e;
+    assert_ok(ledger_expire(t_ledger, t_leader, &e, &t_err));
+    return e;
+}
+
+static void expire_marks_open_intents_and_frees_the_batch(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 10, false);
+    int32_t epoch = t_claimed(batch);
+    assert_true(t_record(t_mailer, batch, epoch, DELIVERY_SENT, 1, 2, 3, 2));
+    assert_int_equal(expire().instances, 0);
+    t_lease_over(t_mailer);
+    struct ledger_expired e = expire();
+    assert_int_equal(e.instances, 1);
+    assert_int_equal(e.batches, 1);
+    assert_int_equal(e.ambiguous, 2);
+    assert_int_equal(e.requeued, 0);
+    assert_int_equal(t_count(job, "state = 'ambiguous' AND maybe_doubles = 0 AND user_id IN (3, 4)"), 2);
+    assert_int_equal(t_batch(batch, "(state = 'queued' AND redos = 1 AND open_intents = '{}')::integer"), 1);
+    e = expire(); /* repeated */
+    assert_int_equal(e.instances + e.batches + e.ambiguous, 0);
+    assert_int_equal(t_batch(batch, "redos"), 1);
+    bool held;
+    assert_ok(ledger_instance_renew(t_ledger, t_mailer, 1, "", &held, &t_err));
+    assert_false(held);
+    assert_false(t_record(t_mailer, batch, epoch, DELIVERY_SENT, 5, 1, 6, 1));
+}
+
+static void expire_requeues_where_the_policy_is_resend(void **state)
+{
+    (void)state;
+    int64_t job = t_started(true), batch = t_paged(job, 1, 4, false);
+    for (int round = 1; round <= 2; round++) {
+        char mailer[37];
+        size_t due;
+        t_instance("mailer", mailer);
+        int32_t epoch = t_claimed_by(mailer, batch, &due);
+        assert_int_equal(epoch, round);
+        assert_int_equal(due, 4);
+        assert_true(t_record(mailer, batch, epoch, DELIVERY_SENT, 1, 0, 1, 1));
+        t_lease_over(mailer);
+        assert_int_equal(expire().requeued, 1);
+        assert_int_equal(
+            t_sql("SELECT maybe_doubles * 10 + attempts FROM foliopost.deliveries WHERE user_id = 1"),
+            round * 11);
+    }
+    t_sent(batch, 1, 4);
+    assert_int_equal(t_count(job, "state = 'sent' AND maybe_doubles = 2 AND attempts = 3"), 1);
+}
+
+static void expire_takes_a_lease_from_the_future_for_over(void **state)
+{
+    (void)state;
+    t_sql("UPDATE foliopost.instances SET lease_until = clock_timestamp() + interval '1 hour'");
+    assert_int_equal(expire().instances, 1);
+}
+
+static void expire_treats_batches_of_owners_that_ended(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 4, false);
+    int32_t epoch = t_claimed(batch);
+    assert_true(t_record(t_mailer, batch, epoch, DELIVERY_SENT, 1, 0, 1, 1));
+    assert_ok(ledger_instance_end(t_ledger, t_mailer, &t_err));
+    struct ledger_expired e = expire();
+    assert_int_equal(e.instances, 0);
+    assert_int_equal(e.batches, 1);
+    assert_int_equal(e.ambiguous, 1);
+}
+
+static void the_sweep_needs_the_lead(void **state)
+{
+    (void)state;
+    struct ledger_emit e[2];
+    int64_t job = t_started(false), batch = t_paged(job, 1, 4, false);
+    int32_t epoch = t_claimed(batch);
+    assert_true(t_record(t_mailer, batch, epoch, DELIVERY_DEFERRED, 1, 2, 3, 1));
+    t_lease_over(t_mailer);
+    t_lead_lost();
+    assert_int_equal(expire().instances, 0);
+    assert_int_equal(ledger_retry(t_ledger, t_leader, job, 1000, e, &t_err), 0);
+    t_sql("UPDATE foliopost.batches SET state = 'queued', due_at = '-infinity'");
+    assert_int_equal(ledger_redo(t_ledger, t_leader, 1000, 0, e, 2, &t_err), 0);
+    t_sql("UPDATE foliopost.batches SET redos = 9");
+    assert_int_equal(ledger_split(t_ledger, t_leader, 1000, e, 2, &t_err), 0);
+    assert_int_equal(t_batch(batch, "(state = 'queued' AND emits = 1)::integer"), 1);
+}
+
+/* --- redo -------------------------------------------------------------------------- */
+
+static int redo(int base_ms, int min_age_ms)
+{
+    struct ledger_emit e[10];
+    int n = ledger_redo(t_ledger, t_leader, base_ms, min_age_ms, e, 10, &t_err);
+    assert_true(n >= 0);
+    if (n > 0) {
+        assert_string_equal(e[0].traceparent, "00-trace-01");
+    }
+    return n;
+}
+
+static void make_due(int64_t batch, int age_s)
+{
+    t_sql("UPDATE foliopost.batches SET due_at = clock_timestamp(), emitted_at = clock_timestamp()"
+          " - %d * interval '1 s' WHERE id = %lld",
+          age_s, (long long)batch);
+}
+
+static void redo_emits_what_is_due_and_doubles_the_wait(void **state)
+{
+    (void)state;
+    static const int expected_s[] = {30, 60, 120, 120, 120};
+    int64_t job = t_started(false), batch = t_paged(job, 1, 4, false);
+    assert_int_equal(redo(30000, 0), 0); /* due in 30 s */
+    for (int i = 0; i < 5; i++) {
+        make_due(batch, 40);
+        assert_int_equal(redo(30000, 0), 1);
+        assert_int_equal(t_batch(batch, "emits"), i + 2);
+        int64_t wait_s = t_batch(batch, "extract(epoch FROM due_at - clock_timestamp())::bigint");
+        assert_in_range(wait_s, expected_s[i] * 9 / 10, expected_s[i] * 11 / 10);
+    }
+    assert_int_equal(redo(30000, 0), 0);
+}
+
+static void redo_waits_for_the_pipelines_age(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 4, false);
+    make_due(batch, 40);
+    assert_int_equal(redo(30000, 60000), 0);
+    assert_int_equal(redo(30000, 20000), 1);
+}
+
+static void redo_leaves_jobs_that_do_not_run(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 4, false);
+    make_due(batch, 40);
+    assert_ok(ledger_job_pause(t_ledger, job, "", "tester", &t_err));
+    assert_int_equal(redo(30000, 0), 0);
+    assert_ok(ledger_job_resume(t_ledger, job, "tester", &t_err));
+    assert_int_equal(redo(30000, 600000), 1); /* resume: at once */
+}
+
+static void a_redo_counts_when_a_later_batch_got_through(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false), lost = t_paged(job, 1, 4, false), other = t_paged(job, 5, 4, false);
+    make_due(lost, 40);
+    assert_int_equal(redo(30000, 0), 1);
+    assert_int_equal(t_batch(lost, "redos"), 0); /* nothing got through: the pipeline may be down */
+    make_due(lost, 40);
+    t_claimed(other);
+    assert_int_equal(redo(30000, 0), 1);
+    assert_int_equal(t_batch(lost, "redos"), 1);
+    make_due(lost, 0);
+    assert_int_equal(redo(30000, 0), 1);
+    assert_int_equal(t_batch(lost, "redos"), 1); /* the other one was claimed before this emission */
+}
+
+static void the_last_batches_count_when_every_service_lives(void **state)
+{
+    (void)state;
+    char id[37];
+    int64_t job = t_started(false), lost = t_paged(job, 1, 4, false);
+    t_instance("stats", id);
+    make_due(lost, 40);
+    assert_int_equal(redo(30000, 0), 1);
+    assert_int_equal(t_batch(lost, "redos"), 0);
+    t_instance("userstream", id);
+    make_due(lost, 40);
+    assert_int_equal(redo(30000, 0), 1);
+    assert_int_equal(t_batch(lost, "redos"), 1);
+    for (int i = 0; i < 3; i++) {
+        t_paged(job, 5 + i, 1, false);
+    }
+    make_due(lost, 40);
+    assert_int_equal(redo(30000, 0), 1);
+    assert_int_equal(t_batch(lost, "redos"), 1); /* more than three stand: rather the bus */
+}
+
+/* --- retry -------------------------------------------------------------------------- */
+
+static void retry_makes_a_batch_of_who_is_due(void **state)
+{
+    (void)state;
+    struct ledger_emit e;
+    struct ledger_counts c;
+    size_t due;
+    bool done;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 10, false);
+    int32_t epoch = t_claimed(batch);
+    assert_true(t_record(t_mailer, batch, epoch, DELIVERY_DEFERRED, 1, 3, 0, 0));
+    assert_true(t_record(t_mailer, batch, epoch, DELIVERY_SENT, 4, 7, 0, 0));
+    t_sql("UPDATE foliopost.deliveries SET due_at = clock_timestamp() + interval '1 h' WHERE user_id = 3");
+    assert_int_equal(ledger_retry(t_ledger, t_leader, job, 1000, &e, &t_err), 1);
+    assert_int_equal(ledger_retry(t_ledger, t_leader, job, 1000, &e, &t_err), 0); /* user 3 is not due */
+    assert_ok(ledger_finish(t_ledger, t_mailer, batch, epoch, &done, &t_err));
+    assert_true(done); /* who is requeued elsewhere counts as deferred here */
+    assert_int_equal(t_batch(batch, "sent * 10 + deferred"), 73);
+    assert_ok(ledger_job_counts(t_ledger, job, &c, &t_err));
+    assert_int_equal(c.deferred, 1);
+    assert_int_equal(t_sql(
+                         "SELECT max(id) FROM foliopost.batches WHERE origin = 'retry' AND interval_no = 0"),
+                     e.batch_id);
+    epoch = t_claimed_by(t_mailer, e.batch_id, &due);
+    assert_int_equal(due, 2);
+    assert_true(t_record(t_mailer, e.batch_id, epoch, DELIVERY_SENT, 1, 3, 0, 0)); /* 3 is not in it */
+    assert_ok(ledger_finish(t_ledger, t_mailer, e.batch_id, epoch, &done, &t_err));
+    assert_true(done);
+    assert_int_equal(t_count(job, "state = 'sent' AND attempts = 2"), 2);
+    assert_ok(ledger_job_counts(t_ledger, job, &c, &t_err));
+    assert_int_equal(c.users, 10);
+    assert_int_equal(c.sent, 9);
+    assert_int_equal(c.deferred, 1);
+    t_sql("UPDATE foliopost.deliveries SET due_at = clock_timestamp() WHERE user_id = 3");
+    assert_ok(ledger_job_pause(t_ledger, job, "", "tester", &t_err));
+    assert_int_equal(ledger_retry(t_ledger, t_leader, job, 1000, &e, &t_err), 0);
+}
+
+static void a_retry_takes_at_most_a_hundred(void **state)
+{
+    (void)state;
+    struct ledger_emit e;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 150, false);
+    assert_true(t_record(t_mailer, batch, t_claimed(batch), DELIVERY_DEFERRED, 1, 150, 0, 0));
+    assert_int_equal(ledger_retry(t_ledger, t_leader, job, 1000, &e, &t_err), 1);
+    assert_int_equal(t_batch(e.batch_id, "cardinality(user_ids)"), 100);
+    assert_int_equal(ledger_retry(t_ledger, t_leader, job, 1000, &e, &t_err), 1);
+    assert_int_equal(t_batch(e.batch_id, "cardinality(user_ids)"), 50);
+    assert_int_equal(t_count(job, "state = 'requeued'"), 150);
+}
+
+static void latency_and_flight_are_measured(void **state)
+{
+    (void)state;
+    int64_t n, ms;
+    assert_ok(ledger_latency_ms(t_ledger, &ms, &t_err));
+    assert_int_equal(ms, 0);
+    int64_t job = t_started(false), batch = t_paged(job, 1, 4, false);
+    t_paged(job, 5, 4, false);
+    make_due(batch, 2);
+    t_claimed(batch);
+    assert_ok(ledger_latency_ms(t_ledger, &ms, &t_err));
+    assert_in_range(ms, 2000, 3000);
+    assert_ok(ledger_in_flight(t_ledger, job, &n, &t_err));
+    assert_int_equal(n, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(expire_marks_open_intents_and_frees_the_batch, t_clean),
+        cmocka_unit_test_setup(expire_requeues_where_the_policy_is_resend, t_clean),
+        cmocka_unit_test_setup(expire_takes_a_lease_from_the_future_for_over, t_clean),
+        cmocka_unit_test_setup(expire_treats_batches_of_owners_that_ended, t_clean),
+        cmocka_unit_test_setup(the_sweep_needs_the_lead, t_clean),
+        cmocka_unit_test_setup(redo_emits_what_is_due_and_doubles_the_wait, t_clean),
+        cmocka_unit_test_setup(redo_waits_for_the_pipelines_age, t_clean),
+        cmocka_unit_test_setup(redo_leaves_jobs_that_do_not_run, t_clean),
+        cmocka_unit_test_setup(a_redo_counts_when_a_later_batch_got_through, t_clean),
+        cmocka_unit_test_setup(the_last_batches_count_when_every_service_lives, t_clean),
+        cmocka_unit_test_setup(retry_makes_a_batch_of_who_is_due, t_clean),
+        cmocka_unit_test_setup(a_retry_takes_at_most_a_hundred, t_clean),
+        cmocka_unit_test_setup(latency_and_flight_are_measured, t_clean),
+    };
+    return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
+}
