@@ -1,0 +1,111 @@
+/*
+ * foliopost deliveries: who got the mail and who did not, by user id.
+ *
+ * A page is asked for and printed at a time, so that a million users need no
+ * more memory than a thousand; the columns of --all therefore have fixed
+ * widths, and its JSON is a line for each user.
+ */
+#include <inttypes.h>
+
+#include "cli/cli.h"
+#include "cli/format.h"
+
+#define PAGE_ALL 1000 /* the most the scheduler gives at once */
+
+struct values {
+    char *state;
+    int64_t limit, after;
+    bool all;
+};
+
+#define AT(field) offsetof(struct values, field)
+
+static const struct config_setting rows[] = {
+    {"state", CONFIG_CHOICE, NULL, "any", 0, 0, "any|sent|failed|skipped|ambiguous|deferred|requeued",
+     "only users in this state", AT(state)},
+    {"limit", CONFIG_INT, "users", "100", 1, 1000, NULL, "at most so many", AT(limit)},
+    {"after", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only users with a higher id", AT(after)},
+    {"all", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "every page; with --json a line for each user", AT(all)},
+};
+
+static void print_heading(void)
+{
+    printf("%12s  %-9s  %8s  %7s  %-19s  %s\n", "USER", "STATE", "ATTEMPTS", "DOUBLES", "UPDATED", "REASON");
+}
+
+static void print_page(const Foliopost__V1__ListDeliveriesResponse *r)
+{
+    char when[FORMAT_CAP];
+    for (size_t i = 0; i < r->n_deliveries; i++) {
+        const Foliopost__V1__Delivery *d = r->deliveries[i];
+        printf("%12" PRId64 "  %-9s  %8d  %7d  %-19s  %s\n", d->user_id,
+               wire_enum_name(&foliopost__v1__delivery_state__descriptor, (int)d->state), d->attempts,
+               d->maybe_doubles, format_time(d->updated_us, when), d->reason);
+    }
+}
+
+static void print_json_lines(const Foliopost__V1__ListDeliveriesResponse *r)
+{
+    for (size_t i = 0; i < r->n_deliveries; i++)
+        cli_print_json(&r->deliveries[i]->base, true);
+}
+
+static void show_page(struct cli *c, const struct values *v, const Foliopost__V1__ListDeliveriesResponse *r,
+                      bool first)
+{
+    if (cli_json(c) && v->all) {
+        print_json_lines(r);
+    } else if (cli_json(c)) {
+        cli_print_json(&r->base, false);
+    } else {
+        if (first)
+            print_heading();
+        print_page(r);
+    }
+}
+
+static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
+{
+    const struct values *v = values;
+    Foliopost__V1__ListDeliveriesRequest request = FOLIOPOST__V1__LIST_DELIVERIES_REQUEST__INIT;
+    struct fp_err err;
+    (void)n_args;
+    if (cli_job_id(args[0], &request.job_id, &err) != 0)
+        return cli_fail(&err);
+    int state = wire_enum_value(&foliopost__v1__delivery_state__descriptor, v->state);
+    request.state = state > 0 ? state : 0; /* "any" is no value of the enum */
+    request.page_size = v->all ? PAGE_ALL : (int32_t)v->limit;
+    request.after_user_id = v->after;
+    for (bool first = true;; first = false) {
+        const Foliopost__V1__ListDeliveriesResponse *r =
+            cli_call(c, "ListDeliveries", &request.base, &foliopost__v1__list_deliveries_response__descriptor,
+                     &err);
+        if (r == NULL)
+            return cli_fail(&err);
+        show_page(c, v, r, first);
+        if (r->next_after_user_id <= request.after_user_id || ferror(stdout))
+            return CLI_OK; /* the end; ids only grow, whatever a server says */
+        request.after_user_id = r->next_after_user_id;
+        if (!v->all)
+            break;
+    }
+    if (!cli_json(c))
+        fprintf(stderr, "more: foliopost deliveries %s --after %" PRId64 ", or --all\n", args[0],
+                request.after_user_id);
+    return CLI_OK;
+}
+
+const struct cli_command cli_deliveries = {
+    .name = "deliveries",
+    .arguments = "JOB",
+    .summary = "Lists who got the mail and who did not, with the reason",
+    .details =
+        "  foliopost deliveries 12 --state failed\n"
+        "  foliopost deliveries 12 --all --json | jq -r 'select(.state==\"DELIVERY_STATE_AMBIGUOUS\").user_id'\n",
+    .rows = rows,
+    .n_rows = sizeof rows / sizeof rows[0],
+    .values_bytes = sizeof(struct values),
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

@@ -1,0 +1,17 @@
+/* The settings that every command has. */
+#ifndef FP_CLI_GLOBALS_H
+#define FP_CLI_GLOBALS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CLI_DEFAULT_RPC "tcp://127.0.0.1:7700"
+
+struct cli_globals {
+    char *rpc;
+    char *token_file;
+    bool json;
+    int64_t timeout_ms;
+};
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * Help: everything in it comes from the tables of commands and settings.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/globals.h"
+
+#define AT(field) offsetof(struct cli_globals, field)
+
+const struct config_setting cli_global_rows[] = {
+    {"rpc", CONFIG_STRING, NULL, CLI_DEFAULT_RPC, 1, 255, NULL, "the scheduler's address; several by commas",
+     AT(rpc)},
+    {"token-file", CONFIG_SECRET_FILE, NULL, "", 0, 0, NULL,
+     "file with the bearer token, when the scheduler asks for one", AT(token_file)},
+    {"json", CONFIG_BOOL, NULL, "false", 0, 0, NULL,
+     "print the reply's message as JSON, names as in the .proto", AT(json)},
+    {"timeout", CONFIG_DURATION_MS, "s", "10s", 1, 600000, NULL, "wait at most so long for an answer",
+     AT(timeout_ms)},
+};
+const size_t cli_n_global_rows = sizeof cli_global_rows / sizeof cli_global_rows[0];
+
+const struct cli_command *cli_find(const char *name)
+{
+    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++) {
+        if (strcmp((*c)->name, name) == 0)
+            return *c;
+    }
+    return NULL;
+}
+
+void cli_print_usage(FILE *out)
+{
+    fputs("foliopost: submits report jobs, watches them, and says what became of every user.\n\n"
+          "Usage: foliopost COMMAND [ARGUMENT]... [--NAME VALUE]...\n\n",
+          out);
+    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++)
+        fprintf(out, "  %-11s %-22s %s\n", (*c)->name, (*c)->arguments, (*c)->summary);
+    fputs("\nEvery command: --help, --rpc URL, --token-file FILE, --json, --timeout DURATION.\n"
+          "A setting can come from the environment too: --rpc as FOLIOPOST_RPC, --token-file\n"
+          "as FOLIOPOST_TOKEN_FILE; the flag wins. Times are UTC.\n\n"
+          "Exit codes:\n"
+          "  0    done\n"
+          "  1    refused or failed: the code and the reason are on stderr\n"
+          "  2    wrong usage, or a specification that is not valid\n"
+          "  3    the watched job ended FAILED or CANCELLED\n"
+          "  4    nobody answered, or not in time\n"
+          "  5    there is no such job\n"
+          "  130  watching was stopped by Ctrl-C; the job goes on\n",
+          out);
+}
+
+static const char *placeholder(const struct config_setting *row)
+{
+    switch (row->type) {
+    case CONFIG_INT:
+    case CONFIG_DOUBLE:
+        return " NUMBER";
+    case CONFIG_DURATION_MS:
+        return " DURATION";
+    case CONFIG_CHOICE:
+        return " CHOICE";
+    case CONFIG_SECRET_FILE:
+        return " FILE";
+    case CONFIG_STRING:
+        return " TEXT";
+    case CONFIG_BOOL:
+        break;
+    }
+    return "";
+}
+
+static void print_row(const struct config_setting *row, FILE *out)
+{
+    char env[64];
+    size_t n = 0;
+    for (; row->name[n] != '\0' && n < sizeof env - 1; n++)
+        env[n] = row->name[n] == '-' ? '_' : (char)toupper((unsigned char)row->name[n]);
+    env[n] = '\0';
+    fprintf(out, "  --%s%s\n      %s", row->name, placeholder(row), row->help);
+    if (row->choices != NULL)
+        fprintf(out, " (%s)", row->choices);
+    if (row->def != NULL && row->def[0] != '\0' && row->type != CONFIG_BOOL)
+        fprintf(out, "; default %s", row->def);
+    fprintf(out, " [FOLIOPOST_%s]\n", env);
+}
+
+void cli_print_help(const struct cli_command *c, FILE *out)
+{
+    fprintf(out, "Usage: foliopost %s%s%s [--NAME VALUE]...\n\n%s.\n", c->name,
+            c->arguments[0] != '\0' ? " " : "", c->arguments, c->summary);
+    if (c->details[0] != '\0')
+        fprintf(out, "\n%s", c->details);
+    if (c->n_rows > 0)
+        fputs("\nSettings:\n", out);
+    for (size_t i = 0; i < c->n_rows; i++)
+        print_row(&c->rows[i], out);
+    fputs("\nEvery command:\n", out);
+    for (size_t i = 0; i < cli_n_global_rows; i++)
+        print_row(&cli_global_rows[i], out);
+}
+
+static enum cli_exit run_help(struct cli *c, void *values, char **args, int n_args)
+{
+    (void)c;
+    (void)values;
+    if (n_args == 0) {
+        cli_print_usage(stdout);
+        return CLI_OK;
+    }
+    const struct cli_command *command = cli_find(args[0]);
+    if (command == NULL) {
+        fprintf(stderr, "foliopost: there is no command of this name; see foliopost help\n");
+        return CLI_USAGE;
+    }
+    cli_print_help(command, stdout);
+    return CLI_OK;
+}
+
+const struct cli_command cli_help = {.name = "help",
+                                     .arguments = "[COMMAND]",
+                                     .summary = "Explains a command, or all and the exit codes",
+                                     .details = "",
+                                     .max_args = 1,
+                                     .run = run_help};

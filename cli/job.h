@@ -1,0 +1,12 @@
+/* A job in words: shared by status, watch and report. */
+#ifndef FP_CLI_JOB_H
+#define FP_CLI_JOB_H
+
+#include "cli/cli.h"
+
+const char *job_state_text(const Foliopost__V1__Job *job); /* "IN_PROGRESS" */
+bool job_is_over(const Foliopost__V1__Job *job);
+void job_print_headline(const Foliopost__V1__Job *job, struct fp_str *out);
+void job_print_counts(const Foliopost__V1__Counts *c, struct fp_str *out);
+
+#endif

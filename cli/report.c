@@ -1,0 +1,142 @@
+/*
+ * foliopost report: the processing report of a job, counted by the scheduler
+ * from the deliveries.
+ */
+#include <inttypes.h>
+
+#include "cli/format.h"
+#include "cli/job.h"
+
+struct values {
+    bool intervals;
+};
+
+static const struct config_setting rows[] = {
+    {"intervals", CONFIG_BOOL, NULL, "true", 0, 0, NULL,
+     "the table of intervals too; --no-intervals leaves it out", offsetof(struct values, intervals)},
+};
+
+static void add_count(struct table *t, int64_t n)
+{
+    char cell[FORMAT_CAP];
+    table_add(t, format_count(n, cell));
+}
+
+static void print_figures(const Foliopost__V1__Report *r)
+{
+    char a[FORMAT_CAP], b[FORMAT_CAP];
+    printf("duration        %s\n", format_duration(r->duration_s, a));
+    printf("users           %s processed, %s a minute\n", format_count(r->users_processed, a),
+           format_count((int64_t)(r->users_per_minute + 0.5), b));
+    printf("mails sent      %s", format_count(r->mails_sent, a));
+    if (r->duration_s > 0)
+        printf(", %s a second", format_count((int64_t)((double)r->mails_sent / r->duration_s + 0.5), b));
+    printf("\nsuccess rate    %s\n", format_percent(r->success_rate, a));
+    printf("failed          %s\n", format_count(r->failed, a));
+    printf("skipped         %s\n", format_count(r->skipped, a));
+    printf("ambiguous       %s (maybe doubles: %s)\n", format_count(r->ambiguous, a),
+           format_count(r->maybe_doubles, b));
+    printf("deferred        %s\n", format_count(r->deferred, a));
+}
+
+static void print_proof(const Foliopost__V1__Proof *p)
+{
+    char a[FORMAT_CAP], b[FORMAT_CAP];
+    if (p == NULL || p->round == 0)
+        return;
+    printf("proof           at %s: all %s users of the audience have exactly one outcome\n",
+           format_time(p->proved_us, a), format_count(p->users, b));
+}
+
+static void print_reasons(const Foliopost__V1__Report *r)
+{
+    static const char *const headings[] = {"OUTCOME", ">USERS", "REASON"};
+    struct table *t = table_new(headings, 3);
+    for (size_t i = 0; i < r->n_reasons; i++) {
+        table_add(t, wire_enum_name(&foliopost__v1__delivery_state__descriptor, (int)r->reasons[i]->state));
+        add_count(t, r->reasons[i]->users);
+        table_add(t, r->reasons[i]->reason);
+    }
+    printf("\n");
+    table_print(t, stdout);
+    table_free(t);
+}
+
+static void print_intervals(const Foliopost__V1__Report *r)
+{
+    static const char *const headings[] = {">NO",   "REGISTERED FROM", "TO",       "STATE",     ">USERS",
+                                           ">SENT", ">FAILED",         ">SKIPPED", ">AMBIGUOUS"};
+    static const Foliopost__V1__Counts nothing = FOLIOPOST__V1__COUNTS__INIT;
+    struct table *t = table_new(headings, 9);
+    char cell[FORMAT_CAP];
+    for (size_t i = 0; i < r->n_intervals; i++) {
+        const Foliopost__V1__IntervalReport *interval = r->intervals[i];
+        const Foliopost__V1__Counts *c = interval->counts != NULL ? interval->counts : &nothing;
+        add_count(t, interval->no);
+        table_add(t, format_time(interval->lower_us, cell));
+        table_add(t, format_time(interval->upper_us, cell));
+        table_add(t, interval->state);
+        add_count(t, c->users);
+        add_count(t, c->sent);
+        add_count(t, c->failed);
+        add_count(t, c->skipped);
+        add_count(t, c->ambiguous);
+    }
+    printf("\n");
+    table_print(t, stdout);
+    table_free(t);
+}
+
+static void print_report(const Foliopost__V1__Report *r, bool intervals)
+{
+    struct fp_str line;
+    char a[FORMAT_CAP], b[FORMAT_CAP];
+    if (r->job != NULL) {
+        str_init(&line, 0);
+        job_print_headline(r->job, &line);
+        printf("%s\nstate           %s%s%s\n", line.data, job_state_text(r->job),
+               r->job->response[0] != '\0' ? ": " : "", r->job->response);
+        printf("started         %s, finished %s\n", format_time(r->job->started_us, a),
+               format_time(r->job->finished_us, b));
+        str_fini(&line);
+    }
+    print_figures(r);
+    print_proof(r->job != NULL ? r->job->proof : NULL);
+    if (r->n_reasons > 0)
+        print_reasons(r);
+    if (intervals && r->n_intervals > 0)
+        print_intervals(r);
+}
+
+static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
+{
+    Foliopost__V1__GetReportRequest request = FOLIOPOST__V1__GET_REPORT_REQUEST__INIT;
+    struct fp_err err;
+    (void)n_args;
+    if (cli_job_id(args[0], &request.job_id, &err) != 0)
+        return cli_fail(&err);
+    const Foliopost__V1__Report *r =
+        cli_call(c, "GetReport", &request.base, &foliopost__v1__report__descriptor, &err);
+    if (r == NULL)
+        return cli_fail(&err);
+    if (cli_json(c))
+        cli_print_json(&r->base, false);
+    else
+        print_report(r, ((struct values *)values)->intervals);
+    return CLI_OK;
+}
+
+const struct cli_command cli_report = {
+    .name = "report",
+    .arguments = "JOB",
+    .summary = "Prints the processing report of a job",
+    .details =
+        "Duration, users, outcomes by reason, and a line for each interval.\n\n"
+        "  foliopost report 12\n  foliopost report 12 --no-intervals\n  foliopost report 12 --json > report.json\n",
+    .rows = rows,
+    .n_rows = 1,
+    .values_bytes = sizeof(struct values),
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

@@ -1,0 +1,286 @@
+/*
+ * foliopost submit: from flags to a JobSpec.
+ *
+ * Only the form is judged here (dates, lists); whether a job can be made of it
+ * is the scheduler's to say, so that every client gets the same answers. The
+ * request id is made here when none is given, and told, because a submission
+ * whose answer got lost is repeated safely with the same id.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/format.h"
+#include "lib/base/clock.h"
+#include "lib/base/text.h"
+
+struct values {
+    char *period, *user_ids, *registered_from, *registered_to;
+    char *request_id, *policy, *title, *template_name, *brand;
+    int64_t max_attempts, batch_size, window, deadline_ms, interval_delay_ms;
+    bool dry_run, watch;
+};
+
+#define AT(field) offsetof(struct values, field)
+
+static const struct config_setting rows[] = {
+    {"period", CONFIG_STRING, NULL, "", 0, 32, NULL,
+     "the days reported on, FIRST..LAST, both included; by kind when not given", AT(period)},
+    {"user-ids", CONFIG_STRING, NULL, "", 0, 0, NULL,
+     "only these users: 1,2,3 or @FILE (- for stdin), separated by commas or white space", AT(user_ids)},
+    {"registered-from", CONFIG_STRING, NULL, "", 0, 10, NULL,
+     "only users registered on this day or later (YYYY-MM-DD, UTC)", AT(registered_from)},
+    {"registered-to", CONFIG_STRING, NULL, "", 0, 10, NULL,
+     "only users registered before this day (YYYY-MM-DD, UTC)", AT(registered_to)},
+    {"request-id", CONFIG_STRING, NULL, "", 0, 128, NULL,
+     "the same id twice makes one job; a new UUID when not given", AT(request_id)},
+    {"policy", CONFIG_CHOICE, NULL, "hold", 0, 0, "hold|resend",
+     "what to do when nobody can know whether a mail was accepted", AT(policy)},
+    {"max-attempts", CONFIG_INT, NULL, "0", 0, 0, NULL,
+     "attempts at a mail refused for the moment; 0: the scheduler's setting", AT(max_attempts)},
+    {"batch-size", CONFIG_INT, "users", "0", 0, 0, NULL, "users in one batch; 0: the scheduler's setting",
+     AT(batch_size)},
+    {"window", CONFIG_INT, "batches", "0", 0, 0, NULL, "batches in flight; 0: by rate and mailers",
+     AT(window)},
+    {"title", CONFIG_STRING, NULL, "", 0, 200, NULL, "for people; shown in lists", AT(title)},
+    {"template", CONFIG_STRING, NULL, "", 0, 64, NULL, "name of the mail's template", AT(template_name)},
+    {"brand", CONFIG_STRING, NULL, "", 0, 64, NULL, "name of the brand", AT(brand)},
+    {"deadline", CONFIG_DURATION_MS, "s", "0", 0, 0, NULL,
+     "the job fails when it is not complete after this time; 0: none", AT(deadline_ms)},
+    {"interval-delay", CONFIG_DURATION_MS, "ms", "0", 0, 0, NULL, "pause between the starts of two intervals",
+     AT(interval_delay_ms)},
+    {"dry-run", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "check, plan and count; make no job", AT(dry_run)},
+    {"watch", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "follow the job until it ends, as foliopost watch does",
+     AT(watch)},
+};
+
+/* "2026-10-01..2026-10-31" into two texts; the scheduler reads the days. */
+static int set_period(const char *text, char start[11], char end[11], Foliopost__V1__JobSpec *spec,
+                      struct fp_err *err)
+{
+    const char *dots = strstr(text, "..");
+    if (text[0] == '\0')
+        return 0;
+    if (dots == NULL || dots - text > 10 || strlen(dots + 2) > 10)
+        return err_set(err, FP_INVALID_ARGUMENT,
+                       "--period: \"%s\" is not FIRST..LAST, as 2026-10-01..2026-10-31", text);
+    snprintf(start, 11, "%.*s", (int)(dots - text), text);
+    snprintf(end, 11, "%s", dots + 2);
+    spec->period_start = start;
+    spec->period_end = end;
+    return 0;
+}
+
+static int set_day(const char *flag, const char *text, int64_t *us, struct fp_err *err)
+{
+    int32_t day;
+    if (text[0] == '\0')
+        return 0;
+    if (!day_parse(text, &day))
+        return err_set(err, FP_INVALID_ARGUMENT, "--%s: \"%s\" is not a day, as 2026-10-01", flag, text);
+    *us = day * FP_US_PER_DAY;
+    return 0;
+}
+
+/* --- the list of users --------------------------------------------------------------- */
+
+/* The text of @FILE, or of the flag itself. */
+static int read_list(const char *flag, struct fp_str *out, struct fp_err *err)
+{
+    if (flag[0] != '@') {
+        str_puts(out, flag);
+        return 0;
+    }
+    const char *path = flag + 1;
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    if (f == NULL)
+        return err_set(err, FP_INVALID_ARGUMENT, "--user-ids: cannot read %s: %s", path, strerror(errno));
+    char block[8192];
+    for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
+        str_add(out, block, n);
+    bool failed = ferror(f) != 0;
+    if (f != stdin)
+        fclose(f);
+    if (failed)
+        return err_set(err, FP_INVALID_ARGUMENT, "--user-ids: cannot read %s", path);
+    if (out->overflow)
+        return err_set(err, FP_INVALID_ARGUMENT, "--user-ids: %s is longer than %zu bytes", path,
+                       out->max_bytes);
+    return 0;
+}
+
+static int parse_list(char *text, Foliopost__V1__JobSpec *spec, struct fp_err *err)
+{
+    char *rest = NULL, shown[40];
+    spec->user_ids = mem_array(WIRE_MAX_JOB_USERS, sizeof *spec->user_ids);
+    for (char *word = strtok_r(text, ", \t\r\n", &rest); word != NULL;
+         word = strtok_r(NULL, ", \t\r\n", &rest)) {
+        if (spec->n_user_ids == WIRE_MAX_JOB_USERS)
+            return err_set(err, FP_INVALID_ARGUMENT,
+                           "--user-ids: more than %d users; make several jobs, or give a range",
+                           WIRE_MAX_JOB_USERS);
+        if (!text_parse_i64(word, &spec->user_ids[spec->n_user_ids])) {
+            text_clean(shown, sizeof shown, word);
+            return err_set(err, FP_INVALID_ARGUMENT,
+                           "--user-ids: \"%s\" (number %zu of the list) is not an id", shown,
+                           spec->n_user_ids + 1);
+        }
+        spec->n_user_ids++;
+    }
+    if (spec->n_user_ids == 0) /* an empty list would mean everybody */
+        return err_set(err, FP_INVALID_ARGUMENT, "--user-ids: no id in the list");
+    return 0;
+}
+
+static int set_users(const char *flag, Foliopost__V1__JobSpec *spec, struct fp_err *err)
+{
+    struct fp_str text;
+    if (flag[0] == '\0')
+        return 0;
+    str_init(&text, 2 * 1024 * 1024); /* 50,000 ids of 20 digits, and blanks */
+    int rc = read_list(flag, &text, err);
+    if (rc == 0 && text.len == 0)
+        rc = err_set(err, FP_INVALID_ARGUMENT, "--user-ids: no id in the list");
+    if (rc == 0)
+        rc = parse_list(text.data, spec, err);
+    str_fini(&text);
+    return rc;
+}
+
+/* --- the call ---------------------------------------------------------------------------- */
+
+static void fill_plain(Foliopost__V1__JobSpec *spec, const struct values *v)
+{
+    spec->template_name = v->template_name;
+    spec->brand = v->brand;
+    spec->title = v->title;
+    spec->ambiguous_policy = wire_enum_value(&foliopost__v1__ambiguous_policy__descriptor, v->policy);
+    spec->max_attempts = (int32_t)v->max_attempts;
+    spec->batch_size = (int32_t)v->batch_size;
+    spec->window_batches = (int32_t)v->window;
+    spec->interval_delay_ms = (int32_t)v->interval_delay_ms;
+    spec->deadline_us = v->deadline_ms > 0 ? clock_wall_us() + v->deadline_ms * 1000 : 0;
+}
+
+/* The numbers of the .proto have 32 bits; what does not fit must not wrap. */
+static int check_sizes(const struct values *v, struct fp_err *err)
+{
+    const struct {
+        const char *name;
+        int64_t value;
+    } sizes[] = {{"max-attempts", v->max_attempts},
+                 {"batch-size", v->batch_size},
+                 {"window", v->window},
+                 {"interval-delay", v->interval_delay_ms}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        if (sizes[i].value < INT32_MIN || sizes[i].value > INT32_MAX)
+            return err_set(err, FP_INVALID_ARGUMENT, "--%s: %" PRId64 " is out of range", sizes[i].name,
+                           sizes[i].value);
+    }
+    return 0;
+}
+
+static int fill_spec(Foliopost__V1__JobSpec *spec, const char *kind, const struct values *v, char start[11],
+                     char end[11], struct fp_err *err)
+{
+    int value = wire_enum_value(&foliopost__v1__job_kind__descriptor, kind);
+    char shown[40];
+    if (value <= 0) {
+        text_clean(shown, sizeof shown, kind);
+        return err_set(err, FP_INVALID_ARGUMENT, "\"%s\" is not a kind of job: weekly, monthly or custom",
+                       shown);
+    }
+    spec->kind = value;
+    if (check_sizes(v, err) != 0 || set_period(v->period, start, end, spec, err) != 0 ||
+        set_day("registered-from", v->registered_from, &spec->registered_from_us, err) != 0 ||
+        set_day("registered-to", v->registered_to, &spec->registered_to_us, err) != 0 ||
+        set_users(v->user_ids, spec, err) != 0)
+        return -1;
+    fill_plain(spec, v);
+    return 0;
+}
+
+static void print_plan(const Foliopost__V1__SubmitJobResponse *r)
+{
+    char users[FORMAT_CAP], end[FORMAT_CAP];
+    const Foliopost__V1__Job *job = r->job;
+    printf("would report on %s..%s to %s users in %d intervals, registered before %s UTC; no job was made\n",
+           job != NULL && job->spec != NULL ? job->spec->period_start : "?",
+           job != NULL && job->spec != NULL ? job->spec->period_end : "?",
+           format_count(r->planned_users, users), r->planned_intervals,
+           format_time(job != NULL ? job->audience_end_us : 0, end));
+}
+
+static void print_submitted(const Foliopost__V1__SubmitJobResponse *r)
+{
+    const Foliopost__V1__Job *job = r->job;
+    const char *kind =
+        job->spec != NULL ? wire_enum_name(&foliopost__v1__job_kind__descriptor, job->spec->kind) : "";
+    printf("job %" PRId64 " %s: %s %s..%s, request id %s\n", job->id,
+           r->existing ? "is there already" : "submitted", kind,
+           job->spec != NULL ? job->spec->period_start : "", job->spec != NULL ? job->spec->period_end : "",
+           job->request_id);
+}
+
+static enum cli_exit submit_failed(const struct fp_err *err, const char *request_id)
+{
+    enum cli_exit code = cli_fail(err);
+    if (code == CLI_UNAVAILABLE)
+        fprintf(stderr, "It may have been taken all the same. To try again safely, add --request-id %s\n",
+                request_id);
+    return code;
+}
+
+static enum cli_exit submit(struct cli *c, const Foliopost__V1__SubmitJobRequest *request,
+                            const struct values *v)
+{
+    struct fp_err err;
+    const Foliopost__V1__SubmitJobResponse *r =
+        cli_call(c, "SubmitJob", &request->base, &foliopost__v1__submit_job_response__descriptor, &err);
+    if (r == NULL)
+        return submit_failed(&err, request->request_id);
+    int64_t id = r->job != NULL ? r->job->id : 0;
+    if (cli_json(c))
+        cli_print_json(&r->base, v->watch && !v->dry_run);
+    else if (v->dry_run)
+        print_plan(r);
+    else if (r->job != NULL)
+        print_submitted(r);
+    fflush(stdout);
+    return v->watch && id > 0 ? cli_watch(c, id) : CLI_OK;
+}
+
+static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
+{
+    struct values *v = values;
+    struct fp_err err;
+    char uuid[37], start[11], end[11];
+    Foliopost__V1__JobSpec spec = FOLIOPOST__V1__JOB_SPEC__INIT;
+    Foliopost__V1__SubmitJobRequest request = FOLIOPOST__V1__SUBMIT_JOB_REQUEST__INIT;
+    (void)n_args;
+    text_new_uuid(uuid);
+    request.request_id = v->request_id[0] != '\0' ? v->request_id : uuid;
+    request.spec = &spec;
+    request.dry_run = v->dry_run;
+    enum cli_exit code =
+        fill_spec(&spec, args[0], v, start, end, &err) == 0 ? submit(c, &request, v) : cli_fail(&err);
+    mem_free(spec.user_ids);
+    return code;
+}
+
+const struct cli_command cli_submit = {
+    .name = "submit",
+    .arguments = "weekly|monthly|custom",
+    .summary = "Submits a report job",
+    .details = "  foliopost submit monthly --watch               last month's report to everybody\n"
+               "  foliopost submit weekly --dry-run              who would get last week's report\n"
+               "  foliopost submit custom --period 2026-01-01..2026-06-30 --user-ids @ids.txt\n"
+               "  foliopost submit monthly --registered-from 2025-01-01 --request-id october-2026\n",
+    .rows = rows,
+    .n_rows = sizeof rows / sizeof rows[0],
+    .values_bytes = sizeof(struct values),
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

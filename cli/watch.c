@@ -1,0 +1,263 @@
+/*
+ * foliopost watch: polls GetJob until the job is over.
+ *
+ * On a terminal a few lines are drawn again in place; elsewhere a line is
+ * printed every few seconds and at each change of state. A scheduler that goes
+ * away is waited for, with a note: the job's state is in the ledger, and the
+ * watch is worth nothing if it ends with the first restart. Only the first
+ * call fails at once.
+ *
+ * Ctrl-C ends the watching and never the job.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/format.h"
+#include "cli/job.h"
+#include "cli/progress.h"
+#include "cli/screen.h"
+#include "lib/base/clock.h"
+
+#define POLL_MS       500
+#define CALL_MS       2000 /* so that Ctrl-C and a lost scheduler show soon */
+#define LINE_EVERY_US (5 * FP_US_PER_S)
+#define BAR_MIN       10
+#define BAR_MAX       50
+
+struct watch {
+    struct cli *cli;
+    int64_t job_id;
+    bool live; /* draw in place */
+    struct screen screen;
+    struct progress progress;
+    int64_t lost_us;    /* since when the scheduler does not answer; 0: it does */
+    struct fp_str last; /* what was drawn last, without the note */
+    int64_t said_us;    /* plain: the last line */
+    int said_state;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+/* Without SA_RESTART, so that the pause between polls ends at once; the second
+ * Ctrl-C ends the program in the ordinary way. */
+static void catch_interrupt(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* --- what is shown -------------------------------------------------------------------- */
+
+static void add_rates(struct fp_str *out, const struct progress_view *v)
+{
+    char a[FORMAT_CAP];
+    str_printf(out, "%s mails/s", format_count((int64_t)(v->mails_per_s + 0.5), a));
+    str_printf(out, "  %s users/min", format_count((int64_t)(v->users_per_s * 60 + 0.5), a));
+    str_printf(out, "  ETA %s", format_duration(v->eta_s, a));
+}
+
+static void add_bar(struct fp_str *out, const struct progress_view *v)
+{
+    char done[FORMAT_CAP], total[FORMAT_CAP], part[FORMAT_CAP];
+    int columns, rows;
+    screen_size(&columns, &rows);
+    int room = columns - 48; /* for the numbers behind it */
+    screen_bar(out, v->part, room < BAR_MIN ? BAR_MIN : room > BAR_MAX ? BAR_MAX : room);
+    if (v->total > 0)
+        str_printf(out, " %s, %s of %s%s users", format_percent(v->part, part), format_count(v->done, done),
+                   v->total_is_exact ? "" : "about ", format_count(v->total, total));
+    else
+        str_printf(out, " %s users", format_count(v->done, done));
+}
+
+static void live_text(const Foliopost__V1__Job *job, const struct progress_view *v, struct fp_str *out)
+{
+    char a[FORMAT_CAP];
+    int64_t end_us = job->finished_us > 0 ? job->finished_us : clock_wall_us();
+    str_clear(out);
+    job_print_headline(job, out);
+    str_printf(out, "\n%s", job_state_text(job));
+    if (job->started_us > 0)
+        str_printf(out, "  for %s", format_duration((double)(end_us - job->started_us) / 1e6, a));
+    if (job->response[0] != '\0')
+        str_printf(out, "  %s", job->response);
+    str_putc(out, '\n');
+    add_bar(out, v);
+    str_putc(out, '\n');
+    if (job->counts != NULL)
+        job_print_counts(job->counts, out);
+    if (!job_is_over(job)) {
+        str_putc(out, '\n');
+        add_rates(out, v);
+    }
+    for (size_t i = 0; i < job->n_waiting; i++)
+        str_printf(out, "\nwaiting: %s", job->waiting[i]);
+}
+
+static void plain_line(struct watch *w, const Foliopost__V1__Job *job, const struct progress_view *v)
+{
+    char a[FORMAT_CAP], b[FORMAT_CAP];
+    struct fp_str line;
+    int64_t now_us = clock_mono_us();
+    if ((int)job->state == w->said_state && now_us - w->said_us < LINE_EVERY_US)
+        return;
+    w->said_us = now_us;
+    w->said_state = (int)job->state;
+    str_init(&line, 0);
+    str_printf(&line, "%s job %" PRId64 " %s", format_time(clock_wall_us(), a), job->id, job_state_text(job));
+    if (v->total > 0)
+        str_printf(&line, " %s of %s%s users", format_percent(v->part, a), v->total_is_exact ? "" : "about ",
+                   format_count(v->total, b));
+    if (job->counts != NULL) {
+        str_puts(&line, "; ");
+        job_print_counts(job->counts, &line);
+    }
+    if (!job_is_over(job)) {
+        str_puts(&line, "; ");
+        add_rates(&line, v);
+    }
+    if (job->response[0] != '\0')
+        str_printf(&line, "; %s", job->response);
+    for (size_t i = 0; i < job->n_waiting; i++)
+        str_printf(&line, "; waiting: %s", job->waiting[i]);
+    printf("%s\n", line.data);
+    fflush(stdout);
+    str_fini(&line);
+}
+
+static void show_job(struct watch *w, const Foliopost__V1__Job *job)
+{
+    struct progress_view view;
+    progress_add(&w->progress, job, clock_mono_us(), &view);
+    if (cli_json(w->cli)) {
+        cli_print_json(&job->base, true);
+        fflush(stdout);
+    } else if (w->live) {
+        live_text(job, &view, &w->last);
+        screen_draw(&w->screen, w->last.data);
+    } else {
+        plain_line(w, job, &view);
+    }
+}
+
+/* The scheduler does not answer: said under the last picture, or once. */
+static void show_lost(struct watch *w, const struct fp_err *err)
+{
+    char a[FORMAT_CAP];
+    bool first = w->lost_us == 0;
+    if (first)
+        w->lost_us = clock_mono_us();
+    if (!w->live && first)
+        fprintf(stderr, "foliopost: %s; the job goes on, trying again\n", err->msg);
+    if (!w->live)
+        return;
+    struct fp_str text;
+    str_init(&text, 0);
+    str_printf(&text, "%s\nthe scheduler has not answered for %s: %s",
+               w->last.data != NULL ? w->last.data : "",
+               format_duration((double)(clock_mono_us() - w->lost_us) / 1e6, a), err->msg);
+    screen_draw(&w->screen, text.data);
+    str_fini(&text);
+}
+
+static void show_found(struct watch *w)
+{
+    if (w->lost_us != 0 && !w->live)
+        fprintf(stderr, "foliopost: the scheduler answers again\n");
+    w->lost_us = 0;
+}
+
+/* --- the loop ---------------------------------------------------------------------------- */
+
+static void pause_between_polls(void)
+{
+    struct timespec t = {.tv_nsec = POLL_MS * 1000000L};
+    nanosleep(&t, NULL); /* ended by a signal */
+}
+
+static bool is_passing(const struct fp_err *err)
+{
+    return err->code == FP_UNAVAILABLE || err->code == FP_DEADLINE_EXCEEDED;
+}
+
+static enum cli_exit follow(struct watch *w)
+{
+    Foliopost__V1__GetJobRequest request = FOLIOPOST__V1__GET_JOB_REQUEST__INIT;
+    struct fp_err err;
+    request.job_id = w->job_id;
+    for (bool first = true; !interrupted; pause_between_polls()) {
+        const Foliopost__V1__Job *job = cli_call_within(w->cli, first ? 10000 : CALL_MS, "GetJob",
+                                                        &request.base, &foliopost__v1__job__descriptor, &err);
+        if (job == NULL && (first || !is_passing(&err))) {
+            if (w->screen.drawn > 0)
+                putchar('\n');
+            return cli_fail(&err);
+        }
+        first = false;
+        if (job == NULL) {
+            show_lost(w, &err);
+            continue;
+        }
+        show_found(w);
+        show_job(w, job);
+        if (job_is_over(job)) {
+            if (w->screen.drawn > 0)
+                putchar('\n');
+            return job->state == FOLIOPOST__V1__JOB_STATE__JOB_STATE_COMPLETED ? CLI_OK : CLI_JOB_FAILED;
+        }
+    }
+    return CLI_INTERRUPTED;
+}
+
+enum cli_exit cli_watch(struct cli *c, int64_t job_id)
+{
+    struct watch w = {.cli = c,
+                      .job_id = job_id,
+                      .live = screen_is_terminal() && !cli_json(c),
+                      .said_state = -1};
+    str_init(&w.last, 0);
+    catch_interrupt();
+    enum cli_exit code = follow(&w);
+    str_fini(&w.last);
+    if (code == CLI_INTERRUPTED) {
+        printf("%s", w.screen.drawn > 0 ? "\n" : "");
+        fflush(stdout);
+        fprintf(stderr,
+                "The job goes on. To watch it again: foliopost watch %" PRId64
+                "%s\nTo stop it: foliopost pause %" PRId64 "%s\n",
+                job_id, cli_rpc_flag(c), job_id, cli_rpc_flag(c));
+    }
+    return code;
+}
+
+static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
+{
+    struct fp_err err;
+    int64_t id;
+    (void)values;
+    (void)n_args;
+    return cli_job_id(args[0], &id, &err) == 0 ? cli_watch(c, id) : cli_fail(&err);
+}
+
+const struct cli_command cli_watch_job = {
+    .name = "watch",
+    .arguments = "JOB",
+    .summary = "Follows a job until it ends",
+    .details = "On a terminal a live display, elsewhere a line every five seconds; with --json\n"
+               "the job as one line of JSON at each poll. Ctrl-C ends the watching, not the job.\n"
+               "The exit code is 0 for COMPLETED, 3 for FAILED and CANCELLED.\n\n"
+               "  foliopost watch 12\n  foliopost watch 12 >> progress.log\n",
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};
