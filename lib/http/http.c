@@ -1,13 +1,15 @@
 /*
  * The admin port by libmicrohttpd.
  *
- * One thread serves all connections by epoll: the answers are made in memory
- * and short. The limits are for a port that a cluster's scanners and mistakes
- * reach: connections in all and for each address, 10 s without a byte, 16 kB
- * for a request's line and headers (longer ones get 431 or 414). A body is
- * read and thrown away. Not here: TLS, other methods than GET and HEAD, and
- * anything that faces the world; whoever holds connections from many addresses
- * can still fill the table, so the port is to be reached from the cluster only.
+ * One thread serves all connections: the answers are made in memory and short.
+ * It uses poll(), since by epoll libmicrohttpd 0.9.75 misses the end of a
+ * connection that came together with half a request, and keeps its place for
+ * the whole time limit. The limits are for a port that a cluster's scanners
+ * and mistakes reach: connections in all and for each address, 10 s without a
+ * byte, 16 kB for a request's line and headers. A body is read and thrown
+ * away. Not here: TLS, other methods than GET and HEAD, and anything that
+ * faces the world; whoever holds connections from many addresses can still
+ * fill the table, so the port is to be reached from the cluster only.
  */
 #include "lib/http/http.h"
 
@@ -189,7 +191,7 @@ struct fp_http *http_start(const struct http_admin *admin, struct fp_err *err)
     h->admin = *admin;
     h->port = port;
     /* The logger comes first: it is used from the next option on. */
-    h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+    h->daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
                                  h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
                                  MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
                                  MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)MAX_PER_ADDRESS,
