@@ -317,7 +317,7 @@ static bool summarise(struct fp_performance *p, const struct value *open, const 
 bool performance_summarise(struct fp_performance *p, const struct perf_input *in, struct perf_summary *out,
                            struct perf_fault *fault)
 {
-    struct value open, close;
+    struct value open = {0}, close;
     size_t next = 0;
     bool ok;
 

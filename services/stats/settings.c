@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+#include "lib/source/source.h"
+
 #define AT(field) offsetof(struct stats_settings, field)
 
 const struct config_setting stats_rows[] = {
@@ -51,6 +53,13 @@ int stats_settings_check(const struct stats_settings *s, struct fp_err *err)
         return err_prefix(err, "users-from");
     if (bus_check_urls(s->summaries_listen, true, err))
         return err_prefix(err, "summaries-listen");
+    if (s->source_dsn[0]) { /* its form only; nothing is connected */
+        struct fp_source *source = source_open(&(struct pg_options){.dsn = s->source_dsn}, err);
+
+        if (!source)
+            return err_prefix(err, "source-dsn");
+        source_close(source);
+    }
     if (files != 0 && files != 3)
         return err_set(err, FP_INVALID_ARGUMENT,
                        "bus-ca-file, bus-cert-file and bus-key-file: give all three, or none for plain tcp");

@@ -77,7 +77,7 @@ static void set_trouble(struct fp_workers *all, const char *id, const struct fp_
     pthread_mutex_lock(&all->lock);
     changed = (all->trouble[0] != 0) != (why != NULL);
     snprintf(all->trouble, sizeof all->trouble, "%s", why ? why->msg : "");
-    log = changed || (why && log_limited(&all->trouble_logged_us, LOG_EVERY_MS));
+    log = (why && log_limited(&all->trouble_logged_us, LOG_EVERY_MS)) || changed;
     pthread_mutex_unlock(&all->lock);
     if (changed)
         service_set_note(all->service, why ? why->msg : "");
