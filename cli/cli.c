@@ -133,8 +133,11 @@ static enum cli_exit run_command(struct parts *p)
                                  .n_more = cli_n_global_rows,
                                  .more_values = &c.globals};
     enum cli_exit code;
-    if (check_count(p, &err) != 0 || config_parse(&table, values, p->n_settings, p->settings, &err) != 0) {
+    if (config_parse(&table, values, p->n_settings, p->settings, &err) != 0) {
         code = cli_fail(&err);
+    } else if (check_count(p, &err) != 0) {
+        code = cli_fail(&err);
+        config_fini(&table, values);
     } else {
         c.arena = arena_new(2 * WIRE_MAX_ARENA_BYTES); /* an envelope and what is in it */
         code = p->command->run(&c, values, p->args, p->n_args);

@@ -5,6 +5,9 @@
  * is the scheduler's to say, so that every client gets the same answers. The
  * request id is made here when none is given, and told, because a submission
  * whose answer got lost is repeated safely with the same id.
+ *
+ * The defaults are words (all, any, auto, new) and an empty value is refused:
+ * --user-ids "$IDS" with nothing in $IDS must not mail everybody.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,16 +28,16 @@ struct values {
 #define AT(field) offsetof(struct values, field)
 
 static const struct config_setting rows[] = {
-    {"period", CONFIG_STRING, NULL, "", 0, 32, NULL,
-     "the days reported on, FIRST..LAST, both included; by kind when not given", AT(period)},
-    {"user-ids", CONFIG_STRING, NULL, "", 0, 0, NULL,
+    {"period", CONFIG_STRING, NULL, "auto", 1, 32, NULL,
+     "the days reported on, FIRST..LAST, both included; auto: the last full week or month", AT(period)},
+    {"user-ids", CONFIG_STRING, NULL, "all", 1, 2097152, NULL,
      "only these users: 1,2,3 or @FILE (- for stdin), separated by commas or white space", AT(user_ids)},
-    {"registered-from", CONFIG_STRING, NULL, "", 0, 10, NULL,
+    {"registered-from", CONFIG_STRING, NULL, "any", 1, 10, NULL,
      "only users registered on this day or later (YYYY-MM-DD, UTC)", AT(registered_from)},
-    {"registered-to", CONFIG_STRING, NULL, "", 0, 10, NULL,
+    {"registered-to", CONFIG_STRING, NULL, "any", 1, 10, NULL,
      "only users registered before this day (YYYY-MM-DD, UTC)", AT(registered_to)},
-    {"request-id", CONFIG_STRING, NULL, "", 0, 128, NULL,
-     "the same id twice makes one job; a new UUID when not given", AT(request_id)},
+    {"request-id", CONFIG_STRING, NULL, "new", 1, 128, NULL,
+     "the same id twice makes one job; new: a UUID made now, and told", AT(request_id)},
     {"policy", CONFIG_CHOICE, NULL, "hold", 0, 0, "hold|resend",
      "what to do when nobody can know whether a mail was accepted", AT(policy)},
     {"max-attempts", CONFIG_INT, NULL, "0", 0, 0, NULL,
@@ -60,7 +63,7 @@ static int set_period(const char *text, char start[11], char end[11], Foliopost_
                       struct fp_err *err)
 {
     const char *dots = strstr(text, "..");
-    if (text[0] == '\0')
+    if (strcmp(text, "auto") == 0)
         return 0;
     if (dots == NULL || dots - text > 10 || strlen(dots + 2) > 10)
         return err_set(err, FP_INVALID_ARGUMENT,
@@ -75,7 +78,7 @@ static int set_period(const char *text, char start[11], char end[11], Foliopost_
 static int set_day(const char *flag, const char *text, int64_t *us, struct fp_err *err)
 {
     int32_t day;
-    if (text[0] == '\0')
+    if (strcmp(text, "any") == 0)
         return 0;
     if (!day_parse(text, &day))
         return err_set(err, FP_INVALID_ARGUMENT, "--%s: \"%s\" is not a day, as 2026-10-01", flag, text);
@@ -136,7 +139,7 @@ static int parse_list(char *text, Foliopost__V1__JobSpec *spec, struct fp_err *e
 static int set_users(const char *flag, Foliopost__V1__JobSpec *spec, struct fp_err *err)
 {
     struct fp_str text;
-    if (flag[0] == '\0')
+    if (strcmp(flag, "all") == 0)
         return 0;
     str_init(&text, 2 * 1024 * 1024); /* 50,000 ids of 20 digits, and blanks */
     int rc = read_list(flag, &text, err);
@@ -227,7 +230,7 @@ static enum cli_exit submit_failed(const struct fp_err *err, const char *request
 {
     enum cli_exit code = cli_fail(err);
     if (code == CLI_UNAVAILABLE)
-        fprintf(stderr, "It may have been taken all the same. To try again safely, add --request-id %s\n",
+        fprintf(stderr, "To try again without a second job, should it have been taken: --request-id %s\n",
                 request_id);
     return code;
 }
@@ -260,7 +263,7 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     Foliopost__V1__SubmitJobRequest request = FOLIOPOST__V1__SUBMIT_JOB_REQUEST__INIT;
     (void)n_args;
     text_new_uuid(uuid);
-    request.request_id = v->request_id[0] != '\0' ? v->request_id : uuid;
+    request.request_id = strcmp(v->request_id, "new") != 0 ? v->request_id : uuid;
     request.spec = &spec;
     request.dry_run = v->dry_run;
     enum cli_exit code =
