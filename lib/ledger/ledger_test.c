@@ -1,0 +1,304 @@
+/* Schema, instances, leader, rates, records, lists of deliveries, lost connections. */
+#include "lib/ledger/testing.h"
+
+#include <math.h>
+
+/* --- migrate -------------------------------------------------------------------- */
+
+static void the_schema_is_made_once_and_checked(void **state)
+{
+    (void)state;
+    int applied;
+    t_sql("DROP SCHEMA foliopost CASCADE");
+    assert_code(ledger_check_schema(t_ledger, &t_err), FP_FAILED_PRECONDITION);
+    assert_non_null(strstr(t_err.msg, "missing in database ledger_test_"));
+    assert_non_null(strstr(t_err.msg, "run `foliopost migrate"));
+    assert_ok(ledger_migrate(t_ledger, &applied, &t_err));
+    assert_int_equal(applied, 1);
+    assert_ok(ledger_migrate(t_ledger, &applied, &t_err));
+    assert_int_equal(applied, 0);
+    assert_ok(ledger_check_schema(t_ledger, &t_err));
+    t_sql("UPDATE foliopost.schema_version SET version = 99");
+    assert_code(ledger_check_schema(t_ledger, &t_err), FP_FAILED_PRECONDITION);
+    assert_non_null(strstr(t_err.msg, "newer"));
+    t_sql("UPDATE foliopost.schema_version SET version = %d", LEDGER_SCHEMA_VERSION);
+}
+
+static void a_migration_that_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    int applied;
+    t_sql("UPDATE foliopost.schema_version SET version = -1"); /* the file's objects are all there already */
+    struct fp_err err;
+    assert_int_equal(ledger_migrate(t_ledger, &applied, &err), -1);
+    assert_non_null(strstr(err.msg, "migration 0001_ledger.sql"));
+    assert_int_equal(t_sql("SELECT max(version) FROM foliopost.schema_version"), -1); /* all or nothing */
+    t_sql("UPDATE foliopost.schema_version SET version = %d", LEDGER_SCHEMA_VERSION);
+}
+
+/* --- instances, leader ------------------------------------------------------------- */
+
+static void a_lease_is_renewed_until_it_is_swept(void **state)
+{
+    (void)state;
+    bool held;
+    struct ledger_instance i = {.service = "stats", .version = "1", .address = "10.0.0.1:7", .slots = 3},
+                           out[4];
+    text_new_uuid(i.id);
+    for (int n = 0; n < 2; n++) {
+        assert_ok(ledger_instance_start(t_ledger, &i, &t_err));
+    }
+    assert_int_equal(ledger_instances_live(t_ledger, out, 4, &t_err), 2);
+    assert_string_equal(out[1].id, i.id);
+    assert_string_equal(out[1].address, "10.0.0.1:7");
+    assert_int_equal(out[1].slots, 3);
+    int64_t left_us = out[1].lease_until_us - clock_wall_us();
+    assert_in_range(left_us, 8 * FP_US_PER_S, 10 * FP_US_PER_S);
+    t_lease_over(i.id);
+    assert_int_equal(ledger_instances_live(t_ledger, out, 4, &t_err), 1);
+    assert_ok(ledger_instance_renew(t_ledger, i.id, 5, "slow", &held, &t_err)); /* as after an outage */
+    assert_true(held);
+    assert_int_equal(ledger_instances_live(t_ledger, out, 4, &t_err), 2);
+    assert_int_equal(out[1].slots, 5);
+    assert_string_equal(out[1].note, "slow");
+    assert_ok(ledger_instance_end(t_ledger, i.id, &t_err));
+    assert_ok(ledger_instance_end(t_ledger, i.id, &t_err));
+    assert_ok(ledger_instance_renew(t_ledger, i.id, 5, "", &held, &t_err));
+    assert_false(held);
+    assert_code(ledger_instance_start(t_ledger, &i, &t_err), FP_FAILED_PRECONDITION);
+}
+
+static void one_leads_until_his_lease_is_over(void **state)
+{
+    (void)state;
+    char other[37];
+    bool leading;
+    int64_t term, term2;
+    text_new_uuid(other);
+    assert_ok(ledger_lead(t_ledger, t_leader, &leading, &term, &t_err));
+    assert_true(leading);
+    assert_ok(ledger_lead(t_ledger, other, &leading, &term2, &t_err));
+    assert_false(leading);
+    t_sql("UPDATE foliopost.leader SET lease_until = clock_timestamp()");
+    assert_ok(ledger_lead(t_ledger, other, &leading, &term2, &t_err));
+    assert_true(leading);
+    assert_int_equal(term2, term + 1);
+    assert_ok(ledger_lead(t_ledger, t_leader, &leading, &term, &t_err));
+    assert_false(leading);
+    assert_ok(ledger_lead_end(t_ledger, t_leader, &t_err)); /* not mine: nothing */
+    assert_ok(ledger_lead_end(t_ledger, other, &t_err));
+    assert_ok(ledger_lead(t_ledger, t_leader, &leading, &term, &t_err));
+    assert_true(leading);
+    assert_int_equal(term, term2 + 1);
+}
+
+/* --- rates ---------------------------------------------------------------------------- */
+
+static void slices_add_up_and_are_capped(void **state)
+{
+    (void)state;
+    int granted;
+    int64_t delay_us, total = 0, end_us = 0;
+    double rate;
+    assert_ok(ledger_rate_configure(t_ledger, "smtp", 1000, &t_err));
+    int64_t start_us = clock_mono_us();
+    for (;;) {
+        assert_ok(ledger_rate_take(t_ledger, "smtp", 100, &granted, &delay_us, &rate, &t_err));
+        assert_true(fabs(rate - 1000) < 0.001);
+        if (granted == 0) {
+            break;
+        }
+        int64_t begin_us = clock_mono_us() - start_us + delay_us; /* slices of 0.1 s, one behind the other */
+        assert_in_range(begin_us + 30000, end_us, end_us + 90000);
+        total += granted;
+        end_us = total * 1000;
+    }
+    assert_in_range(total, 2000, 2300); /* two seconds ahead, and one slice */
+    assert_in_range(delay_us, 1000, 110000);
+    clock_sleep_us(delay_us + 5000);
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 100, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(granted, 100);
+    assert_in_range(delay_us, 1900000, 2000000);
+    assert_code(ledger_rate_take(t_ledger, "nobody", 1, &granted, &delay_us, &rate, &t_err), FP_NOT_FOUND);
+    assert_code(ledger_rate_configure(t_ledger, "smtp", -1, &t_err), FP_INVALID_ARGUMENT);
+}
+
+static void an_unused_rate_is_not_saved_up(void **state)
+{
+    (void)state;
+    int granted;
+    int64_t delay_us;
+    double rate;
+    assert_ok(ledger_rate_configure(t_ledger, "smtp", 10, &t_err));
+    t_sql("UPDATE foliopost.provider_rates SET next_free = clock_timestamp() - interval '1 h'");
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 10, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(delay_us, 0);
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 10, &granted, &delay_us, &rate, &t_err));
+    assert_in_range(delay_us, 900000, 1000000);
+}
+
+static void no_limit_is_a_rate_of_nothing(void **state)
+{
+    (void)state;
+    int granted;
+    int64_t delay_us, fault_s;
+    double rate = 1;
+    char fault[256];
+    assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
+    assert_true(rate < 0.001); /* there is none */
+    assert_ok(ledger_rate_configure(t_ledger, "null", 0, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "null", 500, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(granted, 500);
+    assert_int_equal(delay_us, 0);
+    assert_true(rate < 0.001);
+    assert_ok(ledger_rate_configure(t_ledger, "smtp", 10, &t_err));
+    assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
+    assert_true(rate < 0.001);
+}
+
+static void throttling_lowers_the_rate_for_a_while(void **state)
+{
+    (void)state;
+    double rate;
+    char fault[256];
+    int64_t fault_s;
+    assert_ok(ledger_rate_configure(t_ledger, "smtp", 100, &t_err));
+    for (int i = 0; i < 10; i++) {
+        assert_ok(ledger_rate_lower(t_ledger, "smtp", 0.5, 60, &t_err));
+    }
+    assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
+    assert_true(fabs(rate - 5) < 0.001); /* a twentieth */
+    assert_ok(ledger_rate_raise(t_ledger, "smtp", 0.1, &t_err));
+    assert_ok(ledger_rate_configure(t_ledger, "smtp", 100, &t_err)); /* another mailer starts */
+    assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
+    assert_true(fabs(rate - 5) < 0.001);
+    t_sql("UPDATE foliopost.provider_rates SET lowered_until = clock_timestamp()");
+    for (int i = 0; i < 20; i++) {
+        assert_ok(ledger_rate_raise(t_ledger, "smtp", 0.1, &t_err));
+    }
+    assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
+    assert_true(fabs(rate - 100) < 0.001);
+}
+
+static void a_fault_stands_with_its_age(void **state)
+{
+    (void)state;
+    double rate;
+    char fault[256];
+    int64_t fault_s;
+    assert_ok(ledger_rate_configure(t_ledger, "smtp", 100, &t_err));
+    assert_ok(ledger_provider_fault(t_ledger, "smtp", "relay down", &t_err));
+    t_sql("UPDATE foliopost.provider_rates SET fault_since = fault_since - interval '90 s'");
+    assert_ok(ledger_provider_fault(t_ledger, "smtp", "relay refuses", &t_err)); /* keeps its age */
+    assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
+    assert_string_equal(fault, "smtp: relay refuses");
+    assert_in_range(fault_s, 90, 95);
+    assert_ok(ledger_provider_fault(t_ledger, "smtp", "", &t_err));
+    assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
+    assert_string_equal(fault, "");
+    assert_int_equal(fault_s, 0);
+}
+
+/* --- records, lists ---------------------------------------------------------------------- */
+
+static void records_are_written(void **state)
+{
+    (void)state;
+    assert_ok(ledger_audit(t_ledger, "ann", "pause", 0, "why", &t_err));
+    assert_ok(ledger_error(t_ledger, "mailer", "", 0, 7, "UNAVAILABLE", "gone", &t_err));
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE job_id IS NULL AND detail = 'why'"),
+                     1);
+    assert_int_equal(t_sql(
+                         "SELECT count(*) FROM foliopost.error_log WHERE instance IS NULL AND batch_id = 7"),
+                     1);
+}
+
+static void deliveries_are_listed_and_counted(void **state)
+{
+    (void)state;
+    struct ledger_delivery d[10];
+    struct ledger_reason_count r[8];
+    int64_t job = t_started(false);
+    t_sql(
+        "INSERT INTO foliopost.deliveries (job_id, user_id, batch_id, state, reason, maybe_doubles)"
+        " SELECT %lld, n, 1, CASE WHEN n <= 20 THEN 'sent' ELSE 'failed' END,"
+        " CASE WHEN n <= 20 THEN '' ELSE 'reason ' || n / 5 END, (n = 3)::integer FROM generate_series(1, 40) n",
+        (long long)job);
+    assert_int_equal(ledger_deliveries(t_ledger, job, DELIVERY_UNKNOWN, 35, d, 10, &t_err), 5);
+    assert_int_equal(d[0].user_id, 36);
+    assert_int_equal(ledger_deliveries(t_ledger, job, DELIVERY_SENT, 15, d, 10, &t_err), 5);
+    assert_int_equal(d[4].user_id, 20);
+    assert_int_equal(ledger_deliveries(t_ledger, job, DELIVERY_FAILED, 0, d, 3, &t_err), 3);
+    assert_int_equal(d[0].user_id, 21);
+    assert_string_equal(d[0].reason, "reason 4");
+    assert_int_equal(ledger_reason_counts(t_ledger, job, r, 8, &t_err), 3);
+    assert_int_equal(r[0].state, DELIVERY_SENT);
+    assert_int_equal(r[0].users, 20);
+    assert_int_equal(r[0].maybe_doubles, 1);
+    assert_string_equal(r[1].reason, "(other)"); /* of failed: all but the largest */
+    assert_int_equal(r[1].users, 15);
+    assert_int_equal(r[2].users, 5);
+}
+
+static void suppressed_users_are_found(void **state)
+{
+    (void)state;
+    int64_t ids[] = {5, 6, 5, 7, 8};
+    bool out[5];
+    t_sql("INSERT INTO foliopost.suppressions (user_id, reason, expires_at) VALUES (5, 'x', NULL),"
+          " (6, 'x', clock_timestamp() - interval '1 s'), (8, 'x', clock_timestamp() + interval '1 h')");
+    assert_ok(ledger_suppressed(t_ledger, ids, 5, out, &t_err));
+    assert_true(out[0] && !out[1] && out[2] && !out[3] && out[4]);
+    assert_ok(ledger_suppressed(t_ledger, ids, 0, out, &t_err));
+}
+
+/* --- connections ---------------------------------------------------------------------------- */
+
+static void a_step_survives_a_lost_connection_once(void **state)
+{
+    (void)state;
+    bool held;
+    struct fp_ledger *killer = t_open();
+    int64_t pid = t_sql("SELECT pg_backend_pid()");
+    char sql[64];
+    snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(%lld)::integer", (long long)pid);
+    assert_int_equal(t_sql_on(killer, sql), 1);
+    assert_ok(ledger_instance_renew(t_ledger, t_mailer, 1, "", &held, &t_err));
+    assert_true(held);
+    ledger_close(killer);
+    ledger_close(NULL);
+}
+
+static void no_server_is_unavailable_and_named(void **state)
+{
+    (void)state;
+    bool held;
+    struct pg_options o = {.dsn = "host=127.0.0.1 port=1 user=ann password=secret dbname=db"};
+    struct fp_ledger *l = ledger_open(&o, &t_err);
+    assert_non_null(l);
+    assert_code(ledger_instance_renew(l, t_mailer, 1, "", &held, &t_err), FP_UNAVAILABLE);
+    assert_non_null(strstr(t_err.msg, "127.0.0.1"));
+    assert_null(strstr(t_err.msg, "secret"));
+    ledger_close(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_schema_is_made_once_and_checked),
+        cmocka_unit_test(a_migration_that_fails_leaves_nothing),
+        cmocka_unit_test_setup(a_lease_is_renewed_until_it_is_swept, t_clean),
+        cmocka_unit_test_setup(one_leads_until_his_lease_is_over, t_clean),
+        cmocka_unit_test_setup(slices_add_up_and_are_capped, t_clean),
+        cmocka_unit_test_setup(an_unused_rate_is_not_saved_up, t_clean),
+        cmocka_unit_test_setup(no_limit_is_a_rate_of_nothing, t_clean),
+        cmocka_unit_test_setup(throttling_lowers_the_rate_for_a_while, t_clean),
+        cmocka_unit_test_setup(a_fault_stands_with_its_age, t_clean),
+        cmocka_unit_test_setup(records_are_written, t_clean),
+        cmocka_unit_test_setup(deliveries_are_listed_and_counted, t_clean),
+        cmocka_unit_test_setup(suppressed_users_are_found, t_clean),
+        cmocka_unit_test_setup(a_step_survives_a_lost_connection_once, t_clean),
+        cmocka_unit_test_setup(no_server_is_unavailable_and_named, t_clean),
+    };
+    return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
+}
