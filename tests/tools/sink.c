@@ -10,10 +10,9 @@
  * What it does not do: relay, TLS, authentication, names. It is not a check of
  * SMTP clients either: it accepts what it understands.
  */
-#define _GNU_SOURCE /* accept4, memmem */
+#define _GNU_SOURCE /* accept4 */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -26,22 +25,21 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/base/text.h"
+#include "tests/tools/sink/cues.h"
+#include "tests/tools/sink/record.h"
 
 #define MAX_CLIENTS    2048
 #define MAX_EVENTS     256
 #define MAX_LINE_BYTES 2048               /* RFC 5321 asks for 1,000 */
 #define MAX_MAIL_BYTES (16 * 1024 * 1024) /* what SIZE advertises */
 #define READ_BYTES     65536
-#define KEEP_ONE_IN    997 /* past the first N, this share is kept at random, up to N more */
 #define SLOW_MS        2000
-#define CONTROL_BYTES  4096
 #define IDLE_WAIT_MS   100
 
 static const char help_text[] =
@@ -77,21 +75,6 @@ static const char help_text[] =
     "\"+data554\" at the end of the data, \"+close\" is recorded and closed without a reply, \"+drop\" is\n"
     "closed without being recorded, \"+slow\" waits two seconds, \"+once\" gets 450 the first time only.\n";
 
-/* --- what it is told to do ------------------------------------------------------------------ */
-
-struct cue {
-    int code;
-    double percent;
-};
-
-static struct behaviour {
-    int64_t delay_ms;
-    struct cue rcpt, mail, data;
-    double close_after, close_before;
-    int greeting;
-    int64_t max_per_connection;
-} now = {.greeting = 220};
-
 static struct {
     const char *listen, *port_file, *record, *keep_dir, *advertise;
     const char *control_listen, *control_port_file, *control_file;
@@ -117,18 +100,10 @@ struct client {
 
 static struct client *clients[MAX_CLIENTS];
 static int n_slots; /* above it no slot was ever used */
-static int epoll_fd, listen_fd = -1, control_fd = -1, record_fd = -1;
+static int epoll_fd, listen_fd = -1, control_fd = -1;
 static uint16_t listen_port;
-static struct fp_str record;
-static unsigned short dice[3];
-static int64_t accepted, kept;
 
-static bool dice_say(double percent)
-{
-    return percent > 0 && erand48(dice) * 100 < percent;
-}
-
-static __attribute__((noreturn, format(printf, 1, 2))) void die(const char *fmt, ...)
+void die(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -198,181 +173,22 @@ static void client_free(int slot)
 
 static void stop_accepting(void)
 {
-    if (listen_fd >= 0)
-        (void)close(listen_fd);
+    (void)close(listen_fd);
     listen_fd = -1;
     for (int i = 0; i < n_slots; i++)
         if (clients[i] && !clients[i]->control)
             clients[i]->drop = true;
 }
 
-static void start_accepting(void)
+/* The port stays the same, also when it was 0 at the start. */
+static void obey_accepting(void)
 {
-    if (listen_fd >= 0)
-        return;
-    listen_fd = listen_on(opt.listen, listen_port, &listen_port);
-    watch(listen_fd, EPOLLIN, (uint64_t)listen_fd, EPOLL_CTL_ADD);
-}
-
-/* --- commands ---------------------------------------------------------------------------------- */
-
-static bool parse_percent(const char *text, double *out)
-{
-    char number[32];
-    (void)snprintf(number, sizeof(number), "%.*s", (int)strcspn(text, "%"), text);
-    return text_parse_double(number, out) && *out >= 0 && *out <= 100;
-}
-
-/* "450:10%", "450 10%" or "450" for all. */
-static bool parse_cue(const char *text, struct cue *out)
-{
-    char *end;
-    long code = strtol(text, &end, 10);
-    out->code = (int)code;
-    out->percent = 100;
-    if (code == 0)
-        out->percent = 0;
-    else if (code < 400 || code > 599)
-        return false;
-    if (*end == '\0')
-        return true;
-    return (*end == ':' || *end == ' ') && parse_percent(end + 1, &out->percent);
-}
-
-static bool parse_count(const char *text, int64_t *out)
-{
-    return text_parse_i64(text, out) && *out >= 0;
-}
-
-static bool parse_greeting(const char *text)
-{
-    int64_t code;
-    if (!text_parse_i64(text, &code) || code < 200 || code > 599)
-        return false;
-    now.greeting = (int)code;
-    return true;
-}
-
-static bool command(const char *name, const char *value)
-{
-    if (strcmp(name, "delay-ms") == 0)
-        return parse_count(value, &now.delay_ms);
-    if (strcmp(name, "refuse-rcpt") == 0)
-        return parse_cue(value, &now.rcpt);
-    if (strcmp(name, "refuse-mail") == 0)
-        return parse_cue(value, &now.mail);
-    if (strcmp(name, "reply-data") == 0)
-        return parse_cue(value, &now.data);
-    if (strcmp(name, "close-after-data") == 0)
-        return parse_percent(value, &now.close_after);
-    if (strcmp(name, "close-before-data") == 0)
-        return parse_percent(value, &now.close_before);
-    if (strcmp(name, "greeting") == 0)
-        return parse_greeting(value);
-    if (strcmp(name, "max-per-connection") == 0)
-        return parse_count(value, &now.max_per_connection);
-    if (strcmp(name, "stop-accepting") == 0) {
+    if (!cues_now.accepting && listen_fd >= 0) {
         stop_accepting();
-        return true;
+    } else if (cues_now.accepting && listen_fd < 0) {
+        listen_fd = listen_on(opt.listen, listen_port, &listen_port);
+        watch(listen_fd, EPOLLIN, (uint64_t)listen_fd, EPOLL_CTL_ADD);
     }
-    if (strcmp(name, "start-accepting") != 0 && strcmp(name, "normal") != 0)
-        return false;
-    if (name[0] == 'n')
-        now = (struct behaviour){.greeting = 220};
-    start_accepting();
-    return true;
-}
-
-/* A line "name value"; empty lines and # lines are fine. */
-static bool command_line(const char *line)
-{
-    char text[256];
-    size_t len = strcspn(line, "\r\n");
-    if (len >= sizeof(text))
-        return false;
-    (void)snprintf(text, sizeof(text), "%.*s", (int)len, line);
-    if (text[0] == '\0' || text[0] == '#')
-        return true;
-    char *value = strchr(text, ' ');
-    if (value)
-        *value++ = '\0';
-    return command(text, value ? value : "");
-}
-
-static void read_control_file(void)
-{
-    static struct timespec seen;
-    struct stat st;
-    char line[256];
-    if (!opt.control_file || stat(opt.control_file, &st) < 0)
-        return;
-    if (st.st_mtim.tv_sec == seen.tv_sec && st.st_mtim.tv_nsec == seen.tv_nsec)
-        return;
-    seen = st.st_mtim;
-    FILE *f = fopen(opt.control_file, "re");
-    while (f && fgets(line, sizeof(line), f))
-        if (!command_line(line))
-            (void)fprintf(stderr, "sink: %s: not a command: %s", opt.control_file, line);
-    if (f)
-        (void)fclose(f);
-}
-
-/* --- accepted mails ------------------------------------------------------------------------------ */
-
-static void write_record(void)
-{
-    size_t done = 0;
-    while (record_fd >= 0 && done < record.len) {
-        ssize_t n = write(record_fd, record.data + done, record.len - done);
-        if (n < 0 && errno != EINTR)
-            die("cannot write %s: %s", opt.record, strerror(errno));
-        done += n > 0 ? (size_t)n : 0;
-    }
-    str_clear(&record);
-}
-
-/* The value of the header's first line, without blanks around it; "-": none. */
-static void find_message_id(const struct fp_str *body, char out[256])
-{
-    static const char name[] = "Message-ID:";
-    const char *end = memmem(body->data, body->len, "\r\n\r\n", 4);
-    const char *stop = end ? end : body->data + body->len;
-    (void)strcpy(out, "-");
-    for (const char *line = body->data; line < stop;) {
-        const char *next = memmem(line, (size_t)(stop - line), "\r\n", 2);
-        size_t len = (size_t)((next ? next : stop) - line);
-        if (len >= sizeof(name) - 1 && strncasecmp(line, name, sizeof(name) - 1) == 0) {
-            const char *v = line + sizeof(name) - 1;
-            size_t blanks = strspn(v, " \t");
-            size_t n = len - (sizeof(name) - 1) - blanks;
-            (void)snprintf(out, 256, "%.*s", (int)(n < 255 ? n : 255), v + blanks);
-            return;
-        }
-        line = next ? next + 2 : stop;
-    }
-}
-
-static void keep_mail(const struct client *c)
-{
-    char path[4096];
-    if (!opt.keep_dir || opt.keep == 0 || kept >= 2 * opt.keep)
-        return;
-    if (kept >= opt.keep && erand48(dice) * KEEP_ONE_IN >= 1)
-        return;
-    kept++;
-    (void)snprintf(path, sizeof(path), "%s/%06" PRId64 ".eml", opt.keep_dir, accepted);
-    FILE *f = fopen(path, "we");
-    if (!f || fwrite(c->body.data, 1, c->body.len, f) != c->body.len || fclose(f) != 0)
-        die("cannot write %s: %s", path, strerror(errno));
-}
-
-static void accept_mail(struct client *c)
-{
-    char id[256];
-    find_message_id(&c->body, id);
-    accepted++;
-    str_printf(&record, "%" PRId64 "\t%s\t%s\n", clock_wall_us(), id, c->rcpt);
-    keep_mail(c);
 }
 
 /* --- the session ------------------------------------------------------------------------------------ */
@@ -455,8 +271,8 @@ static void rcpt(struct client *c, const char *line)
         refuse(c, (int)code, "recipient");
     } else if (strcmp(word, "once") == 0 && first_time(c->rcpt)) {
         refuse(c, 450, "recipient");
-    } else if (dice_say(now.rcpt.percent)) {
-        refuse(c, now.rcpt.code, "recipient");
+    } else if (cues_dice(cues_now.rcpt.percent)) {
+        refuse(c, cues_now.rcpt.code, "recipient");
     } else {
         c->have_rcpt = true;
         reply(c, 250, "2.1.5 ok");
@@ -465,10 +281,10 @@ static void rcpt(struct client *c, const char *line)
 
 static void mail(struct client *c)
 {
-    if (now.max_per_connection && c->mails >= now.max_per_connection) {
+    if (cues_now.max_per_connection && c->mails >= cues_now.max_per_connection) {
         refuse(c, 421, "sender");
-    } else if (dice_say(now.mail.percent)) {
-        refuse(c, now.mail.code, "sender");
+    } else if (cues_dice(cues_now.mail.percent)) {
+        refuse(c, cues_now.mail.code, "sender");
     } else {
         c->have_mail = true;
         c->have_rcpt = false;
@@ -482,7 +298,7 @@ static void start_data(struct client *c)
         reply(c, 503, "5.5.1 no recipient");
         return;
     }
-    if (dice_say(now.close_before)) {
+    if (cues_dice(cues_now.close_before)) {
         c->drop = true;
         return;
     }
@@ -525,12 +341,12 @@ static void smtp_line(struct client *c, const char *line)
 static void end_data(struct client *c)
 {
     const char *word = local_word(c);
-    int64_t delay_ms = strcmp(word, "slow") == 0 ? SLOW_MS : now.delay_ms, code = 0;
+    int64_t delay_ms = strcmp(word, "slow") == 0 ? SLOW_MS : cues_now.delay_ms, code = 0;
     bool refused =
         strncmp(word, "data", 4) == 0 && text_parse_i64(word + 4, &code) && code >= 400 && code <= 599;
-    if (!refused && dice_say(now.data.percent)) {
+    if (!refused && cues_dice(cues_now.data.percent)) {
         refused = true;
-        code = now.data.code;
+        code = cues_now.data.code;
     }
     c->phase = AT_COMMAND;
     c->have_mail = c->have_rcpt = false;
@@ -540,9 +356,9 @@ static void end_data(struct client *c)
         return;
     }
     if (!refused)
-        accept_mail(c);
+        record_mail(&c->body, c->rcpt);
     str_clear(&c->body);
-    if (!refused && (strcmp(word, "close") == 0 || dice_say(now.close_after))) {
+    if (!refused && (strcmp(word, "close") == 0 || cues_dice(cues_now.close_after))) {
         c->drop = true;
         return;
     }
@@ -556,7 +372,7 @@ static void delayed_reply(struct client *c)
     c->delayed_reply = 0;
     c->release_us = 0;
     if (code == 250)
-        str_printf(&c->out, "250 2.0.0 queued as %" PRId64 "\r\n", accepted);
+        str_printf(&c->out, "250 2.0.0 queued as %" PRId64 "\r\n", record_count());
     else
         refuse(c, code, "mail");
 }
@@ -599,7 +415,7 @@ static size_t line_bytes(struct client *c, const char *p, size_t n)
     }
     (void)snprintf(line, sizeof(line), "%.*s", (int)(len && p[len - 1] == '\r' ? len - 1 : len), p);
     if (c->control)
-        str_puts(&c->out, command_line(line) ? "ok\n" : "error: not a command\n");
+        str_puts(&c->out, cues_line(line) ? "ok\n" : "error: not a command\n");
     else
         smtp_line(c, line);
     return len + 1;
@@ -647,8 +463,8 @@ static void accept_clients(int fd, bool control)
         str_init(&c->body, MAX_MAIL_BYTES);
         clients[slot] = c;
         n_slots = slot >= n_slots ? slot + 1 : n_slots;
-        if (!control && now.greeting != 220) {
-            reply(c, now.greeting, "no service here");
+        if (!control && cues_now.greeting != 220) {
+            reply(c, cues_now.greeting, "no service here");
             c->closing = true;
         } else if (!control) {
             reply(c, 220, "sink ESMTP");
@@ -729,11 +545,12 @@ static bool turn(int signals_fd)
     int n = epoll_wait(epoll_fd, events, MAX_EVENTS, wait_ms());
     for (int i = 0; i < n; i++)
         go &= handle_event(&events[i], signals_fd);
-    read_control_file();
+    cues_read_file(opt.control_file);
     for (int i = 0; i < n_slots; i++)
         if (clients[i])
             session(clients[i]);
-    write_record();
+    obey_accepting();
+    record_write();
     for (int i = 0; i < n_slots; i++)
         if (clients[i])
             serve_output(i);
@@ -754,23 +571,10 @@ static int watch_signals(void)
     return fd;
 }
 
-static void open_files(void)
-{
-    str_init(&record, 0);
-    if (opt.record)
-        record_fd = open(opt.record, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (opt.record && record_fd < 0)
-        die("cannot open %s: %s", opt.record, strerror(errno));
-    if (opt.keep_dir && mkdir(opt.keep_dir, 0755) < 0 && errno != EEXIST)
-        die("cannot make %s: %s", opt.keep_dir, strerror(errno));
-    dice[0] = (unsigned short)opt.seed;
-    dice[1] = (unsigned short)(opt.seed >> 16);
-    dice[2] = 0x330e;
-}
-
 static void open_ports(void)
 {
-    start_accepting();
+    listen_fd = listen_on(opt.listen, 0, &listen_port);
+    watch(listen_fd, EPOLLIN, (uint64_t)listen_fd, EPOLL_CTL_ADD);
     if (opt.control_listen) {
         uint16_t port;
         control_fd = listen_on(opt.control_listen, 0, &port);
@@ -784,6 +588,11 @@ static void open_ports(void)
 
 /* --- flags ------------------------------------------------------------------------------------------------
  */
+
+static bool parse_count(const char *text, int64_t *out)
+{
+    return text_parse_i64(text, out) && *out >= 0;
+}
 
 static bool set_option(const char *name, const char *value)
 {
@@ -810,7 +619,7 @@ static bool set_option(const char *name, const char *value)
         *rows[i].text = value;
         return true;
     }
-    return command(name, value);
+    return cues_command(name, value);
 }
 
 static void parse_flags(int argc, char **argv)
@@ -836,7 +645,8 @@ int main(int argc, char **argv)
     if (epoll_fd < 0)
         die("epoll_create1: %s", strerror(errno));
     parse_flags(argc, argv);
-    open_files();
+    cues_seed(opt.seed);
+    record_open(opt.record, opt.keep_dir, opt.keep);
     int signals_fd = watch_signals();
     open_ports();
     while (turn(signals_fd))
@@ -844,6 +654,6 @@ int main(int argc, char **argv)
     for (int i = 0; i < n_slots; i++)
         if (clients[i])
             client_free(i);
-    str_fini(&record);
+    record_close();
     return 0;
 }
