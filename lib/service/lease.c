@@ -80,6 +80,16 @@ static void log_change(struct fp_lease *le)
         log_warn("", "lease over", "owner=%s: nothing is sent or recorded until it is renewed", le->owner);
 }
 
+/* The lease ran out while the renewal that saves it was on its way. */
+static void log_gap(const struct fp_lease *le)
+{
+    int64_t over_us = clock_boot_us() - le->deadline_us;
+
+    if (le->was_held && over_us > 0)
+        log_warn("", "lease over", "owner=%s for_ms=%lld and held again", le->owner,
+                 (long long)over_us / 1000);
+}
+
 /* Inserts a new instance. Only the renewal after it makes the lease ours: an
  * insert that was repeated may have begun its lease long ago. */
 static int take_new_owner(struct fp_lease *le, struct fp_err *err)
@@ -123,6 +133,7 @@ static int renew(struct fp_lease *le, bool *held, struct fp_err *err)
     if (ledger_instance_renew(le->ledger, le->owner, slots, note, held, err) < 0)
         return -1;
     if (*held) {
+        log_gap(le);
         set_lease(le, le->owner, sent_us + (LEDGER_LEASE_MS - MARGIN_MS) * 1000LL, "");
     } else {
         log_warn("", "lease swept", "owner=%s: others have its work, taking a new owner id", le->owner);

@@ -43,8 +43,8 @@
 #define DRAIN_POLL_MS     50
 #define TICK_DEFAULT_MS   1000
 /* The skeleton's statements are tiny; one that hangs longer is better given up
- * and sent again while the lease still has time. */
-#define SHORT_TIMEOUT_MS (LEDGER_LEASE_MS * 3 / 10)
+ * and sent again: two tries fit between a renewal and the lease's end. */
+#define SHORT_TIMEOUT_MS (LEDGER_LEASE_MS / 5)
 
 /* --- phase, waiting, waking ---------------------------------------------------- */
 
