@@ -226,7 +226,7 @@ static void turn(struct desk *d, struct plan *plan, bool *owned)
     if (*owned || !d->batches)
         desk_settle(d);
     measure(d, clock_mono_us());
-    atomic_store(&d->open_now, (int)(d->out + d->record.n_known + d->lists.unsent.n));
+    atomic_store(&d->open_now, (int)(d->out + d->lists.known.n + d->lists.unsent.n));
 }
 
 static void *desk_main(void *arg)

@@ -182,7 +182,9 @@ static int check_sender(struct mailer_settings *s, struct fp_err *err)
         return err_set(err, FP_INVALID_ARGUMENT, "bounce-address: \"%s\" is no usable address",
                        s->bounce_address);
     const struct render_sender sender = settings_sender(s);
-    return render_check_sender(&sender, err);
+    if (render_check_sender(&sender, err) < 0)
+        return err_prefix(err, "from, reply-to, message-host, postal-address");
+    return 0;
 }
 
 int settings_check(void *values, struct fp_err *err)
