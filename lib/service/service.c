@@ -238,7 +238,7 @@ static int wait_for_ledger(struct fp_service *s, struct fp_err *err)
     service_short_options(s, &o);
     struct fp_ledger *l = ledger_open(&o, err);
     if (!l)
-        return -1;
+        return err_prefix(err, "ledger-dsn");
     int rc = wait_for_schema(s, l, err);
     ledger_close(l);
     return rc;
