@@ -203,7 +203,7 @@ class Stack:
         state = {"build": str(self.build), "database": self.database, "smtp": self.smtp, "options": self.options,
                  "processes": [p.to_json() for p in self.processes.values()]}
         temp = self.folder / "stack.json.new"
-        temp.write_text(json.dumps(state, indent=1))
+        temp.write_text(json.dumps(state, indent=1, default=str))
         temp.replace(self.folder / "stack.json")
 
     @classmethod
