@@ -147,7 +147,10 @@ void day_format(int32_t day, char out[11])
 static int32_t time_parts(int64_t us, int *h, int *m, int *s, int *frac_us)
 {
     int32_t day = day_from_us(us);
-    int64_t rest = us - (int64_t)day * FP_US_PER_DAY;
+    int64_t rest = us % FP_US_PER_DAY;
+
+    if (rest < 0) /* not us - day * FP_US_PER_DAY, whose product overflows at the range's end */
+        rest += FP_US_PER_DAY;
 
     *frac_us = (int)(rest % FP_US_PER_S);
     rest /= FP_US_PER_S;

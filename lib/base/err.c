@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int err_set(struct fp_err *err, enum fp_code code, const char *fmt, ...)
 {
@@ -58,13 +59,17 @@ const char *err_code_name(enum fp_code code)
 
 void err_panic(const char *file, int line, const char *fmt, ...)
 {
+    char text[1024]; /* one write, so that lines of other threads do not come between */
     va_list ap;
 
-    fprintf(stderr, "panic: %s:%d: ", file, line);
+    int n = snprintf(text, sizeof text, "panic: %s:%d: ", file, line);
+    size_t at = n > 0 && (size_t)n < sizeof text ? (size_t)n : 0;
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    vsnprintf(text + at, sizeof text - at - 1, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
-    fflush(stderr);
+    at = strlen(text);
+    text[at++] = '\n';
+    if (write(STDERR_FILENO, text, at) < 0)
+        abort(); /* nobody to tell: the core tells */
     abort();
 }
