@@ -442,6 +442,9 @@ static void stopping_answers_what_is_being_worked_on(void **state)
     rpc_client_free(NULL);
 }
 
+/* There only in a sanitized build: _exit() would skip its check for leaks. */
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
 int main(int argc, char **argv)
 {
     log_init("rpc_test", false, LOG_ERROR_LEVEL + 1);
@@ -461,5 +464,7 @@ int main(int argc, char **argv)
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fflush(stdout);
     fflush(stderr);
+    if (&__lsan_do_recoverable_leak_check != NULL && __lsan_do_recoverable_leak_check() != 0)
+        failed++;
     _exit(failed == 0 ? 0 : 1);
 }
