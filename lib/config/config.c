@@ -209,7 +209,10 @@ static int check_required(const struct config_table *t, void *values, const bool
         if (row->def || given[i])
             continue;
         config_env_name(row, env);
-        return err_set(err, FP_INVALID_ARGUMENT, "--%s (or %s) is required: %s", row->name, env, row->help);
+        const char *end = strchr(row->help, '.'); /* its first sentence says what it is */
+        int n = end ? (int)(end - row->help) : (int)strlen(row->help);
+        return err_set(err, FP_INVALID_ARGUMENT, "--%s (or %s) is required: %.*s", row->name, env, n,
+                       row->help);
     }
     return 0;
 }

@@ -72,7 +72,7 @@ static const struct config_setting more[] = {
      .type = CONFIG_STRING,
      .min = 1,
      .max = 60,
-     .help = "where",
+     .help = "where. And a long sentence that has to be broken, since it does not fit into one line.",
      .offset = offsetof(struct common, dsn)},
 };
 
@@ -301,7 +301,10 @@ static void help_shows_every_row(void **state)
         assert_non_null(strstr(md, rows[i].name));
     }
     assert_non_null(strstr(help, "  --mail-rate NUMBER\n      rate (mails/s, 0 to 100000; default 0)\n"));
-    assert_non_null(strstr(help, "  --ledger-dsn TEXT\n      where (1 to 60 characters; required)\n"));
+    assert_non_null(strstr(
+        help,
+        "  --ledger-dsn TEXT\n      where. And a long sentence that has to be broken, since it does not fit\n"
+        "      into one line. (1 to 60 characters; required)\n"));
     assert_non_null(strstr(help, "form (text, json or none; default text)"));
     assert_non_null(strstr(md, "| `--wait` | `FOLIOPOST_WAIT` | `5s` | 100ms to 1h | time |"));
     free(help);

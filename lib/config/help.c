@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#define INDENT     "      "
+#define LINE_BYTES 79 /* of a terminal */
+
 /* What stands for the value: --mail-rate NUMBER. */
 static const char *placeholder(const struct config_setting *row)
 {
@@ -34,15 +37,35 @@ static void describe_default(const struct config_setting *row, char *out, size_t
         snprintf(out, cap, "default none");
 }
 
+/* The words of a text in lines of at most LINE_BYTES, indented. */
+static void print_wrapped(const char *text, FILE *out)
+{
+    size_t column = 0;
+
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        if (column > 0 && column + 1 + n > LINE_BYTES) {
+            fputc('\n', out);
+            column = 0;
+        }
+        fprintf(out, "%s%.*s", column ? " " : INDENT, (int)n, text);
+        column = (column ? column + 1 : strlen(INDENT)) + n;
+        text += n;
+        text += strspn(text, " ");
+    }
+    fputc('\n', out);
+}
+
 static void print_row(const struct config_setting *row, FILE *out)
 {
-    char right[200], def[200];
+    char right[200], def[200], text[1024];
     const char *value = placeholder(row);
 
     config_describe(row, right, sizeof right);
     describe_default(row, def, sizeof def);
     fprintf(out, "  --%s%s%s\n", row->name, *value ? " " : "", value);
-    fprintf(out, "      %s (%s%s%s)\n", row->help, right, *right ? "; " : "", def);
+    snprintf(text, sizeof text, "%s (%s%s%s)", row->help, right, *right ? "; " : "", def);
+    print_wrapped(text, out);
 }
 
 void config_print_help(const struct config_table *t, FILE *out)

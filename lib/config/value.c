@@ -35,7 +35,11 @@ static void format_duration(double ms, char *out, size_t cap)
     } units[] = {{"d", 86400e3}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}, {"ms", 1}};
     size_t i = 0;
 
-    while (i < 4 && (ms == 0 || fmod(ms, units[i].ms) != 0))
+    if (ms == 0) {
+        snprintf(out, cap, "0");
+        return;
+    }
+    while (i < 4 && fmod(ms, units[i].ms) != 0)
         i++;
     snprintf(out, cap, "%.15g%s", ms / units[i].ms, units[i].unit);
 }
