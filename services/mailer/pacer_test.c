@@ -1,0 +1,160 @@
+/* Pacers over a real ledger: two mailers share one rate. */
+#include <pthread.h>
+
+#include "lib/ledger/testing.h"
+#include "services/mailer/pacer.h"
+
+#define RATE    300.0
+#define SECONDS 4
+#define MOST    (2 * (int)RATE * SECONDS)
+
+struct mailer {
+    struct pacer *pacer;
+    pthread_t thread;
+    int64_t end_us;
+    int64_t times_us[MOST];
+    int n;
+};
+
+static void nothing(void *ctx)
+{
+    (void)ctx;
+}
+
+static struct pacer *start(double rate)
+{
+    const struct pacer_options o = {.ledger = {.dsn = t_dsn, .application = "pacer_test", .prepare = true},
+                                    .provider = "default",
+                                    .mail_rate = rate,
+                                    .changed = nothing};
+    struct pacer *p = pacer_start(&o, &t_err);
+    if (!p)
+        fail_msg("%s", t_err.msg);
+    return p;
+}
+
+/* A desk with always more to send. */
+static void *send_all(void *arg)
+{
+    struct mailer *m = arg;
+    int64_t next_us;
+    while (clock_mono_us() < m->end_us) {
+        size_t n = pacer_offer(m->pacer, 500, 64, &next_us);
+        pacer_use(m->pacer, n);
+        for (size_t i = 0; i < n && m->n < MOST; i++)
+            m->times_us[m->n++] = clock_mono_us();
+        clock_sleep_us(2000);
+    }
+    return NULL;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int most_in_a_second(const int64_t *times_us, int n)
+{
+    int most = 0;
+    for (int i = 0, j = 0; j < n; j++) {
+        while (times_us[j] - times_us[i] >= FP_US_PER_S)
+            i++;
+        most = j - i + 1 > most ? j - i + 1 : most;
+    }
+    return most;
+}
+
+static void two_mailers_share_one_rate(void **state)
+{
+    static struct mailer m[2];
+    static int64_t all[2 * MOST];
+    int n = 0;
+    (void)state;
+    int64_t start_us = clock_mono_us();
+    for (int i = 0; i < 2; i++) {
+        m[i].pacer = start(RATE);
+        m[i].end_us = start_us + SECONDS * FP_US_PER_S;
+        assert_int_equal(pthread_create(&m[i].thread, NULL, send_all, &m[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(m[i].thread, NULL);
+        pacer_stop(m[i].pacer);
+        memcpy(all + n, m[i].times_us, (size_t)m[i].n * sizeof(*all));
+        n += m[i].n;
+    }
+    qsort(all, (size_t)n, sizeof(*all), by_time);
+    print_message("%d and %d mails in %d s at %.0f/s, most in a second %d\n", m[0].n, m[1].n, SECONDS, RATE,
+                  most_in_a_second(all, n));
+    assert_true(n >= (int)(RATE * (SECONDS - 0.1) * 0.98));
+    assert_true(most_in_a_second(all, n) <= (int)(RATE * 1.1));
+    assert_true(m[0].n > n / 4 && m[1].n > n / 4);
+}
+
+static bool offered(struct pacer *p, size_t waiting, int seconds)
+{
+    int64_t next_us, end_us = clock_mono_us() + seconds * FP_US_PER_S;
+    while (clock_mono_us() < end_us) {
+        if (pacer_offer(p, waiting, waiting, &next_us) > 0)
+            return true;
+        clock_sleep_us(2000);
+    }
+    return false;
+}
+
+static void without_a_ledger_there_are_no_slices_and_with_it_they_come_again(void **state)
+{
+    (void)state;
+    struct pacer *p = start(50);
+    assert_true(offered(p, 10, 2));
+    t_sql("ALTER TABLE foliopost.provider_rates RENAME TO hidden");
+    clock_sleep_us(500 * 1000);
+    assert_false(offered(p, 10, 1));
+    t_sql("ALTER TABLE foliopost.hidden RENAME TO provider_rates");
+    assert_true(offered(p, 10, 3));
+    pacer_stop(p);
+}
+
+static void what_is_to_be_told_is_told(void **state)
+{
+    (void)state;
+    struct pacer *p = start(100);
+    pacer_throttled(p);
+    pacer_fault(p, "connection refused");
+    int64_t end_us = clock_mono_us() + 3 * FP_US_PER_S;
+    while (
+        t_sql(
+            "SELECT count(*) FROM foliopost.provider_rates WHERE rate = 60 AND fault = 'connection refused'") !=
+            1 &&
+        clock_mono_us() < end_us)
+        clock_sleep_us(10000);
+    assert_int_equal(t_sql("SELECT rate::bigint FROM foliopost.provider_rates"), 60);
+    assert_int_equal(t_sql(
+                         "SELECT count(*) FROM foliopost.provider_rates WHERE fault = 'connection refused'"),
+                     1);
+    pacer_stop(p);
+}
+
+static void a_mailer_that_waits_for_nothing_takes_nothing(void **state)
+{
+    int64_t next_us;
+    (void)state;
+    struct pacer *p = start(100);
+    (void)pacer_offer(p, 0, 0, &next_us);
+    assert_int_equal(next_us, INT64_MAX);
+    clock_sleep_us(300 * 1000);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.provider_rates WHERE next_free = '-infinity'"), 1);
+    pacer_stop(p);
+    pacer_stop(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(two_mailers_share_one_rate, t_clean),
+        cmocka_unit_test_setup(without_a_ledger_there_are_no_slices_and_with_it_they_come_again, t_clean),
+        cmocka_unit_test_setup(what_is_to_be_told_is_told, t_clean),
+        cmocka_unit_test_setup(a_mailer_that_waits_for_nothing_takes_nothing, t_clean),
+    };
+    return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
+}
