@@ -14,6 +14,9 @@
  *
  * Who writes for a claim names batch, epoch and owner, and the owner's lease
  * must hold; a stale worker's statement changes nothing and says so.
+ *
+ * A queued batch whose due time is -infinity (released, expired, resumed) is
+ * emitted by the next redo, whatever its age.
  */
 #ifndef FP_LEDGER_BATCHES_H
 #define FP_LEDGER_BATCHES_H
@@ -102,7 +105,8 @@ int ledger_release(struct fp_ledger *l, const char *owner, int64_t batch_id, int
 /* finish: *done false when a user has no outcome yet, an intent is open or the claim is lost. */
 int ledger_finish(struct fp_ledger *l, const char *owner, int64_t batch_id, int32_t epoch, bool *done,
                   struct fp_err *err) FP_MUST_CHECK;
-/* late truth: ambiguous (by expire, of this epoch) -> what really was. Returns how many changed. */
+/* late truth: ambiguous (by expire, of this epoch) -> what really was; to
+ * deferred only while the job is open. Returns how many changed. */
 int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch, const struct ledger_outcome *outcomes,
                       size_t n, struct fp_err *err) FP_MUST_CHECK;
 
@@ -114,7 +118,8 @@ int ledger_in_flight(struct fp_ledger *l, int64_t job_id, int64_t *batches, stru
 struct ledger_expired {
     int instances, batches, ambiguous, requeued;
 };
-/* expire: every live instance whose lease is over. */
+/* expire: every live instance whose lease is over, and every batch in sending
+ * whose owner is not live. For a leader that has been connected for a lease. */
 int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired *out, struct fp_err *err) FP_MUST_CHECK;
 
 struct ledger_emit {
@@ -123,11 +128,13 @@ struct ledger_emit {
 };
 /* redo: at most max batches that are queued and due; the next due time doubles
  * from base_ms up to 2 minutes. Counted towards a split only when a batch
- * emitted later was claimed meanwhile. min_age_ms: 4 times the pipeline's
+ * emitted later was claimed meanwhile, or when at most three are in flight,
+ * none is being sent and each service lives (sweep.c says why). min_age_ms: 4 times the pipeline's
  * latency. Returns how many to emit. */
 int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_age_ms, struct ledger_emit *out, int max,
                 struct fp_err *err) FP_MUST_CHECK;
-/* split: every queued batch with LEDGER_MAX_REDOS or more. Returns how many to emit. */
+/* split: every queued batch with LEDGER_MAX_REDOS or more, its users without an
+ * outcome in tenths; out should have room for ten at least. Returns how many to emit. */
 int ledger_split(struct fp_ledger *l, const char *leader, int due_ms, struct ledger_emit *out, int max,
                  struct fp_err *err) FP_MUST_CHECK;
 /* retry: up to 100 deferred users of the job that are due -> one new batch. Returns 0 or 1. */

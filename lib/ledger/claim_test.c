@@ -41,6 +41,28 @@ static void a_claim_gives_the_users_without_an_outcome(void **state)
     mem_free(c.attempts);
 }
 
+/* Deferred, taken up by a retry batch, and the first batch changes hands: he is
+ * due in the retry batch alone. */
+static void who_is_requeued_elsewhere_is_not_due(void **state)
+{
+    (void)state;
+    struct ledger_expired e;
+    struct ledger_emit retry;
+    size_t due;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 10, false);
+    assert_true(t_record(t_mailer, batch, t_claimed(batch), DELIVERY_DEFERRED, 1, 3, 0, 0));
+    assert_int_equal(ledger_retry(t_ledger, t_leader, job, 1000, &retry, &t_err), 1);
+    t_lease_over(t_mailer);
+    assert_ok(ledger_expire(t_ledger, t_leader, &e, &t_err));
+    t_instance("mailer", t_mailer);
+    int32_t epoch = t_claimed_by(t_mailer, batch, &due);
+    assert_int_equal(due, 7);
+    assert_true(t_record(t_mailer, batch, epoch, DELIVERY_SENT, 1, 10, 0, 0));
+    assert_int_equal(t_count(job, "state = 'requeued'"), 3); /* not this batch's to settle */
+    t_claimed_by(t_mailer, retry.batch_id, &due);
+    assert_int_equal(due, 3);
+}
+
 static void a_claim_is_repeated_by_its_own_token_only(void **state)
 {
     (void)state;
@@ -180,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_claim_gives_the_users_without_an_outcome, t_clean),
+        cmocka_unit_test_setup(who_is_requeued_elsewhere_is_not_due, t_clean),
         cmocka_unit_test_setup(a_claim_is_repeated_by_its_own_token_only, t_clean),
         cmocka_unit_test_setup(a_claim_needs_a_running_job_and_a_lease, t_clean),
         cmocka_unit_test_setup(a_release_makes_it_due_and_counts_nothing, t_clean),

@@ -84,6 +84,9 @@ int ledger_job_counts(struct fp_ledger *l, int64_t id, struct ledger_counts *out
 int ledger_job_proof(struct fp_ledger *l, int64_t id, struct ledger_proof *out, struct fp_err *err) FP_MUST_CHECK; /* the last round's */
 
 /* start: the intervals [lower[i], upper[i]) as intervals 1..n, in one statement.
+ * They tile from registered_from (when given, cut to the audience's end) to the
+ * audience's end, else INVALID_ARGUMENT; without users one empty interval. A
+ * list job has one that ends there; its lower bound is free.
  * *done false: not PENDING any more, or the lead is lost, or max_jobs are in progress. */
 int ledger_job_start(struct fp_ledger *l, const char *leader, int64_t id, int max_jobs, const int64_t *lower_us,
                      const int64_t *upper_us, size_t n, bool *done, struct fp_err *err) FP_MUST_CHECK;
@@ -103,7 +106,8 @@ int ledger_job_set_waiting(struct fp_ledger *l, const char *leader, int64_t id, 
 int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, bool *done, struct ledger_proof *proof,
                         struct fp_err *err) FP_MUST_CHECK;
 /* reopen: the deliveries in `states` ("failed", "ambiguous") become deferred,
- * due now, attempts 0; a reopened ambiguous counts in maybe_doubles. */
+ * due now, attempts 0; a reopened ambiguous counts in maybe_doubles. Nobody in
+ * these states: *users 0, and it stays COMPLETED. */
 int ledger_job_reopen(struct fp_ledger *l, int64_t id, const char *const *states, size_t n, const char *actor,
                       int64_t *users, struct fp_err *err) FP_MUST_CHECK;
 

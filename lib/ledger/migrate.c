@@ -17,7 +17,7 @@
 
 extern const struct fp_embedded embedded_migrations[];
 
-/* Any number that nobody else locks: "foliopost" in hexadecimal digits of its letters' ranks. */
+/* Any number, as long as nobody else in this database locks it. */
 #define LOCK "SELECT pg_advisory_xact_lock(7061115211615);\n"
 
 static const char database_name[] = "SELECT current_database()";

@@ -208,6 +208,19 @@ static void late_truth_changes_what_expire_marked(void **state)
     assert_int_equal(t_sql("SELECT revived FROM foliopost.jobs WHERE id = %lld", (long long)job), 1);
 }
 
+/* The batch's next owner cannot say what became of the first one's mails. */
+static void late_truth_is_of_the_claim_that_was_cut_off(void **state)
+{
+    (void)state;
+    expire();
+    char other[37];
+    t_instance("mailer", other);
+    int32_t epoch2 = t_claimed_by(other, batch, NULL);
+    assert_int_equal(epoch2, epoch + 1);
+    assert_int_equal(late(epoch2, DELIVERY_SENT, 1), 0);
+    assert_int_equal(late(epoch, DELIVERY_SENT, 1), 1);
+}
+
 static void late_truth_leaves_what_the_mailer_called_ambiguous(void **state)
 {
     (void)state;
@@ -253,6 +266,7 @@ int main(void)
         cmocka_unit_test_setup(hostile_reasons_are_cleaned_and_cut, setup),
         cmocka_unit_test_setup(a_deferred_user_is_due_later, setup),
         cmocka_unit_test_setup(late_truth_changes_what_expire_marked, setup),
+        cmocka_unit_test_setup(late_truth_is_of_the_claim_that_was_cut_off, setup),
         cmocka_unit_test_setup(late_truth_leaves_what_the_mailer_called_ambiguous, setup),
         cmocka_unit_test_setup(late_truth_moves_the_counters_of_a_finished_batch, setup),
         cmocka_unit_test_setup(late_truth_defers_nobody_of_a_job_that_is_over, setup),

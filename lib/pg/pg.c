@@ -272,6 +272,13 @@ static bool session_is_bad(const char *sqlstate)
            strcmp(sqlstate, "0A000") == 0; /* a cached plan's result type changed under a migration */
 }
 
+/* A pooler gave us another session than the one that prepared. */
+static const char *hint(const char *sqlstate)
+{
+    bool unprepared = strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "42P05") == 0;
+    return unprepared ? "; turn prepared statements off behind a pooler in transaction mode" : "";
+}
+
 static int statement_failed(struct fp_pg *pg, const char *name, const PGresult *res, struct fp_err *err)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
@@ -281,10 +288,10 @@ static int statement_failed(struct fp_pg *pg, const char *name, const PGresult *
     one_line(line, sizeof line, text != NULL ? text : PQerrorMessage(pg->conn));
     snprintf(pg->sqlstate, sizeof pg->sqlstate, "%s", state != NULL ? state : "");
     enum fp_code code = state != NULL ? state_code(state) : lost ? FP_UNAVAILABLE : FP_INTERNAL;
-    err_set(err, code, "PostgreSQL (host %s, port %s, database %s, user %s)%s%s: %s%s%s",
+    err_set(err, code, "PostgreSQL (host %s, port %s, database %s, user %s)%s%s: %s%s%s%s",
             or_none(PQhost(pg->conn)), or_none(PQport(pg->conn)), or_none(PQdb(pg->conn)),
             or_none(PQuser(pg->conn)), name != NULL ? ", " : "", name != NULL ? name : "", line,
-            state != NULL ? ", SQLSTATE " : "", state != NULL ? state : "");
+            state != NULL ? ", SQLSTATE " : "", state != NULL ? state : "", hint(pg->sqlstate));
     if (lost || session_is_bad(pg->sqlstate)) {
         disconnect(pg);
     }

@@ -339,6 +339,7 @@ static void a_prepared_statement_is_prepared_once(void **state)
     pg_args_init(&a);
     pg_arg_i64(&a, 1);
     assert_int_equal(pg_run(pg, "once", "SELECT $1 + 1", &a, NULL, &err), -1);
+    assert_non_null(strstr(err.msg, "turn prepared statements off"));
     assert_int_equal(pg_run(pg, "once", "SELECT $1 + 1", &a, NULL, &err), 0);
     pg_args_fini(&a);
 }

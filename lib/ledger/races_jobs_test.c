@@ -1,0 +1,139 @@
+/* Ends of jobs, submissions, leaders and migrations that meet. */
+#include "lib/ledger/testing_race.h"
+
+static void step_complete(struct fp_ledger *l, struct other *o)
+{
+    struct ledger_proof proof;
+    bool done;
+    o->rc = ledger_job_complete(l, t_leader, o->job, &done, &proof, &o->err);
+    o->result = done;
+}
+
+static void a_late_truth_in_the_last_moment_keeps_the_job_open(void **state)
+{
+    (void)state;
+    struct ledger_expired e;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 5, true);
+    int32_t epoch = t_claimed(batch);
+    assert_true(t_record(t_mailer, batch, epoch, DELIVERY_SENT, 1, 4, 5, 1));
+    t_lease_over(t_mailer);
+    assert_ok(ledger_expire(t_ledger, t_leader, &e, &t_err));
+    t_instance("mailer", t_mailer);
+    t_sent(batch, 1, 0); /* nobody is due: finished, with user 5 ambiguous */
+    struct ledger_outcome late = {.batch_id = batch,
+                                  .user_id = 5,
+                                  .state = DELIVERY_DEFERRED,
+                                  .retry_in_ms = 1000};
+    struct other c = {.step = step_complete, .job = job};
+    begin();
+    assert_int_equal(ledger_late_truth(first, batch, epoch, &late, 1, &t_err), 1);
+    start(&c, 1); /* its snapshot has user 5 as ambiguous: all done */
+    commit();
+    join(&c);
+    assert_false(c.result);
+    assert_int_equal(t_state(job), JOB_IN_PROGRESS);
+}
+
+static void a_pause_in_the_last_moment_wins(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 5, true);
+    t_sent(batch, 1, 5);
+    struct other c = {.step = step_complete, .job = job};
+    begin();
+    assert_ok(ledger_job_pause(first, job, "", "tester", &t_err));
+    start(&c, 1);
+    commit();
+    join(&c);
+    assert_false(c.result);
+    assert_int_equal(t_state(job), JOB_PAUSED);
+}
+
+/* --- submit, lead, migrate ---------------------------------------------------------------- */
+
+static struct ledger_job submission;
+
+static void step_submit(struct fp_ledger *l, struct other *o)
+{
+    struct ledger_job j;
+    bool existing;
+    o->rc = ledger_job_submit(l, &submission, 1000, "tester", &j, &existing, &o->err);
+    o->result = existing ? j.id : 0;
+    ledger_job_fini(&j);
+}
+
+static void two_submissions_of_one_request_are_one_job(void **state)
+{
+    (void)state;
+    struct ledger_job j;
+    bool existing;
+    submission = t_spec();
+    struct other o = {.step = step_submit};
+    begin();
+    assert_ok(ledger_job_submit(first, &submission, 1000, "tester", &j, &existing, &t_err));
+    assert_false(existing);
+    start(&o, 1);
+    commit();
+    join(&o);
+    assert_int_equal(o.result, j.id);
+    ledger_job_fini(&j);
+}
+
+static void step_lead(struct fp_ledger *l, struct other *o)
+{
+    bool leading;
+    int64_t term;
+    o->rc = ledger_lead(l, o->owner, &leading, &term, &o->err);
+    o->result = leading;
+}
+
+static void of_two_who_take_the_lead_one_has_it(void **state)
+{
+    (void)state;
+    char other[37];
+    bool leading;
+    int64_t term;
+    text_new_uuid(other);
+    t_sql("UPDATE foliopost.leader SET lease_until = clock_timestamp()");
+    struct other o = {.step = step_lead, .owner = other};
+    begin();
+    assert_ok(ledger_lead(first, t_leader, &leading, &term, &t_err));
+    assert_true(leading);
+    start(&o, 1);
+    commit();
+    join(&o);
+    assert_false(o.result);
+}
+
+static void step_migrate(struct fp_ledger *l, struct other *o)
+{
+    int applied;
+    o->rc = ledger_migrate(l, &applied, &o->err);
+    o->result = applied;
+}
+
+static void two_migrations_at_once_apply_each_file_once(void **state)
+{
+    (void)state;
+    t_sql("DROP SCHEMA foliopost CASCADE");
+    struct other a = {.step = step_migrate}, b = {.step = step_migrate};
+    begin();
+    t_sql_on(first, "SELECT pg_advisory_xact_lock(7061115211615)");
+    start(&a, 1);
+    start(&b, 2);
+    commit();
+    join(&a);
+    join(&b);
+    assert_int_equal(a.result + b.result, 1);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.schema_version"), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RACE(a_late_truth_in_the_last_moment_keeps_the_job_open), RACE(a_pause_in_the_last_moment_wins),
+        RACE(two_submissions_of_one_request_are_one_job),         RACE(of_two_who_take_the_lead_one_has_it),
+        RACE(two_migrations_at_once_apply_each_file_once),
+    };
+    return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
+}
