@@ -92,7 +92,8 @@ class Process:
         self.wait(5)
 
     def exit_code(self):
-        return None if self.child is None else self.child.poll()
+        """Of a process that ended and was started by us."""
+        return None if self.child is None else self.child.wait(timeout=5)
 
     def log_tail(self, lines=15):
         try:
