@@ -364,6 +364,9 @@ void desk_stop(struct desk *d)
     inbox_wake(d->inbox);
     if (d->thread_runs)
         pthread_join(d->thread, NULL);
+    for (struct batch *b = d->batches; b; b = b->next)
+        atomic_store(&b->stopped, true);
+    renderers_stop(d->renderers);
     take_what_came(d);
     if (d->out > 0) { /* a sender may hang on a slow server longer than we may wait */
         log_warn("", "stopped with mails out", "mails=%zu they become ambiguous when the lease is over",
@@ -371,7 +374,6 @@ void desk_stop(struct desk *d)
         return;
     }
     senders_stop(d->senders);
-    renderers_stop(d->renderers);
     pacer_stop(d->pacer);
     free_batches(d);
     ledger_close(d->ledger);

@@ -136,7 +136,6 @@ void mailer_tick(struct fp_service *s, void *values)
     (void)s;
     (void)values;
     desk_report(the.desk);
-    metrics_set("foliopost_bus_peers", "pipe=\"summaries\"", bus_pull_peers(the.pull));
 }
 
 void mailer_drain(struct fp_service *s, void *values)

@@ -624,18 +624,16 @@ static bool set_option(const char *name, const char *value)
 
 static void parse_flags(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
-        const char *name = argv[i] + 2;
+    for (int i = 1; i < argc; i += 2) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--help") == 0) {
             (void)fputs(help_text, stdout);
             exit(0);
         }
-        if (strncmp(argv[i], "--", 2) != 0 || i + 1 == argc || !set_option(name, argv[i + 1])) {
-            (void)fprintf(stderr, "sink: wrong flag or value: %s %s (see --help)\n", argv[i],
-                          i + 1 < argc ? argv[i + 1] : "");
-            exit(2);
-        }
-        i++;
+        if (strncmp(argv[i], "--", 2) == 0 && value && set_option(argv[i] + 2, value))
+            continue;
+        (void)fprintf(stderr, "sink: wrong flag or value: %s %s (see --help)\n", argv[i], value ? value : "");
+        exit(2);
     }
 }
 
