@@ -178,18 +178,20 @@ static void *lease_run(void *arg)
     struct fp_lease *le = arg;
     struct fp_err err;
     int next_ms = 0;
+    bool ok = false;
 
     while (!wait_ms(le, next_ms)) {
         service_beat(le->service, BEAT_LEASE, "lease");
-        next_ms = RENEW_MS;
-        if (keep(le, &err) < 0) {
+        ok = keep(le, &err) == 0;
+        if (!ok)
             note_problem(le, &err);
-            next_ms = RETRY_MS;
-        }
+        next_ms = ok ? RENEW_MS : RETRY_MS;
         log_change(le);
     }
     service_beat_end(le->service, BEAT_LEASE);
-    if (*le->owner && ledger_instance_end(le->ledger, le->owner, &err) < 0)
+    /* A ledger that did not answer just now would hold up the end past the
+     * grace period; the lease then runs out by itself. */
+    if (ok && ledger_instance_end(le->ledger, le->owner, &err) < 0)
         log_warn("", "instance not ended", "owner=%s reason=%s", le->owner, err.msg);
     return NULL;
 }
