@@ -164,6 +164,17 @@ static void a_redo_counts_when_a_later_batch_got_through(void **state)
     assert_int_equal(t_batch(lost, "redos"), 1); /* the other one was claimed before this emission */
 }
 
+static void what_was_handed_back_counts_no_redo(void **state)
+{
+    (void)state;
+    bool done;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 4, false), other = t_paged(job, 5, 4, false);
+    t_claimed(other); /* emitted later, and got through */
+    assert_ok(ledger_release(t_ledger, NULL, batch, 0, &done, &t_err));
+    assert_int_equal(redo(30000, 600000), 1);
+    assert_int_equal(t_batch(batch, "redos"), 0);
+}
+
 static void the_last_batches_count_when_every_service_lives(void **state)
 {
     (void)state;
@@ -265,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup(redo_waits_for_the_pipelines_age, t_clean),
         cmocka_unit_test_setup(redo_leaves_jobs_that_do_not_run, t_clean),
         cmocka_unit_test_setup(a_redo_counts_when_a_later_batch_got_through, t_clean),
+        cmocka_unit_test_setup(what_was_handed_back_counts_no_redo, t_clean),
         cmocka_unit_test_setup(the_last_batches_count_when_every_service_lives, t_clean),
         cmocka_unit_test_setup(retry_makes_a_batch_of_who_is_due, t_clean),
         cmocka_unit_test_setup(a_retry_takes_at_most_a_hundred, t_clean),
