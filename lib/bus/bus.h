@@ -52,8 +52,9 @@ const void *bus_msg_data(const struct fp_bus_msg *m, size_t *bytes);
 void bus_msg_free(struct fp_bus_msg *m);
 int bus_pull_peers(const struct fp_bus_pull *p); /* connected now */
 
-/* Stops sending and receiving; waits for what is being sent, at most
- * timeout_ms. Frees the handle, not the NNG socket where that could hang. */
+/* Stops sending and receiving; a send under way is waited for, at most
+ * timeout_ms, and then cancelled. The puller disconnects. The handle stays
+ * valid, and fails, for the rest of the process: NNG calls back into it. */
 void bus_push_shut(struct fp_bus_push *p, int timeout_ms);
 void bus_pull_shut(struct fp_bus_pull *p);
 

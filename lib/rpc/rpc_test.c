@@ -57,7 +57,7 @@ static ProtobufCMessage *get_job(struct rpc_call *call, const ProtobufCMessage *
     if (now > atomic_load(&most_running))
         atomic_store(&most_running, now);
     if (id == SLOW) {
-        clock_sleep_us(400000);
+        clock_sleep_us(FP_US_PER_S);
         if (clock_mono_us() > call->deadline_mono_us) {
             atomic_fetch_sub(&running, 1);
             err_set(err, FP_ABORTED, "the statement was cancelled");
@@ -210,7 +210,7 @@ static void a_slow_method_meets_its_deadline(void **state)
     assert_int_equal(get(c, SLOW, 5000, &err), FP_OK);
     int64_t before_us = clock_mono_us();
     assert_int_equal(get(c, SLOW, 100, &err), FP_DEADLINE_EXCEEDED);
-    assert_in_range(clock_mono_us() - before_us, 90000, 350000);
+    assert_in_range(clock_mono_us() - before_us, 90000, 900000); /* sooner than the method ends */
     assert_int_equal(get(c, GOOD, 5000, &err), FP_OK); /* the late answer is not taken for this call's */
     rpc_client_free(c);
     rpc_server_stop(s);
@@ -432,7 +432,7 @@ static void stopping_answers_what_is_being_worked_on(void **state)
     clock_sleep_us(100000);
     int64_t before_us = clock_mono_us();
     rpc_server_stop(s);
-    assert_in_range(clock_mono_us() - before_us, 200000, 3000000);
+    assert_in_range(clock_mono_us() - before_us, 200000, 4000000);
     pthread_join(caller.thread, NULL);
     assert_int_equal(caller.code, FP_OK);
     assert_int_equal(get(caller.client, GOOD, 300, &err),

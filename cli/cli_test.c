@@ -1,0 +1,333 @@
+/*
+ * The command line against a server of the test's own: what arrives there,
+ * what is printed, and with which exit code it ends.
+ *
+ * NNG must not be forked, so each command is this program started again with
+ * the role `cli` (main() below hands it to cli_main).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "lib/base/clock.h"
+#include "lib/log/log.h"
+
+/* --- the server ------------------------------------------------------------------------- */
+
+static char seen[4096];      /* the last request as JSON */
+static atomic_int get_calls; /* GetJob: in progress at first, then as `ending` says */
+static int ending = FOLIOPOST__V1__JOB_STATE__JOB_STATE_COMPLETED;
+static enum fp_code refuse;
+
+static void note(const ProtobufCMessage *m)
+{
+    struct fp_str s;
+    str_init(&s, 0);
+    wire_print_json(m, false, &s);
+    snprintf(seen, sizeof seen, "%s", s.data);
+    str_fini(&s);
+}
+
+static Foliopost__V1__Job *new_job(struct rpc_call *call, int64_t id)
+{
+    Foliopost__V1__Job *job = arena_alloc(call->arena, sizeof *job);
+    Foliopost__V1__JobSpec *spec = arena_alloc(call->arena, sizeof *spec);
+    Foliopost__V1__Counts *counts = arena_alloc(call->arena, sizeof *counts);
+    foliopost__v1__job__init(job);
+    foliopost__v1__job_spec__init(spec);
+    foliopost__v1__counts__init(counts);
+    spec->kind = FOLIOPOST__V1__JOB_KIND__JOB_KIND_WEEKLY;
+    spec->period_start = "2026-10-05";
+    spec->period_end = "2026-10-11";
+    spec->title = "a title";
+    counts->users = 12345;
+    counts->sent = 12000;
+    job->id = id;
+    job->spec = spec;
+    job->counts = counts;
+    job->state = FOLIOPOST__V1__JOB_STATE__JOB_STATE_IN_PROGRESS;
+    job->request_id = "the-id";
+    return job;
+}
+
+static ProtobufCMessage *on_submit(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
+{
+    note(m);
+    if (refuse != FP_OK) {
+        err_set(err, refuse, "spec.period_end: before period_start");
+        return NULL;
+    }
+    Foliopost__V1__SubmitJobResponse *r = arena_alloc(call->arena, sizeof *r);
+    foliopost__v1__submit_job_response__init(r);
+    r->job = new_job(call, 12);
+    return &r->base;
+}
+
+static ProtobufCMessage *on_get(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
+{
+    int64_t id = ((const Foliopost__V1__GetJobRequest *)m)->job_id;
+    if (id == 404) {
+        err_set(err, FP_NOT_FOUND, "no job 404");
+        return NULL;
+    }
+    Foliopost__V1__Job *job = new_job(call, id);
+    if (atomic_fetch_add(&get_calls, 1) > 0)
+        job->state = ending;
+    return &job->base;
+}
+
+static ProtobufCMessage *on_deliveries(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
+{
+    const Foliopost__V1__ListDeliveriesRequest *q = (const void *)m;
+    Foliopost__V1__ListDeliveriesResponse *r = arena_alloc(call->arena, sizeof *r);
+    Foliopost__V1__Delivery *d = arena_alloc(call->arena, sizeof *d);
+    (void)err;
+    note(m);
+    foliopost__v1__list_deliveries_response__init(r);
+    foliopost__v1__delivery__init(d);
+    d->user_id = q->after_user_id + 1;
+    d->state = FOLIOPOST__V1__DELIVERY_STATE__DELIVERY_STATE_FAILED;
+    d->reason = "550 no such user";
+    r->deliveries = arena_alloc(call->arena, sizeof *r->deliveries);
+    r->deliveries[0] = d;
+    r->n_deliveries = 1;
+    r->next_after_user_id = d->user_id < 3 ? d->user_id : 0;
+    return &r->base;
+}
+
+static const struct rpc_method methods[] = {
+    {"SubmitJob", &foliopost__v1__submit_job_request__descriptor,
+     &foliopost__v1__submit_job_response__descriptor, on_submit},
+    {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, on_get},
+    {"ListDeliveries", &foliopost__v1__list_deliveries_request__descriptor,
+     &foliopost__v1__list_deliveries_response__descriptor, on_deliveries},
+};
+
+static char rpc_url[64];
+
+static int start_server(void **state)
+{
+    struct fp_err err;
+    struct rpc_server_options o = {.listen_url = "tcp://127.0.0.1:0",
+                                   .token_file = "",
+                                   .threads = 2,
+                                   .max_deadline_ms = 5000,
+                                   .methods = methods,
+                                   .n_methods = 3};
+    struct fp_rpc_server *s = rpc_server_start(&o, &err);
+    *state = s;
+    if (s == NULL)
+        return -1;
+    snprintf(rpc_url, sizeof rpc_url, "tcp://127.0.0.1:%d", rpc_server_port(s));
+    return 0;
+}
+
+static int stop_server(void **state)
+{
+    rpc_server_stop(*state);
+    return 0;
+}
+
+/* --- running commands ---------------------------------------------------------------------- */
+
+static char output[16384]; /* stdout and stderr of the last command */
+
+/* `arguments` is the rest of a bash command line, with redirections and all. */
+static int run(const char *arguments)
+{
+    char self[64], script[4096];
+    snprintf(self, sizeof self, "/proc/%d/exe", (int)getpid());
+    snprintf(script, sizeof script, "\"$SELF\" cli %s", arguments);
+    setenv("SELF", self, 1);
+    setenv("SCRIPT", script, 1);
+    setenv("FOLIOPOST_RPC", rpc_url, 1);
+    FILE *f = popen("bash -c \"$SCRIPT\" 2>&1", "re");
+    assert_non_null(f);
+    size_t n = fread(output, 1, sizeof output - 1, f);
+    output[n] = '\0';
+    int status = pclose(f);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void assert_contains(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in: %s", part, text);
+}
+
+static void flags_become_a_specification(void **state)
+{
+    (void)state;
+    refuse = FP_OK;
+    assert_int_equal(
+        run("submit custom --period 2026-01-01..2026-06-30 --user-ids 3,1,2 --policy resend --max-attempts 4 "
+            "--batch-size 50 --title 'half a year' --interval-delay 2s --request-id r1 --dry-run"),
+        CLI_OK);
+    assert_contains(seen, "\"request_id\":\"r1\"");
+    assert_contains(
+        seen,
+        "\"kind\":\"JOB_KIND_CUSTOM\",\"period_start\":\"2026-01-01\",\"period_end\":\"2026-06-30\",\"user_ids\":[3,1,2]");
+    assert_contains(seen,
+                    "\"ambiguous_policy\":\"AMBIGUOUS_POLICY_RESEND\",\"max_attempts\":4,\"batch_size\":50");
+    assert_contains(seen, "\"interval_delay_ms\":2000,\"deadline_us\":0,\"title\":\"half a year\"");
+    assert_contains(seen, "\"dry_run\":true");
+    assert_int_equal(run("submit weekly --registered-from 1970-01-02 --registered-to 1970-01-03"), CLI_OK);
+    assert_contains(seen,
+                    "\"user_ids\":[],\"registered_from_us\":86400000000,\"registered_to_us\":172800000000");
+    assert_contains(output, "job 12 submitted: weekly 2026-10-05..2026-10-11, request id the-id");
+    assert_null(strstr(seen, "\"request_id\":\"new\""));
+}
+
+static void lists_of_users_come_from_files_too(void **state)
+{
+    (void)state;
+    refuse = FP_OK;
+    assert_int_equal(run("submit weekly --user-ids @- <<< $'7\\n8, 9\\t10'"), CLI_OK);
+    assert_contains(seen, "\"user_ids\":[7,8,9,10]");
+    assert_int_equal(run("submit weekly --user-ids @/no/such/file"), CLI_USAGE);
+    assert_contains(output, "/no/such/file");
+    assert_int_equal(run("submit weekly --user-ids 1,2,x3"), CLI_USAGE);
+    assert_contains(output, "\"x3\" (number 3 of the list)");
+}
+
+static void an_empty_value_is_never_taken_for_everybody(void **state)
+{
+    (void)state;
+    seen[0] = '\0';
+    assert_int_equal(run("submit weekly --user-ids ''"), CLI_USAGE);
+    assert_int_equal(run("submit weekly --user-ids @/dev/null"), CLI_USAGE);
+    assert_int_equal(run("submit weekly --user-ids ,"), CLI_USAGE);
+    assert_int_equal(run("submit weekly --registered-from ''"), CLI_USAGE);
+    assert_int_equal(run("submit weekly --registered-to=2026-02-30"), CLI_USAGE);
+    assert_int_equal(run("submit weekly --period ''"), CLI_USAGE);
+    assert_int_equal(run("submit weekly --period 2026-01-01"), CLI_USAGE);
+    assert_int_equal(run("submit weekly --batch-size 4294967396"), CLI_USAGE); /* 100 when cut to 32 bits */
+    assert_string_equal(seen, "");
+}
+
+static void errors_have_codes_and_exit_codes(void **state)
+{
+    (void)state;
+    refuse = FP_INVALID_ARGUMENT;
+    assert_int_equal(run("submit weekly"), CLI_USAGE);
+    assert_string_equal(output, "foliopost: INVALID_ARGUMENT: spec.period_end: before period_start\n");
+    refuse = FP_ALREADY_EXISTS;
+    assert_int_equal(run("submit weekly"), CLI_FAILED);
+    refuse = FP_OK;
+    assert_int_equal(run("status 404"), CLI_NOT_FOUND);
+    assert_string_equal(output, "foliopost: NOT_FOUND: no job 404\n");
+    assert_int_equal(run("status 12x"), CLI_USAGE);
+    assert_int_equal(run("status"), CLI_USAGE);
+    assert_int_equal(run("status 1 2"), CLI_USAGE);
+    assert_int_equal(run("frobnicate"), CLI_USAGE);
+    assert_int_equal(run("status 1 -x"), CLI_USAGE);
+    assert_int_equal(run("status 1 --rpc tcp://127.0.0.1:1 --timeout 100ms"), CLI_UNAVAILABLE);
+    assert_contains(output, "nobody answers at tcp://127.0.0.1:1");
+    assert_int_equal(run("status 1 --rpc ipc:///x"), CLI_USAGE);
+    assert_int_equal(run("status 1 --token-file /no/such/token"), CLI_FAILED);
+    assert_contains(output, "/no/such/token");
+    assert_int_equal(run(""), CLI_USAGE);
+    assert_int_equal(run("status 1 > /dev/full"), CLI_FAILED);
+}
+
+static void settings_stand_anywhere(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {"--json status 12", "status --json 12", "status 12 --json",
+                                        "status --json=true -- 12"};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(run(forms[i]), CLI_OK);
+        assert_contains(output, "{\n  \"id\": 12,\n  \"request_id\": \"the-id\",");
+    }
+}
+
+static void a_watch_ends_with_the_job_and_says_how(void **state)
+{
+    (void)state;
+    atomic_store(&get_calls, 0);
+    ending = FOLIOPOST__V1__JOB_STATE__JOB_STATE_COMPLETED;
+    assert_int_equal(run("watch 12"), CLI_OK);
+    assert_contains(output, "job 12 IN_PROGRESS");
+    assert_contains(output, "job 12 COMPLETED; sent 12,000");
+    atomic_store(&get_calls, 0);
+    ending = FOLIOPOST__V1__JOB_STATE__JOB_STATE_CANCELLED;
+    assert_int_equal(run("submit weekly --watch"), CLI_JOB_FAILED);
+    assert_contains(output, "job 12 CANCELLED");
+    assert_int_equal(run("watch 404"), CLI_NOT_FOUND);
+}
+
+static void interrupting_a_watch_leaves_the_job_alone(void **state)
+{
+    (void)state;
+    atomic_store(&get_calls, 0);
+    ending = FOLIOPOST__V1__JOB_STATE__JOB_STATE_IN_PROGRESS;
+    assert_int_equal(run("watch 12 & p=$!; sleep 1.5; kill -TERM $p; wait $p"), CLI_INTERRUPTED);
+    assert_contains(output, "The job goes on. To watch it again: foliopost watch 12 --rpc tcp://127.0.0.1:");
+}
+
+static void all_pages_of_deliveries_are_followed(void **state)
+{
+    (void)state;
+    assert_int_equal(run("deliveries 12 --state failed --limit 1"), CLI_OK);
+    assert_contains(seen, "\"state\":\"DELIVERY_STATE_FAILED\",\"page_size\":1,\"after_user_id\":0");
+    assert_contains(output, "550 no such user");
+    assert_contains(output, "more: foliopost deliveries 12 --after 1");
+    assert_int_equal(run("deliveries 12 --all --json"), CLI_OK);
+    assert_contains(output, "{\"user_id\":1,");
+    assert_contains(output, "\n{\"user_id\":3,");
+    assert_null(strstr(output, "{\"user_id\":4,"));
+}
+
+static void help_names_every_setting_and_completion_is_valid_bash(void **state)
+{
+    (void)state;
+    assert_int_equal(run("--help"), CLI_OK);
+    assert_contains(output, "Exit codes:");
+    assert_int_equal(run("help submit"), CLI_OK);
+    assert_contains(output, "--interval-delay DURATION");
+    assert_int_equal(run("submit --help"), CLI_OK);
+    assert_contains(output, "foliopost submit monthly --watch");
+    assert_int_equal(run("--version"), CLI_OK);
+    assert_int_equal(
+        run("completion bash | bash -c 'eval \"$(cat)\"; COMP_WORDS=(foliopost submit --policy re); "
+            "COMP_CWORD=3; _foliopost; echo \"${COMPREPLY[*]}\"; COMP_WORDS=(foliopost su); COMP_CWORD=1; "
+            "_foliopost; echo \"${COMPREPLY[*]}\"'"),
+        0);
+    assert_string_equal(output, "resend\nsubmit\n");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct cli_command *const commands[] = {&cli_submit,     &cli_jobs,
+                                                         &cli_status,     &cli_watch_job,
+                                                         &cli_deliveries, &cli_completion,
+                                                         &cli_help,       NULL};
+    if (argc > 1 && strcmp(argv[1], "cli") == 0)
+        return cli_main(commands, argc - 1, argv + 1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(flags_become_a_specification),
+        cmocka_unit_test(lists_of_users_come_from_files_too),
+        cmocka_unit_test(an_empty_value_is_never_taken_for_everybody),
+        cmocka_unit_test(errors_have_codes_and_exit_codes),
+        cmocka_unit_test(settings_stand_anywhere),
+        cmocka_unit_test(a_watch_ends_with_the_job_and_says_how),
+        cmocka_unit_test(interrupting_a_watch_leaves_the_job_alone),
+        cmocka_unit_test(all_pages_of_deliveries_are_followed),
+        cmocka_unit_test(help_names_every_setting_and_completion_is_valid_bash),
+    };
+    log_init("cli_test", false, LOG_ERROR_LEVEL);
+    int failed = cmocka_run_group_tests(tests, start_server, stop_server);
+    fflush(stdout);
+    fflush(stderr);
+    _exit(failed == 0 ? 0 : 1);
+}
