@@ -31,12 +31,41 @@
  * was sent; two seconds less leave time for a statement on its way. */
 #define LEAD_MS (LEDGER_LEASE_MS - 2000)
 
+static void explain_metrics(void)
+{
+    static const struct {
+        const char *name, *help;
+    } rows[] = {
+        {"foliopost_leader", "1 while this scheduler leads"},
+        {"foliopost_jobs", "open jobs by state, as the leader sees them"},
+        {"foliopost_batches_in_flight", "batches queued or being sent, of all jobs in progress"},
+        {"foliopost_window_batches", "how many may be, summed over the jobs in progress"},
+        {"foliopost_pages_granted_open", "pages granted and not yet paged"},
+        {"foliopost_pages_granted_total", "pages granted"},
+        {"foliopost_grants_overdue_total", "grants that were not paged in time and given again"},
+        {"foliopost_work_sent_total", "messages handed to a userstream"},
+        {"foliopost_work_dropped_total", "messages that no userstream took; they come again when due"},
+        {"foliopost_redos_total", "batches emitted again"},
+        {"foliopost_splits_total", "parts made of batches that failed their workers too often"},
+        {"foliopost_retries_total", "batches made of users whose next attempt was due"},
+        {"foliopost_instances_expired_total", "processes whose lease ended without a goodbye"},
+        {"foliopost_ambiguous_by_expiry_total", "users whose mail was going out when their mailer ended"},
+        {"foliopost_jobs_completed_total", "jobs proved complete"},
+        {"foliopost_users_per_second", "users finished a second, of all jobs in progress"},
+        {"foliopost_leader_errors_total", "steps that failed for one job"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        metrics_help(rows[i].name, rows[i].help);
+}
+
 int leader_init(struct leader *l, const struct leader_options *o, struct fp_err *err)
 {
     memset(l, 0, sizeof *l);
     if (!o->ledger || !o->source || !o->owner || !o->send || !o->peers)
         return err_set(err, FP_INTERNAL, "the leader needs a ledger, a source, an owner and a work pipe");
     l->o = *o;
+    explain_metrics();
     l->measured_per_s = -1;
     l->jobs = mem_array(LEADER_MAX_JOBS, sizeof *l->jobs);
     l->tracks = mem_array(LEADER_MAX_JOBS, sizeof *l->tracks);
