@@ -79,9 +79,11 @@ static void tiny_tick(struct fp_service *s, void *values)
 
     (void)values;
     service_owner(s, now);
-    if (*owner && strcmp(owner, now) != 0)
-        log_info("", "tiny sees", "old=%d new=%d", service_owns(s, owner), service_owns(s, now));
-    memcpy(owner, now, sizeof owner);
+    if (service_owns(s, now)) { /* between two owners there is none for a moment */
+        if (*owner && strcmp(owner, now) != 0)
+            log_info("", "tiny sees", "old=%d new=%d", service_owns(s, owner), service_owns(s, now));
+        memcpy(owner, now, sizeof owner);
+    }
     if (mode_is("fail")) {
         struct fp_err err;
         err_set(&err, FP_INTERNAL, "cannot be mended");
