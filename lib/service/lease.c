@@ -36,6 +36,7 @@ struct fp_lease {
     struct fp_ledger *ledger;
     pthread_t thread;
     char next[LEDGER_UUID]; /* the id that is being taken; kept while its insert is repeated */
+    bool taken;             /* owner is an instance of ours, as far as we know */
     bool was_held;          /* what the log said last */
     long long warned_us;
 
@@ -43,7 +44,7 @@ struct fp_lease {
     pthread_cond_t wake;
     /* shared: */
     bool stop, hurry;
-    char owner[LEDGER_UUID]; /* "" while there is none */
+    char owner[LEDGER_UUID]; /* "" before the first */
     int64_t deadline_us;     /* CLOCK_BOOTTIME */
     char problem[256];
 };
@@ -114,6 +115,7 @@ static int take_new_owner(struct fp_lease *le, struct fp_err *err)
         return -1;
     }
     set_lease(le, le->next, 0, "not renewed yet");
+    le->taken = true;
     le->next[0] = '\0';
     return 0;
 }
@@ -137,7 +139,8 @@ static int renew(struct fp_lease *le, bool *held, struct fp_err *err)
         set_lease(le, le->owner, sent_us + (LEDGER_LEASE_MS - MARGIN_MS) * 1000LL, "");
     } else {
         log_warn("", "lease swept", "owner=%s: others have its work, taking a new owner id", le->owner);
-        set_lease(le, "", 0, "the lease was swept");
+        le->taken = false; /* the old id stays visible, so that nobody meets an empty one */
+        set_lease(le, le->owner, 0, "the lease was swept");
     }
     return 0;
 }
@@ -146,7 +149,7 @@ static int keep(struct fp_lease *le, struct fp_err *err)
 {
     bool held = false;
 
-    if (*le->owner && renew(le, &held, err) < 0)
+    if (le->taken && renew(le, &held, err) < 0)
         return -1;
     if (held)
         return 0;

@@ -60,7 +60,7 @@ int service_run(const struct service_def *def, int argc, char **argv);
 /* For the callbacks and the threads they start. */
 void service_ledger_options(const struct fp_service *s,
                             struct pg_options *out);    /* strings live as long as s */
-void service_owner(struct fp_service *s, char out[37]); /* the present owner UUID; "" while there is none */
+void service_owner(struct fp_service *s, char out[37]); /* the present owner UUID; never "" from start() on */
 bool service_lease_held(struct fp_service *s);
 /* True while `owner` is still the present owner and its lease is held. */
 bool service_owns(struct fp_service *s, const char *owner);

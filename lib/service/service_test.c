@@ -79,7 +79,7 @@ static void tiny_tick(struct fp_service *s, void *values)
 
     (void)values;
     service_owner(s, now);
-    if (service_owns(s, now)) { /* between two owners there is none for a moment */
+    if (service_owns(s, now)) { /* a new owner is seen for a moment before it is held */
         if (*owner && strcmp(owner, now) != 0)
             log_info("", "tiny sees", "old=%d new=%d", service_owns(s, owner), service_owns(s, now));
         memcpy(owner, now, sizeof owner);
