@@ -60,14 +60,23 @@ static bool record_due(const struct desk *d, const struct plan *p, size_t allowe
     return now_us >= d->last_record_us + HEARTBEAT_US;
 }
 
+/* All that is yet to be sent: what slices are asked for. */
+static size_t waiting(const struct desk *d)
+{
+    size_t n = 0;
+    for (const struct batch *b = d->batches; b; b = b->next)
+        if (b->state == BATCH_OPEN)
+            n += b->count[MAIL_WAITING] + b->count[MAIL_RENDERING] + b->count[MAIL_READY];
+    return n;
+}
+
 static struct plan make_plan(struct desk *d)
 {
     struct plan p = {.next_us = INT64_MAX};
     int64_t now_us = clock_mono_us();
     size_t cap = open_cap(d), room = cap > d->out ? cap - d->out : 0;
     size_t allowed = hold_allows(&d->hold, least(room, d->lists.ready.n), now_us);
-    size_t waiting = d->hold.standing ? allowed : d->lists.ready.n + d->rendering;
-    p.can = pacer_offer(d->pacer, waiting, allowed, &p.next_us);
+    p.can = pacer_offer(d->pacer, d->hold.standing ? allowed : waiting(d), allowed, &p.next_us);
     p.starving = d->out <= (size_t)d->o.connections / 2;
     p.record = record_due(d, &p, allowed, now_us);
     return p;

@@ -35,6 +35,7 @@ struct pacer {
     pthread_mutex_t lock;
     pthread_cond_t cond;
     struct rate rate;
+    uint64_t voided_told;
     size_t waiting;
     bool stop, lower, fault_news;
     char fault[200];
@@ -70,8 +71,14 @@ static void take(struct pacer *p, size_t n)
         rate_add(&p->rate, now_us + delay_us, (size_t)granted, per_second, now_us);
     else
         p->not_before_us = now_us + delay_us;
+    uint64_t unused = p->rate.voided - p->voided_told;
+    p->voided_told = p->rate.voided;
     pthread_mutex_unlock(&p->lock);
-    metrics_set("foliopost_mail_rate", "", per_second);
+    if (per_second > 0) {
+        metrics_add("foliopost_rate_slices_total", "", granted > 0);
+        metrics_add("foliopost_rate_granted_total", "", granted);
+        metrics_add("foliopost_rate_unused_total", "", (double)unused);
+    }
     p->o.changed(p->o.ctx);
 }
 

@@ -32,12 +32,25 @@ static size_t due(const struct rate_slice *s, int64_t now_us)
     return n > s->n ? s->n : n;
 }
 
+/* Until when what was not used in time is good: one more length, and of a
+ * slice that was cut to what was waiting, as long as of a whole one. */
+static int64_t good_until_us(const struct rate_slice *s)
+{
+    return s->end_us + (length_us(s) > RATE_SLICE_US ? length_us(s) : RATE_SLICE_US);
+}
+
+static size_t whole_slice(const struct rate *r)
+{
+    double n = r->per_second * (double)RATE_SLICE_US / 1e6;
+    return n < 1 ? 1 : (size_t)n;
+}
+
 static void drop_old(struct rate *r, int64_t now_us)
 {
     size_t keep = 0;
     for (size_t i = 0; i < r->n_slices; i++) {
         struct rate_slice *s = &r->slices[i];
-        if (s->used == s->n || now_us >= s->end_us + length_us(s)) {
+        if (s->used == s->n || now_us >= good_until_us(s)) {
             r->voided += s->n - s->used;
             continue;
         }
@@ -57,17 +70,19 @@ void rate_add(struct rate *r, int64_t start_us, size_t n, double per_second, int
     r->granted += n;
     drop_old(r, now_us);
     int64_t length = (int64_t)((double)n / per_second * 1e6);
-    if (n == 0 || r->n_slices == RATE_MAX_SLICES || now_us >= start_us + 2 * length) {
+    const struct rate_slice slice = {.start_us = start_us,
+                                     .end_us = start_us + (length > 0 ? length : 1),
+                                     .n = n};
+    if (n == 0 || r->n_slices == RATE_MAX_SLICES || now_us >= good_until_us(&slice)) {
         r->voided += n;
         return;
     }
-    r->slices[r->n_slices++] =
-        (struct rate_slice){.start_us = start_us, .end_us = start_us + (length > 0 ? length : 1), .n = n};
+    r->slices[r->n_slices++] = slice;
 }
 
 size_t rate_available(struct rate *r, int64_t now_us)
 {
-    size_t sum = 0, most = 0;
+    size_t sum = 0, most = whole_slice(r);
     if (now_us < r->unlimited_until_us)
         return SIZE_MAX;
     drop_old(r, now_us);
@@ -75,7 +90,6 @@ size_t rate_available(struct rate *r, int64_t now_us)
         const struct rate_slice *s = &r->slices[i];
         size_t n = due(s, now_us);
         sum += n > s->used ? n - s->used : 0;
-        most = s->n > most ? s->n : most;
     }
     return sum < most ? sum : most;
 }
@@ -150,7 +164,6 @@ size_t rate_ask(struct rate *r, size_t wanted, int64_t now_us)
     }
     if (held >= wanted || r->n_slices == RATE_MAX_SLICES)
         return 0;
-    double slice = r->per_second * (double)RATE_SLICE_US / 1e6;
-    size_t n = slice < 1 ? 1 : (size_t)slice;
+    size_t n = whole_slice(r);
     return wanted - held < n ? wanted - held : n;
 }

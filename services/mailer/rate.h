@@ -5,7 +5,7 @@
  *
  * A slice of n mails from `start` on lets mail i go at start + i * (1 / rate),
  * so a slice is spread over its length. What was not used in time stays good
- * for one more length of the slice and never adds up to more than one slice:
+ * for one more length of a slice and never adds up to more than a whole slice:
  * so no second has more than its rate and a slice.
  */
 #ifndef FP_MAILER_RATE_H
@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define RATE_SLICE_US   INT64_C(100000) /* a slice's length, when the rate gives it a whole mail */
-#define RATE_MAX_SLICES 4               /* the last, the present, the next, and one that comes early */
+#define RATE_MAX_SLICES 8               /* the last, the present, the next; more when they were cut small */
 
 struct rate_slice {
     int64_t start_us, end_us; /* CLOCK_MONOTONIC */
