@@ -16,8 +16,8 @@
 
 /* --- get ------------------------------------------------------------------------ */
 
-static const char get_sql[] = "SELECT job_id, interval_no, state, user_ids, epoch, emits, redos"
-                              " FROM foliopost.batches WHERE id = $1";
+static const char get_sql[] =
+    "SELECT job_id, interval_no, state, user_ids, epoch, emits, redos FROM foliopost.batches WHERE id = $1";
 
 static void read_batch(struct ledger_batch *b, const struct fp_rows *r)
 {
@@ -53,19 +53,25 @@ int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch 
 /* --- claim ------------------------------------------------------------------------ */
 
 /* With my own token again (the first reply was lost) nothing changes. */
+/* clang-format off */
 static const char claim_sql[] =
     "UPDATE foliopost.batches b SET state = 'sending', owner = $1::uuid, claim_token = $3::uuid,"
-    " epoch = b.epoch + (b.state = 'queued')::integer,"
-    " open_intents = CASE b.state WHEN 'queued' THEN '{}' ELSE b.open_intents END,"
-    " claimed_at = CASE b.state WHEN 'queued' THEN clock_timestamp() ELSE b.claimed_at END"
+    "  epoch = b.epoch + (b.state = 'queued')::integer,"
+    "  open_intents = CASE b.state WHEN 'queued' THEN '{}' ELSE b.open_intents END,"
+    "  claimed_at = CASE b.state WHEN 'queued' THEN clock_timestamp() ELSE b.claimed_at END"
     " FROM foliopost.jobs j, foliopost.instances i"
     " WHERE b.id = $2 AND j.id = b.job_id AND j.state = 'IN_PROGRESS' AND " LIVES
-    " AND (b.state = 'queued' OR (b.state = 'sending' AND b.owner = $1::uuid AND b.claim_token = $3::uuid))"
-    " RETURNING b.job_id, b.epoch, j.ambiguous_policy = 'resend', j.max_attempts, cardinality(b.user_ids), "
-    "j.state";
+    "  AND (b.state = 'queued'"
+    "   OR (b.state = 'sending' AND b.owner = $1::uuid AND b.claim_token = $3::uuid))"
+    " RETURNING b.job_id, b.epoch, j.ambiguous_policy = 'resend', j.max_attempts,"
+    "  cardinality(b.user_ids), j.state";
+/* clang-format on */
 
-static const char why_not_sql[] = "SELECT b.job_id, j.state FROM foliopost.batches b"
-                                  " JOIN foliopost.jobs j ON j.id = b.job_id WHERE b.id = $1";
+/* clang-format off */
+static const char why_not_sql[] =
+    "SELECT b.job_id, j.state FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id"
+    " WHERE b.id = $1";
+/* clang-format on */
 
 static int not_won(struct fp_ledger *l, struct ledger_claim *out, struct fp_err *err)
 {
@@ -85,12 +91,15 @@ static int not_won(struct fp_ledger *l, struct ledger_claim *out, struct fp_err 
 }
 
 /* Each user by the primary key of deliveries: LIMIT 1 keeps it that way. */
+/* clang-format off */
 static const char due_sql[] =
-    "SELECT u.user_id, coalesce(d.attempts, 0) FROM foliopost.batches b"
-    " CROSS JOIN unnest(b.user_ids) WITH ORDINALITY AS u (user_id, no)"
+    "SELECT u.user_id, coalesce(d.attempts, 0)"
+    " FROM foliopost.batches b CROSS JOIN unnest(b.user_ids) WITH ORDINALITY AS u (user_id, no)"
     " LEFT JOIN LATERAL (SELECT state, batch_id, attempts FROM foliopost.deliveries"
     "  WHERE job_id = $2 AND user_id = u.user_id LIMIT 1) d ON true"
-    " WHERE b.id = $1 AND (d.state IS NULL OR (d.state = 'requeued' AND d.batch_id = b.id)) ORDER BY u.no";
+    " WHERE b.id = $1 AND (d.state IS NULL OR (d.state = 'requeued' AND d.batch_id = b.id))"
+    " ORDER BY u.no";
+/* clang-format on */
 
 static int read_due(struct fp_ledger *l, struct ledger_claim *out, struct fp_err *err)
 {
@@ -141,15 +150,17 @@ int ledger_claim(struct fp_ledger *l, const char *owner, int64_t batch_id, const
 
 /* --- release ---------------------------------------------------------------------- */
 
+/* clang-format off */
 static const char release_sql[] =
     "UPDATE foliopost.batches b SET state = 'queued', due_at = '-infinity', claim_token = NULL"
-    " FROM foliopost.instances i WHERE b.id = $2 AND b.epoch = $3 AND b.owner = $1::uuid AND b.state = "
-    "'sending'"
-    " AND b.open_intents = '{}' AND " LIVES;
+    " FROM foliopost.instances i"
+    " WHERE b.id = $2 AND b.epoch = $3 AND b.owner = $1::uuid AND b.state = 'sending'"
+    "  AND b.open_intents = '{}' AND " LIVES;
+/* clang-format on */
 
 /* After zero rows: it was released already, and nobody had it since. */
-static const char released_sql[] = "SELECT FROM foliopost.batches WHERE id = $2 AND epoch = $3"
-                                   " AND owner = $1::uuid AND state = 'queued'";
+static const char released_sql[] =
+    "SELECT FROM foliopost.batches WHERE id = $2 AND epoch = $3 AND owner = $1::uuid AND state = 'queued'";
 
 static int fenced(struct fp_ledger *l, const char *name, const char *sql, const char *owner, int64_t batch_id,
                   int32_t epoch, struct fp_err *err)
@@ -197,25 +208,26 @@ int ledger_release(struct fp_ledger *l, const char *owner, int64_t batch_id, int
  * can at most miss some, and then nothing is finished. Who was deferred here
  * and is by now in a retry batch (one with a later id) is counted there, and
  * as deferred here. */
+/* clang-format off */
 static const char finish_sql[] =
     "UPDATE foliopost.batches b SET state = 'done', finished_at = clock_timestamp(), claim_token = NULL,"
-    " sent = c.sent, failed = c.failed, skipped = c.skipped, ambiguous = c.ambiguous, deferred = c.deferred"
+    "  sent = c.sent, failed = c.failed, skipped = c.skipped, ambiguous = c.ambiguous, deferred = c.deferred"
     " FROM foliopost.instances i, (SELECT"
-    "  count(*) FILTER (WHERE d.state IS NULL OR (d.state = 'requeued' AND d.batch_id = $2)) AS missing,"
-    "  count(*) FILTER (WHERE d.state = 'sent' AND d.batch_id <= $2) AS sent,"
-    "  count(*) FILTER (WHERE d.state = 'failed' AND d.batch_id <= $2) AS failed,"
-    "  count(*) FILTER (WHERE d.state = 'skipped' AND d.batch_id <= $2) AS skipped,"
-    "  count(*) FILTER (WHERE d.state = 'ambiguous' AND d.batch_id <= $2) AS ambiguous,"
-    "  count(*) FILTER (WHERE d.state = 'deferred' OR d.batch_id > $2) AS deferred"
-    "  FROM foliopost.batches x CROSS JOIN unnest(x.user_ids) AS u (user_id)"
-    "  LEFT JOIN LATERAL (SELECT state, batch_id FROM foliopost.deliveries"
-    "   WHERE job_id = x.job_id AND user_id = u.user_id LIMIT 1) d ON true WHERE x.id = $2) c"
-    " WHERE b.id = $2 AND b.epoch = $3 AND b.owner = $1::uuid AND b.state = 'sending' AND b.open_intents = "
-    "'{}'"
-    " AND c.missing = 0 AND " LIVES;
+    "   count(*) FILTER (WHERE d.state IS NULL OR (d.state = 'requeued' AND d.batch_id = $2)) AS missing,"
+    "   count(*) FILTER (WHERE d.state = 'sent' AND d.batch_id <= $2) AS sent,"
+    "   count(*) FILTER (WHERE d.state = 'failed' AND d.batch_id <= $2) AS failed,"
+    "   count(*) FILTER (WHERE d.state = 'skipped' AND d.batch_id <= $2) AS skipped,"
+    "   count(*) FILTER (WHERE d.state = 'ambiguous' AND d.batch_id <= $2) AS ambiguous,"
+    "   count(*) FILTER (WHERE d.state = 'deferred' OR d.batch_id > $2) AS deferred"
+    "   FROM foliopost.batches x CROSS JOIN unnest(x.user_ids) AS u (user_id)"
+    "   LEFT JOIN LATERAL (SELECT state, batch_id FROM foliopost.deliveries"
+    "    WHERE job_id = x.job_id AND user_id = u.user_id LIMIT 1) d ON true WHERE x.id = $2) c"
+    " WHERE b.id = $2 AND b.epoch = $3 AND b.owner = $1::uuid AND b.state = 'sending'"
+    "  AND b.open_intents = '{}' AND c.missing = 0 AND " LIVES;
+/* clang-format on */
 
-static const char finished_sql[] = "SELECT FROM foliopost.batches WHERE id = $2 AND epoch = $3"
-                                   " AND owner = $1::uuid AND state = 'done'";
+static const char finished_sql[] =
+    "SELECT FROM foliopost.batches WHERE id = $2 AND epoch = $3 AND owner = $1::uuid AND state = 'done'";
 
 int ledger_finish(struct fp_ledger *l, const char *owner, int64_t batch_id, int32_t epoch, bool *done,
                   struct fp_err *err)

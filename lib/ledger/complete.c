@@ -22,9 +22,8 @@
 
 static const char proof_sql[] =
     "SELECT (p->>'round')::integer, (p->>'users')::bigint, (p->>'sent')::bigint, (p->>'failed')::bigint,"
-    " (p->>'skipped')::bigint, (p->>'ambiguous')::bigint, (p->>'maybe_doubles')::bigint, "
-    "(p->>'proved_us')::bigint"
-    " FROM (SELECT proofs->-1 AS p FROM foliopost.jobs WHERE id = $1) j";
+    "  (p->>'skipped')::bigint, (p->>'ambiguous')::bigint, (p->>'maybe_doubles')::bigint,"
+    "  (p->>'proved_us')::bigint FROM (SELECT proofs->-1 AS p FROM foliopost.jobs WHERE id = $1) j";
 
 static void read_proof(struct ledger_proof *p, const struct fp_rows *r)
 {
@@ -58,13 +57,15 @@ int ledger_job_proof(struct fp_ledger *l, int64_t id, struct ledger_proof *out, 
 /* --- complete -------------------------------------------------------------------- */
 
 /* What is cheap to see and nearly always says no; each by a partial index. */
+/* clang-format off */
 static const char ready_sql[] =
-    "SELECT j.state, j.revived, NOT EXISTS (SELECT FROM foliopost.intervals v WHERE v.job_id = $1 AND "
-    "v.state <> 'paged')"
-    " AND NOT EXISTS (SELECT FROM foliopost.batches b WHERE b.job_id = $1 AND b.state IN ('queued', "
-    "'sending'))"
-    " AND NOT EXISTS (SELECT FROM foliopost.deliveries d WHERE d.job_id = $1 AND d.state = 'deferred')"
+    "SELECT j.state, j.revived,"
+    "  NOT EXISTS (SELECT FROM foliopost.intervals v WHERE v.job_id = $1 AND v.state <> 'paged')"
+    "  AND NOT EXISTS (SELECT FROM foliopost.batches b"
+    "   WHERE b.job_id = $1 AND b.state IN ('queued', 'sending'))"
+    "  AND NOT EXISTS (SELECT FROM foliopost.deliveries d WHERE d.job_id = $1 AND d.state = 'deferred')"
     " FROM foliopost.jobs j WHERE j.id = $1";
+/* clang-format on */
 
 static int is_ready(struct fp_ledger *l, int64_t id, enum job_state *state, int64_t *revived, bool *ready,
                     struct fp_err *err)
@@ -92,39 +93,46 @@ static int is_ready(struct fp_ledger *l, int64_t id, enum job_state *state, int6
  * many users the pages hold. missing: of those, who has no terminal outcome.
  * unlisted: who is in the job's list and in no page. sums: the outcomes, one
  * for each user by primary key; not more than users paged. */
+/* clang-format off */
 static const char complete_sql[] =
-    "WITH span AS (SELECT count(*) FILTER (WHERE v.state <> 'paged' OR v.lower_at > v.upper_at"
-    "  OR v.lower_at <> v.before) AS wrong, min(v.lower_at) AS first, max(v.upper_at) AS last"
+    "WITH span AS ("
+    "  SELECT count(*) FILTER (WHERE v.state <> 'paged' OR v.lower_at > v.upper_at"
+    "   OR v.lower_at <> v.before) AS wrong, min(v.lower_at) AS first, max(v.upper_at) AS last"
     "  FROM (SELECT state, lower_at, upper_at, lag(upper_at) OVER (ORDER BY no) AS before"
     "   FROM foliopost.intervals WHERE job_id = $2) v),"
-    " flow AS (SELECT count(*) AS batches, count(*) FILTER (WHERE state NOT IN ('done', 'split')) AS open,"
-    "  coalesce(sum(cardinality(user_ids)) FILTER (WHERE origin = 'page'), 0) AS paged"
+    " flow AS ("
+    "  SELECT count(*) AS batches, count(*) FILTER (WHERE state NOT IN ('done', 'split')) AS open,"
+    "   coalesce(sum(cardinality(user_ids)) FILTER (WHERE origin = 'page'), 0) AS paged"
     "  FROM foliopost.batches WHERE job_id = $2),"
-    " missing AS (SELECT count(*) AS n FROM (SELECT unnest(user_ids) AS user_id FROM foliopost.batches"
+    " missing AS ("
+    "  SELECT count(*) AS n FROM (SELECT unnest(user_ids) AS user_id FROM foliopost.batches"
     "   WHERE job_id = $2 AND origin = 'page') u"
-    "  WHERE NOT EXISTS (SELECT FROM foliopost.deliveries d WHERE d.job_id = $2 AND d.user_id = u.user_id"
-    "   AND d.state IN " TERMINAL ")),"
-    " unlisted AS (SELECT count(*) AS n FROM (SELECT unnest(user_ids) FROM foliopost.jobs WHERE id = $2"
-    "  EXCEPT SELECT unnest(b.user_ids) FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id"
-    "   WHERE b.job_id = $2 AND b.origin = 'page' AND j.user_ids IS NOT NULL) x),"
-    " sums AS (SELECT count(*) AS users, count(*) FILTER (WHERE state = 'sent') AS sent,"
-    "  count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS "
-    "skipped,"
-    "  count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous,"
-    "  count(*) FILTER (WHERE state NOT IN " TERMINAL ") AS unfinished,"
-    "  coalesce(sum(maybe_doubles), 0) AS maybe_doubles FROM foliopost.deliveries WHERE job_id = $2)"
-    " UPDATE foliopost.jobs j SET state = 'COMPLETED', finished_at = clock_timestamp(), response = '', "
-    "waiting = '',"
-    "  proofs = j.proofs || jsonb_build_object('round', j.round, 'users', sums.users, 'sent', sums.sent,"
-    "   'failed', sums.failed, 'skipped', sums.skipped, 'ambiguous', sums.ambiguous,"
+    "  WHERE NOT EXISTS (SELECT FROM foliopost.deliveries d"
+    "   WHERE d.job_id = $2 AND d.user_id = u.user_id AND d.state IN " TERMINAL ")),"
+    " unlisted AS ("
+    "  SELECT count(*) AS n FROM (SELECT unnest(user_ids) FROM foliopost.jobs WHERE id = $2"
+    "   EXCEPT SELECT unnest(b.user_ids) FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id"
+    "    WHERE b.job_id = $2 AND b.origin = 'page' AND j.user_ids IS NOT NULL) x),"
+    " sums AS ("
+    "  SELECT count(*) AS users, count(*) FILTER (WHERE state = 'sent') AS sent,"
+    "   count(*) FILTER (WHERE state = 'failed') AS failed,"
+    "   count(*) FILTER (WHERE state = 'skipped') AS skipped,"
+    "   count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous,"
+    "   count(*) FILTER (WHERE state NOT IN " TERMINAL ") AS unfinished,"
+    "   coalesce(sum(maybe_doubles), 0) AS maybe_doubles"
+    "  FROM foliopost.deliveries WHERE job_id = $2)"
+    " UPDATE foliopost.jobs j SET state = 'COMPLETED', finished_at = clock_timestamp(), response = '',"
+    "  waiting = '', proofs = j.proofs || jsonb_build_object('round', j.round, 'users', sums.users,"
+    "   'sent', sums.sent, 'failed', sums.failed, 'skipped', sums.skipped, 'ambiguous', sums.ambiguous,"
     "   'maybe_doubles', sums.maybe_doubles, 'batches', flow.batches,"
     "   'proved_us', (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
     " FROM foliopost.leader l, span, flow, missing, unlisted, sums"
     " WHERE j.id = $2 AND j.state = 'IN_PROGRESS' AND j.revived = $3 AND " LEADS
-    " AND span.wrong = 0 AND span.last = j.audience_end"
-    " AND (j.user_ids IS NOT NULL OR span.first = least(j.registered_from, j.audience_end))"
-    " AND flow.open = 0 AND missing.n = 0 AND unlisted.n = 0 AND sums.unfinished = 0 AND sums.users <= "
-    "flow.paged";
+    "  AND span.wrong = 0 AND span.last = j.audience_end"
+    "  AND (j.user_ids IS NOT NULL OR span.first = least(j.registered_from, j.audience_end))"
+    "  AND flow.open = 0 AND missing.n = 0 AND unlisted.n = 0"
+    "  AND sums.unfinished = 0 AND sums.users <= flow.paged";
+/* clang-format on */
 
 int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, bool *done,
                         struct ledger_proof *proof, struct fp_err *err)
@@ -161,27 +169,31 @@ int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, boo
 
 /* Who is opened again leaves the counters of the batch that finished him: he
  * is deferred there, until a retry batch counts him anew. */
+/* clang-format off */
 static const char reopen_sql[] =
-    "WITH job AS (UPDATE foliopost.jobs j SET state = 'IN_PROGRESS', round = j.round + 1, finished_at = NULL,"
-    "  response = '' WHERE j.id = $1 AND j.state = 'COMPLETED' AND EXISTS (SELECT FROM foliopost.deliveries d"
-    "   WHERE d.job_id = $1 AND d.state = ANY ($2::text[])) RETURNING j.id),"
-    " picked AS (SELECT d.job_id, d.user_id, d.state FROM foliopost.deliveries d JOIN job ON job.id = "
-    "d.job_id"
+    "WITH job AS ("
+    "  UPDATE foliopost.jobs j SET state = 'IN_PROGRESS', round = j.round + 1, finished_at = NULL,"
+    "   response = '' WHERE j.id = $1 AND j.state = 'COMPLETED' AND EXISTS (SELECT"
+    "   FROM foliopost.deliveries d WHERE d.job_id = $1 AND d.state = ANY ($2::text[])) RETURNING j.id),"
+    " picked AS ("
+    "  SELECT d.job_id, d.user_id, d.state FROM foliopost.deliveries d JOIN job ON job.id = d.job_id"
     "  WHERE d.job_id = $1 AND d.state = ANY ($2::text[]) FOR UPDATE OF d),"
-    " changed AS (UPDATE foliopost.deliveries d SET state = 'deferred', due_at = clock_timestamp(), attempts "
-    "= 0,"
-    "  maybe_doubles = d.maybe_doubles + (p.state = 'ambiguous')::integer, updated_at = clock_timestamp()"
+    " changed AS ("
+    "  UPDATE foliopost.deliveries d SET state = 'deferred', due_at = clock_timestamp(), attempts = 0,"
+    "   maybe_doubles = d.maybe_doubles + (p.state = 'ambiguous')::integer, updated_at = clock_timestamp()"
     "  FROM picked p WHERE d.job_id = $1 AND d.user_id = p.user_id AND d.state = p.state"
     "  RETURNING d.batch_id, p.state),"
-    " moved AS (UPDATE foliopost.batches b SET failed = b.failed - s.failed, ambiguous = b.ambiguous - "
-    "s.ambiguous,"
-    "  deferred = b.deferred + s.failed + s.ambiguous FROM (SELECT batch_id,"
-    "   count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'ambiguous') AS "
-    "ambiguous"
-    "   FROM changed GROUP BY batch_id) s WHERE b.id = s.batch_id),"
-    " noted AS (INSERT INTO foliopost.audit (actor, action, job_id, detail)"
+    " moved AS ("
+    "  UPDATE foliopost.batches b SET failed = b.failed - s.failed, ambiguous = b.ambiguous - s.ambiguous,"
+    "   deferred = b.deferred + s.failed + s.ambiguous"
+    "  FROM (SELECT batch_id, count(*) FILTER (WHERE state = 'failed') AS failed,"
+    "   count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous FROM changed GROUP BY batch_id) s"
+    "  WHERE b.id = s.batch_id),"
+    " noted AS ("
+    "  INSERT INTO foliopost.audit (actor, action, job_id, detail)"
     "  SELECT $3, 'reopen', job.id, array_to_string($2::text[], ', ') FROM job)"
     " SELECT count(*) FROM changed";
+/* clang-format on */
 
 static int reopen_states(const char *const *states, size_t n, struct fp_err *err)
 {

@@ -10,16 +10,17 @@
 
 static const char list_sql[] =
     "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at"
-    " FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
+    "  FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
 
 /* Its own text, so that the plan can use the index on state. */
 static const char list_state_sql[] =
     "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at"
-    " FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 AND state = $4 ORDER BY user_id LIMIT $3";
+    "  FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 AND state = $4 ORDER BY user_id"
+    "  LIMIT $3";
 static const char list_unsent_sql[] =
     "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at"
-    " FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 AND state = $4 AND state <> 'sent'"
-    " ORDER BY user_id LIMIT $3";
+    "  FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 AND state = $4 AND state <> 'sent'"
+    "  ORDER BY user_id LIMIT $3";
 
 static void read_delivery(struct ledger_delivery *d, const struct fp_rows *r, int row)
 {
@@ -73,10 +74,10 @@ int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state s
 
 static const char reasons_sql[] =
     "WITH counted AS (SELECT state, reason, count(*) AS users, sum(maybe_doubles) AS doubles,"
-    "  row_number() OVER (ORDER BY count(*) DESC, state, reason) AS place"
-    "  FROM foliopost.deliveries WHERE job_id = $1 GROUP BY state, reason)"
+    "  row_number() OVER (ORDER BY count(*) DESC, state, reason) AS place FROM foliopost.deliveries"
+    "  WHERE job_id = $1 GROUP BY state, reason)"
     " SELECT state, CASE WHEN place <= $2 THEN reason ELSE '(other)' END AS why, sum(users), sum(doubles)"
-    " FROM counted GROUP BY state, why, place <= $2 ORDER BY sum(users) DESC, state, why";
+    "  FROM counted GROUP BY state, why, place <= $2 ORDER BY sum(users) DESC, state, why";
 
 int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reason_count *out, int max,
                          struct fp_err *err)
@@ -104,7 +105,7 @@ int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reas
 
 static const char suppressed_sql[] =
     "SELECT u.no FROM unnest($1::bigint[]) WITH ORDINALITY AS u (user_id, no) JOIN foliopost.suppressions s"
-    " ON s.user_id = u.user_id WHERE coalesce(s.expires_at, 'infinity') > clock_timestamp()";
+    "  ON s.user_id = u.user_id WHERE coalesce(s.expires_at, 'infinity') > clock_timestamp()";
 
 int ledger_suppressed(struct fp_ledger *l, const int64_t *user_ids, size_t n, bool *out, struct fp_err *err)
 {

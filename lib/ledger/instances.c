@@ -10,11 +10,13 @@
  */
 #include "lib/ledger/ledger_internal.h"
 
+/* clang-format off */
 static const char start_sql[] =
     "INSERT INTO foliopost.instances (id, service, address, version, slots, note, lease_until)"
     " VALUES ($1::uuid, $2, $3, $4, $5, $6, clock_timestamp() + " LEASE_LENGTH ")"
     " ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until"
     " WHERE instances.state = 'live' AND instances.service = excluded.service";
+/* clang-format on */
 
 int ledger_instance_start(struct fp_ledger *l, const struct ledger_instance *i, struct fp_err *err)
 {
@@ -35,8 +37,8 @@ int ledger_instance_start(struct fp_ledger *l, const struct ledger_instance *i, 
 }
 
 static const char renew_sql[] =
-    "UPDATE foliopost.instances SET lease_until = clock_timestamp() + " LEASE_LENGTH ", slots = $2, note = $3"
-    " WHERE id = $1::uuid AND state = 'live'";
+    "UPDATE foliopost.instances SET lease_until = clock_timestamp() + " LEASE_LENGTH ", slots = $2,"
+    "  note = $3 WHERE id = $1::uuid AND state = 'live'";
 
 int ledger_instance_renew(struct fp_ledger *l, const char *id, int slots, const char *note, bool *held,
                           struct fp_err *err)
@@ -52,8 +54,8 @@ int ledger_instance_renew(struct fp_ledger *l, const char *id, int slots, const 
 }
 
 static const char end_sql[] =
-    "UPDATE foliopost.instances SET state = 'ended', lease_until = clock_timestamp()"
-    " WHERE id = $1::uuid AND state = 'live'";
+    "UPDATE foliopost.instances SET state = 'ended', lease_until = clock_timestamp() WHERE id = $1::uuid"
+    "  AND state = 'live'";
 
 int ledger_instance_end(struct fp_ledger *l, const char *id, struct fp_err *err)
 {
@@ -63,10 +65,12 @@ int ledger_instance_end(struct fp_ledger *l, const char *id, struct fp_err *err)
     return ledger_count(l, "instance_end", end_sql, &a, err) < 0 ? -1 : 0;
 }
 
+/* clang-format off */
 static const char live_sql[] =
-    "SELECT i.id, i.service, i.address, i.version, i.slots, i.state, i.note,"
-    " i.lease_until, i.started_at FROM foliopost.instances i"
-    " WHERE i.state = 'live' AND " LEASE_HOLDS("i") " ORDER BY i.service, i.started_at, i.id LIMIT $1";
+    "SELECT i.id, i.service, i.address, i.version, i.slots, i.state, i.note, i.lease_until, i.started_at"
+    "  FROM foliopost.instances i WHERE i.state = 'live' AND " LEASE_HOLDS("i")
+    "  ORDER BY i.service, i.started_at, i.id LIMIT $1";
+/* clang-format on */
 
 static void read_instance(struct ledger_instance *i, const struct fp_rows *r, int row)
 {

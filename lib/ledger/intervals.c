@@ -35,8 +35,8 @@ static void read_interval(struct ledger_interval *v, const struct fp_rows *r, in
 #define GRANTABLE "(v.state = 'ready' OR (v.state = 'granted' AND v.due_at <= clock_timestamp()))"
 
 static const char grantable_sql[] =
-    "SELECT " INTERVAL_COLUMNS " FROM foliopost.intervals v"
-    " WHERE v.job_id = $1 AND v.state <> 'paged' AND " GRANTABLE " ORDER BY v.no LIMIT $2";
+    "SELECT " INTERVAL_COLUMNS " FROM foliopost.intervals v WHERE v.job_id = $1 AND v.state <> 'paged'"
+    "  AND " GRANTABLE " ORDER BY v.no LIMIT $2";
 
 int ledger_intervals_grantable(struct fp_ledger *l, int64_t job_id, struct ledger_interval *out, int max,
                                struct fp_err *err)
@@ -74,8 +74,8 @@ static int read_number(struct fp_ledger *l, const char *name, const char *sql, i
 }
 
 static const char granted_sql[] =
-    "SELECT coalesce(sum(v.grant_pages), 0) FROM foliopost.intervals v"
-    " WHERE v.job_id = $1 AND v.state = 'granted' AND v.due_at > clock_timestamp()";
+    "SELECT coalesce(sum(v.grant_pages), 0) FROM foliopost.intervals v WHERE v.job_id = $1"
+    "  AND v.state = 'granted' AND v.due_at > clock_timestamp()";
 
 int ledger_granted_pages(struct fp_ledger *l, int64_t job_id, int64_t *pages, struct fp_err *err)
 {
@@ -83,12 +83,14 @@ int ledger_granted_pages(struct fp_ledger *l, int64_t job_id, int64_t *pages, st
 }
 
 /* An older grant of the same interval is void from here on: its number is over. */
+/* clang-format off */
 static const char grant_sql[] =
     "UPDATE foliopost.intervals v SET state = 'granted', grant_no = v.grant_no + 1, grant_pages = $4,"
-    " due_at = " IN_MS(
-        "$5") ", started_at = coalesce(v.started_at, clock_timestamp())"
-              " FROM foliopost.leader l, foliopost.jobs j WHERE v.job_id = $2 AND v.no = $3 AND " GRANTABLE
-              " AND " LEADS " AND j.id = v.job_id AND j.state = 'IN_PROGRESS' RETURNING v.grant_no";
+    "  due_at = " IN_MS("$5") ", started_at = coalesce(v.started_at, clock_timestamp())"
+    " FROM foliopost.leader l, foliopost.jobs j"
+    " WHERE v.job_id = $2 AND v.no = $3 AND " GRANTABLE " AND " LEADS
+    "  AND j.id = v.job_id AND j.state = 'IN_PROGRESS' RETURNING v.grant_no";
+/* clang-format on */
 
 int ledger_grant(struct fp_ledger *l, const char *leader, int64_t job_id, int32_t no, int32_t pages,
                  int due_ms, bool *granted, int32_t *grant_no, struct fp_err *err)
@@ -142,29 +144,33 @@ int ledger_interval_get(struct fp_ledger *l, int64_t job_id, int32_t no, struct 
     return n > 0 ? 0 : err_set(err, FP_NOT_FOUND, "job %" PRId64 " has no interval %d", job_id, no);
 }
 
+/* clang-format off */
 static const char page_sql[] =
     "WITH moved AS ("
-    " UPDATE foliopost.intervals v SET cursor_at = $6, cursor_id = $7, grant_pages = v.grant_pages - 1,"
-    "  state = CASE WHEN $9::boolean THEN 'paged' WHEN v.grant_pages <= 1 THEN 'ready' ELSE 'granted' END,"
-    "  paged_at = CASE WHEN $9::boolean THEN clock_timestamp() END"
-    " FROM foliopost.jobs j WHERE v.job_id = $1 AND v.no = $2 AND v.grant_no = $3 AND v.state = 'granted'"
-    "  AND v.cursor_at = $4 AND v.cursor_id = $5 AND j.id = v.job_id AND j.state = 'IN_PROGRESS'"
-    " RETURNING v.job_id, v.no, v.grant_pages, v.state, j.round),"
+    "  UPDATE foliopost.intervals v SET cursor_at = $6, cursor_id = $7, grant_pages = v.grant_pages - 1,"
+    "   state = CASE WHEN $9::boolean THEN 'paged' WHEN v.grant_pages <= 1 THEN 'ready' ELSE 'granted' END,"
+    "   paged_at = CASE WHEN $9::boolean THEN clock_timestamp() END"
+    "  FROM foliopost.jobs j"
+    "  WHERE v.job_id = $1 AND v.no = $2 AND v.grant_no = $3 AND v.state = 'granted'"
+    "   AND v.cursor_at = $4 AND v.cursor_id = $5 AND j.id = v.job_id AND j.state = 'IN_PROGRESS'"
+    "  RETURNING v.job_id, v.no, v.grant_pages, v.state, j.round),"
     " made AS ("
-    " INSERT INTO foliopost.batches (job_id, interval_no, round, origin, user_ids, due_at)"
-    " SELECT m.job_id, m.no, m.round, 'page', $8::bigint[], " IN_MS(
-        "$10") " FROM moved m"
-               " WHERE cardinality($8::bigint[]) > 0 RETURNING id)"
-               " SELECT made.id, m.grant_pages, m.state = 'paged' FROM moved m LEFT JOIN made ON true";
+    "  INSERT INTO foliopost.batches (job_id, interval_no, round, origin, user_ids, due_at)"
+    "  SELECT m.job_id, m.no, m.round, 'page', $8::bigint[], " IN_MS("$10")
+    "  FROM moved m WHERE cardinality($8::bigint[]) > 0 RETURNING id)"
+    " SELECT made.id, m.grant_pages, m.state = 'paged' FROM moved m LEFT JOIN made ON true";
+/* clang-format on */
 
 /* Zero rows moved: was it this very page that moved the cursor here? Without
  * users there is no batch to compare, and the cursor stands still. */
+/* clang-format off */
 static const char paged_sql[] =
-    "SELECT b.id, v.grant_pages, v.state = 'paged' FROM foliopost.intervals v LEFT JOIN LATERAL"
-    " (SELECT id, user_ids FROM foliopost.batches WHERE job_id = $1 AND interval_no = $2 AND origin = 'page'"
-    "  ORDER BY id DESC LIMIT 1) b ON true"
+    "SELECT b.id, v.grant_pages, v.state = 'paged'"
+    " FROM foliopost.intervals v LEFT JOIN LATERAL (SELECT id, user_ids FROM foliopost.batches"
+    "  WHERE job_id = $1 AND interval_no = $2 AND origin = 'page' ORDER BY id DESC LIMIT 1) b ON true"
     " WHERE v.job_id = $1 AND v.no = $2 AND v.cursor_at = $3 AND v.cursor_id = $4"
-    " AND CASE WHEN cardinality($5::bigint[]) > 0 THEN b.user_ids = $5::bigint[] ELSE v.state = 'paged' END";
+    "  AND CASE WHEN cardinality($5::bigint[]) > 0 THEN b.user_ids = $5::bigint[] ELSE v.state = 'paged' END";
+/* clang-format on */
 
 static void read_paged(struct ledger_paged *out, const struct fp_rows *r, bool users)
 {
@@ -231,17 +237,19 @@ int ledger_page(struct fp_ledger *l, const struct ledger_page *p, struct ledger_
 
 /* Retried users are in batches without an interval, so deferred is what an
  * interval's own batches handed on. */
+/* clang-format off */
 static const char report_sql[] =
-    "SELECT " INTERVAL_COLUMNS
-    ", b.users, b.sent, b.failed, b.skipped, b.ambiguous, b.deferred, b.batches, b.done"
+    "SELECT " INTERVAL_COLUMNS ","
+    "  b.users, b.sent, b.failed, b.skipped, b.ambiguous, b.deferred, b.batches, b.done"
     " FROM foliopost.intervals v CROSS JOIN LATERAL"
     " (SELECT coalesce(sum(cardinality(user_ids)) FILTER (WHERE origin = 'page'), 0) AS users,"
-    "  coalesce(sum(sent), 0) AS sent, coalesce(sum(failed), 0) AS failed, coalesce(sum(skipped), 0) AS "
-    "skipped,"
-    "  coalesce(sum(ambiguous), 0) AS ambiguous, coalesce(sum(deferred), 0) AS deferred, count(*) AS batches,"
-    "  count(*) FILTER (WHERE state IN ('done', 'split')) AS done"
+    "   coalesce(sum(sent), 0) AS sent, coalesce(sum(failed), 0) AS failed,"
+    "   coalesce(sum(skipped), 0) AS skipped, coalesce(sum(ambiguous), 0) AS ambiguous,"
+    "   coalesce(sum(deferred), 0) AS deferred, count(*) AS batches,"
+    "   count(*) FILTER (WHERE state IN ('done', 'split')) AS done"
     "  FROM foliopost.batches WHERE job_id = v.job_id AND interval_no = v.no) b"
     " WHERE v.job_id = $1 ORDER BY v.no LIMIT $2";
+/* clang-format on */
 
 static void read_report(struct ledger_interval_report *p, const struct fp_rows *r, int row)
 {

@@ -150,6 +150,20 @@ static void a_stale_pager_changes_nothing(void **state)
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.batches"), 1);
 }
 
+/* Two pagers read one range differently: the one that was first has the page. */
+static void another_page_to_the_same_cursor_is_not_ours(void **state)
+{
+    (void)state;
+    int64_t fewer[] = {12, 13};
+    int32_t no;
+    grant(5, 60000, &no);
+    struct ledger_page p = next_page(no, 3, false), q = p;
+    q.user_ids = fewer;
+    q.n_users = 2;
+    assert_true(page(&p).moved);
+    assert_false(page(&q).moved);
+}
+
 static void the_report_counts_each_interval(void **state)
 {
     (void)state;
@@ -175,6 +189,7 @@ int main(void)
         cmocka_unit_test_setup(a_short_page_ends_the_interval, setup),
         cmocka_unit_test_setup(an_empty_page_ends_the_interval_without_a_batch, setup),
         cmocka_unit_test_setup(a_stale_pager_changes_nothing, setup),
+        cmocka_unit_test_setup(another_page_to_the_same_cursor_is_not_ours, setup),
         cmocka_unit_test_setup(the_report_counts_each_interval, setup),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);

@@ -145,9 +145,8 @@ static int read_many(struct fp_ledger *l, const char *name, const char *sql, str
 }
 
 static const char list_sql[] =
-    "SELECT " JOB_COLUMNS " FROM foliopost.jobs j"
-    " WHERE ($1::text IS NULL OR j.state = $1) AND ($2::bigint IS NULL OR j.id < $2)"
-    " ORDER BY j.id DESC LIMIT $3";
+    "SELECT " JOB_COLUMNS " FROM foliopost.jobs j WHERE ($1::text IS NULL OR j.state = $1)"
+    "  AND ($2::bigint IS NULL OR j.id < $2) ORDER BY j.id DESC LIMIT $3";
 
 int ledger_job_list(struct fp_ledger *l, enum job_state state, int64_t before_id, struct ledger_job *out,
                     int max, struct fp_err *err)
@@ -161,8 +160,8 @@ int ledger_job_list(struct fp_ledger *l, enum job_state state, int64_t before_id
 }
 
 static const char open_sql[] =
-    "SELECT " JOB_COLUMNS " FROM foliopost.jobs j"
-    " WHERE j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED') ORDER BY j.id LIMIT $1";
+    "SELECT " JOB_COLUMNS " FROM foliopost.jobs j WHERE j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED')"
+    "  ORDER BY j.id LIMIT $1";
 
 int ledger_jobs_open(struct fp_ledger *l, struct ledger_job *out, int max, struct fp_err *err)
 {
@@ -175,19 +174,23 @@ int ledger_jobs_open(struct fp_ledger *l, struct ledger_job *out, int max, struc
 /* --- submitting ------------------------------------------------------------------ */
 
 /* 28 columns; times of null become the database's. */
+/* clang-format off */
 static const char submit_sql[] =
     "WITH made AS ("
-    " INSERT INTO foliopost.jobs (request_id, spec_hash, parent_job, kind, title, brand, template_name,"
-    "  template_hash, period_start, period_end, user_ids, registered_from, audience_end, ambiguous_policy,"
-    "  max_attempts, batch_size, window_batches, interval_delay_ms, deadline, as_of, mail_date, traceparent)"
-    " SELECT $1, $2, $3::bigint, $4, $5, $6, $7, $8, $9::date, $10::date, $11::bigint[], $12::timestamptz,"
-    "  least($13::timestamptz, clock_timestamp() - $14 * interval '1 ms'), $15, $16::integer, $17::integer,"
-    "  $18::integer, $19::integer, $20::timestamptz, coalesce($21::timestamptz, clock_timestamp()),"
-    "  coalesce($22::timestamptz, clock_timestamp()), $23"
-    " ON CONFLICT (request_id) DO NOTHING RETURNING id),"
-    " noted AS (INSERT INTO foliopost.audit (actor, action, job_id, detail)"
+    "  INSERT INTO foliopost.jobs (request_id, spec_hash, parent_job, kind, title, brand, template_name,"
+    "   template_hash, period_start, period_end, user_ids, registered_from, audience_end,"
+    "   ambiguous_policy, max_attempts, batch_size, window_batches, interval_delay_ms, deadline, as_of,"
+    "   mail_date, traceparent)"
+    "  SELECT $1, $2, $3::bigint, $4, $5, $6, $7, $8, $9::date, $10::date, $11::bigint[],"
+    "   $12::timestamptz, least($13::timestamptz, clock_timestamp() - $14 * interval '1 ms'), $15,"
+    "   $16::integer, $17::integer, $18::integer, $19::integer, $20::timestamptz,"
+    "   coalesce($21::timestamptz, clock_timestamp()), coalesce($22::timestamptz, clock_timestamp()), $23"
+    "  ON CONFLICT (request_id) DO NOTHING RETURNING id),"
+    " noted AS ("
+    "  INSERT INTO foliopost.audit (actor, action, job_id, detail)"
     "  SELECT $24, 'submit', made.id, 'request id ' || $1 FROM made)"
     " SELECT made.id, foliopost.ensure_delivery_partition(made.id) FROM made";
+/* clang-format on */
 
 static void submit_args(struct pg_args *a, const struct ledger_job *j, int margin_ms, const char *actor)
 {
@@ -259,19 +262,20 @@ int ledger_job_submit(struct fp_ledger *l, const struct ledger_job *j, int margi
 
 /* A split batch keeps what it had before it was split. Who is deferred waits
  * until a retry batch has him. */
+/* clang-format off */
 static const char counts_sql[] =
-    "SELECT b.users, b.sent, b.failed, b.skipped, b.ambiguous, b.deferred, b.batches, b.done, b.batches - "
-    "b.done,"
-    " i.intervals, i.paged FROM"
-    " (SELECT coalesce(sum(cardinality(user_ids)) FILTER (WHERE origin = 'page'), 0) AS users,"
-    "   coalesce(sum(sent), 0) AS sent, coalesce(sum(failed), 0) AS failed, coalesce(sum(skipped), 0) AS "
-    "skipped,"
-    "   coalesce(sum(ambiguous), 0) AS ambiguous, greatest(0, coalesce(sum(deferred), 0)"
-    "    - coalesce(sum(cardinality(user_ids)) FILTER (WHERE origin = 'retry'), 0)) AS deferred,"
-    "   count(*) AS batches, count(*) FILTER (WHERE state IN ('done', 'split')) AS done"
+    "SELECT b.users, b.sent, b.failed, b.skipped, b.ambiguous, greatest(0, b.deferred - b.retried),"
+    "  b.batches, b.done, b.batches - b.done, i.intervals, i.paged"
+    " FROM (SELECT coalesce(sum(cardinality(user_ids)) FILTER (WHERE origin = 'page'), 0) AS users,"
+    "   coalesce(sum(cardinality(user_ids)) FILTER (WHERE origin = 'retry'), 0) AS retried,"
+    "   coalesce(sum(sent), 0) AS sent, coalesce(sum(failed), 0) AS failed,"
+    "   coalesce(sum(skipped), 0) AS skipped, coalesce(sum(ambiguous), 0) AS ambiguous,"
+    "   coalesce(sum(deferred), 0) AS deferred, count(*) AS batches,"
+    "   count(*) FILTER (WHERE state IN ('done', 'split')) AS done"
     "  FROM foliopost.batches WHERE job_id = $1) b,"
     " (SELECT count(*) AS intervals, count(*) FILTER (WHERE state = 'paged') AS paged"
     "  FROM foliopost.intervals WHERE job_id = $1) i";
+/* clang-format on */
 
 int ledger_job_counts(struct fp_ledger *l, int64_t id, struct ledger_counts *out, struct fp_err *err)
 {

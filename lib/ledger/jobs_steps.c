@@ -15,25 +15,25 @@
 /* --- start ---------------------------------------------------------------------- */
 
 /* The number of jobs in progress is counted by the one leader alone. */
+/* clang-format off */
 static const char start_sql[] =
     "WITH started AS ("
-    " UPDATE foliopost.jobs j SET state = 'IN_PROGRESS', started_at = clock_timestamp(), response = '',"
-    "  waiting = '', registered_from = CASE WHEN j.user_ids IS NULL THEN coalesce(j.registered_from, "
-    "($4::timestamptz[])[1])"
-    "  ELSE j.registered_from END"
-    " FROM foliopost.leader l WHERE j.id = $2 AND j.state = 'PENDING' AND " LEADS
-    " AND j.audience_end = ($5::timestamptz[])[cardinality($5::timestamptz[])]"
-    " AND (j.user_ids IS NOT NULL OR j.registered_from IS NULL"
-    "  OR ($4::timestamptz[])[1] = least(j.registered_from, j.audience_end))"
-    " AND (SELECT count(*) FROM foliopost.jobs o WHERE o.state = 'IN_PROGRESS') < $3"
-    " RETURNING j.id),"
+    "  UPDATE foliopost.jobs j SET state = 'IN_PROGRESS', started_at = clock_timestamp(), response = '',"
+    "   waiting = '', registered_from = CASE WHEN j.user_ids IS NULL"
+    "    THEN coalesce(j.registered_from, ($4::timestamptz[])[1]) ELSE j.registered_from END"
+    "  FROM foliopost.leader l WHERE j.id = $2 AND j.state = 'PENDING' AND " LEADS
+    "   AND j.audience_end = ($5::timestamptz[])[cardinality($5::timestamptz[])]"
+    "   AND (j.user_ids IS NOT NULL OR j.registered_from IS NULL"
+    "    OR ($4::timestamptz[])[1] = least(j.registered_from, j.audience_end))"
+    "   AND (SELECT count(*) FROM foliopost.jobs o WHERE o.state = 'IN_PROGRESS') < $3"
+    "  RETURNING j.id),"
     " planned AS ("
-    " INSERT INTO foliopost.intervals (job_id, no, lower_at, upper_at, cursor_at, cursor_id)"
-    " SELECT s.id, v.no, v.lower_at, v.upper_at, v.lower_at, -9223372036854775808"
-    " FROM started s, unnest($4::timestamptz[], $5::timestamptz[]) WITH ORDINALITY AS v (lower_at, upper_at, "
-    "no)"
-    " RETURNING 1)"
+    "  INSERT INTO foliopost.intervals (job_id, no, lower_at, upper_at, cursor_at, cursor_id)"
+    "  SELECT s.id, v.no, v.lower_at, v.upper_at, v.lower_at, -9223372036854775808 FROM started s,"
+    "   unnest($4::timestamptz[], $5::timestamptz[]) WITH ORDINALITY AS v (lower_at, upper_at, no)"
+    "  RETURNING 1)"
     " SELECT (SELECT count(*) FROM planned) FROM started";
+/* clang-format on */
 
 /* As the proof will ask for it: a job that cannot be proved is not begun. */
 static int check_tiling(int64_t id, const int64_t *lower_us, const int64_t *upper_us, size_t n,
@@ -126,9 +126,13 @@ static int by_person(struct fp_ledger *l, const char *name, const char *sql, int
     " SELECT $3, '" step "', c.id, " detail " FROM changed c)"                                               \
     " SELECT id FROM changed"
 
+/* clang-format off */
 static const char pause_sql[] =
-    "WITH changed AS (UPDATE foliopost.jobs SET state = 'PAUSED', response = $2, waiting = ''"
-    " WHERE id = $1 AND state IN ('PENDING', 'IN_PROGRESS') RETURNING id)," AUDIT_OF("pause", "$2");
+    "WITH changed AS ("
+    "  UPDATE foliopost.jobs SET state = 'PAUSED', response = $2, waiting = ''"
+    "  WHERE id = $1 AND state IN ('PENDING', 'IN_PROGRESS') RETURNING id),"
+    AUDIT_OF("pause", "$2");
+/* clang-format on */
 
 int ledger_job_pause(struct fp_ledger *l, int64_t id, const char *reason, const char *actor,
                      struct fp_err *err)
@@ -139,14 +143,19 @@ int ledger_job_pause(struct fp_ledger *l, int64_t id, const char *reason, const 
 
 /* Messages of a paused job were dropped by whoever got them, and grants ran
  * dry: all of it is due at once, without waiting for its age. */
+/* clang-format off */
 static const char resume_sql[] =
-    "WITH changed AS (UPDATE foliopost.jobs SET response = $2, waiting = '',"
-    "  state = CASE WHEN started_at IS NULL THEN 'PENDING' ELSE 'IN_PROGRESS' END"
+    "WITH changed AS ("
+    "  UPDATE foliopost.jobs SET response = $2, waiting = '',"
+    "   state = CASE WHEN started_at IS NULL THEN 'PENDING' ELSE 'IN_PROGRESS' END"
     "  WHERE id = $1 AND state = 'PAUSED' RETURNING id),"
-    " due AS (UPDATE foliopost.batches b SET due_at = '-infinity' FROM changed c"
+    " due AS ("
+    "  UPDATE foliopost.batches b SET due_at = '-infinity' FROM changed c"
     "  WHERE b.job_id = c.id AND b.state = 'queued'),"
-    " overdue AS (UPDATE foliopost.intervals v SET due_at = '-infinity' FROM changed c"
+    " overdue AS ("
+    "  UPDATE foliopost.intervals v SET due_at = '-infinity' FROM changed c"
     "  WHERE v.job_id = c.id AND v.state = 'granted')," AUDIT_OF("resume", "''");
+/* clang-format on */
 
 int ledger_job_resume(struct fp_ledger *l, int64_t id, const char *actor, struct fp_err *err)
 {
@@ -154,10 +163,14 @@ int ledger_job_resume(struct fp_ledger *l, int64_t id, const char *actor, struct
     return n != 0 ? (n < 0 ? -1 : 0) : already(l, id, "resumed", JOB_PENDING, JOB_IN_PROGRESS, err);
 }
 
+/* clang-format off */
 static const char cancel_sql[] =
-    "WITH changed AS (UPDATE foliopost.jobs SET state = 'CANCELLED', response = $2, waiting = '',"
-    " finished_at = clock_timestamp() WHERE id = $1 AND state IN ('PENDING', 'IN_PROGRESS', 'PAUSED')"
-    " RETURNING id)," AUDIT_OF("cancel", "$2");
+    "WITH changed AS ("
+    "  UPDATE foliopost.jobs SET state = 'CANCELLED', response = $2, waiting = '',"
+    "   finished_at = clock_timestamp()"
+    "  WHERE id = $1 AND state IN ('PENDING', 'IN_PROGRESS', 'PAUSED') RETURNING id),"
+    AUDIT_OF("cancel", "$2");
+/* clang-format on */
 
 int ledger_job_cancel(struct fp_ledger *l, int64_t id, const char *reason, const char *actor,
                       struct fp_err *err)
@@ -202,9 +215,9 @@ int ledger_jobs_fail_late(struct fp_ledger *l, const char *leader, struct fp_err
     return ledger_count(l, "jobs_fail_late", late_sql, &a, err);
 }
 
-static const char waiting_sql[] = "UPDATE foliopost.jobs j SET waiting = $3 FROM foliopost.leader l"
-                                  " WHERE j.id = $2 AND j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED')"
-                                  " AND j.waiting <> $3 AND " LEADS;
+static const char waiting_sql[] =
+    "UPDATE foliopost.jobs j SET waiting = $3 FROM foliopost.leader l WHERE j.id = $2"
+    "  AND j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED') AND j.waiting <> $3 AND " LEADS;
 
 int ledger_job_set_waiting(struct fp_ledger *l, const char *leader, int64_t id, const char *why,
                            struct fp_err *err)

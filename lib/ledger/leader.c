@@ -7,11 +7,13 @@
  */
 #include "lib/ledger/ledger_internal.h"
 
+/* clang-format off */
 static const char lead_sql[] =
     "UPDATE foliopost.leader l SET owner = $1::uuid, lease_until = clock_timestamp() + " LEASE_LENGTH ","
-    " term = l.term + (l.owner IS DISTINCT FROM $1::uuid)::integer,"
-    " since = CASE WHEN l.owner IS DISTINCT FROM $1::uuid THEN clock_timestamp() ELSE l.since END"
+    "  term = l.term + (l.owner IS DISTINCT FROM $1::uuid)::integer,"
+    "  since = CASE WHEN l.owner IS DISTINCT FROM $1::uuid THEN clock_timestamp() ELSE l.since END"
     " WHERE l.owner = $1::uuid OR l.owner IS NULL OR NOT " LEASE_HOLDS("l") " RETURNING l.term";
+/* clang-format on */
 
 int ledger_lead(struct fp_ledger *l, const char *owner, bool *leading, int64_t *term, struct fp_err *err)
 {
@@ -32,8 +34,8 @@ int ledger_lead(struct fp_ledger *l, const char *owner, bool *leading, int64_t *
     return 0;
 }
 
-static const char end_sql[] = "UPDATE foliopost.leader SET owner = NULL, lease_until = '-infinity'"
-                              " WHERE owner = $1::uuid";
+static const char end_sql[] =
+    "UPDATE foliopost.leader SET owner = NULL, lease_until = '-infinity' WHERE owner = $1::uuid";
 
 int ledger_lead_end(struct fp_ledger *l, const char *owner, struct fp_err *err)
 {

@@ -12,10 +12,12 @@
  */
 #include "lib/ledger/ledger_internal.h"
 
+/* clang-format off */
 static const char configure_sql[] =
     "INSERT INTO foliopost.provider_rates AS r (provider, rate, rate_limit) VALUES ($1, $2, $2)"
     " ON CONFLICT (provider) DO UPDATE SET rate_limit = excluded.rate_limit,"
-    " rate = CASE WHEN r.rate_limit = excluded.rate_limit THEN r.rate ELSE excluded.rate END";
+    "  rate = CASE WHEN r.rate_limit = excluded.rate_limit THEN r.rate ELSE excluded.rate END";
+/* clang-format on */
 
 int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_second, struct fp_err *err)
 {
@@ -34,17 +36,21 @@ int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_
 #define BASE      "greatest(r.next_free, clock_timestamp())"
 #define SLICE     "make_interval(secs => $2::float8 / nullif(r.rate, 0))"
 
+/* clang-format off */
 static const char take_sql[] =
-    "UPDATE foliopost.provider_rates r SET next_free = CASE WHEN r.rate > 0 THEN " BASE " + " SLICE
-    " ELSE r.next_free END"
+    "UPDATE foliopost.provider_rates r"
+    " SET next_free = CASE WHEN r.rate > 0 THEN " BASE " + " SLICE " ELSE r.next_free END"
     " WHERE r.provider = $1 AND (r.rate = 0 OR r.next_free <= clock_timestamp() + " MAX_AHEAD ")"
-    " RETURNING r.rate, CASE WHEN r.rate > 0 THEN"
-    " greatest(0, extract(epoch FROM r.next_free - " SLICE
-    " - clock_timestamp()) * 1000000)::bigint ELSE 0 END";
+    " RETURNING r.rate, CASE WHEN r.rate > 0 THEN greatest(0,"
+    "  extract(epoch FROM r.next_free - " SLICE " - clock_timestamp()) * 1000000)::bigint ELSE 0 END";
+/* clang-format on */
 
+/* clang-format off */
 static const char wait_sql[] =
-    "SELECT r.rate, greatest(1000, extract(epoch FROM r.next_free - " MAX_AHEAD
-    " - clock_timestamp()) * 1000000)::bigint FROM foliopost.provider_rates r WHERE r.provider = $1";
+    "SELECT r.rate, greatest(1000,"
+    "  extract(epoch FROM r.next_free - " MAX_AHEAD " - clock_timestamp()) * 1000000)::bigint"
+    " FROM foliopost.provider_rates r WHERE r.provider = $1";
+/* clang-format on */
 
 /* Too far ahead: how long until it is not. */
 static int rate_wait(struct fp_ledger *l, const char *provider, int64_t *delay_us, double *rate,
@@ -97,7 +103,7 @@ int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *gran
 
 static const char lower_sql[] =
     "UPDATE foliopost.provider_rates SET rate = greatest(rate * $2, rate_limit / 20),"
-    " lowered_until = clock_timestamp() + $3 * interval '1 s' WHERE provider = $1 AND rate > 0";
+    "  lowered_until = clock_timestamp() + $3 * interval '1 s' WHERE provider = $1 AND rate > 0";
 
 int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, int hold_s,
                       struct fp_err *err)
@@ -110,10 +116,12 @@ int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, 
     return ledger_count(l, "rate_lower", lower_sql, &a, err) < 0 ? -1 : 0;
 }
 
+/* clang-format off */
 static const char raise_sql[] =
     "UPDATE foliopost.provider_rates SET rate = least(rate + $2 * rate_limit, rate_limit)"
     " WHERE provider = $1 AND rate < rate_limit"
-    " AND coalesce(lowered_until, '-infinity') <= clock_timestamp()";
+    "  AND coalesce(lowered_until, '-infinity') <= clock_timestamp()";
+/* clang-format on */
 
 int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part, struct fp_err *err)
 {
@@ -124,9 +132,12 @@ int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part, st
     return ledger_count(l, "rate_raise", raise_sql, &a, err) < 0 ? -1 : 0;
 }
 
+/* clang-format off */
 static const char fault_sql[] =
-    "UPDATE foliopost.provider_rates SET fault = $2, fault_since = CASE WHEN $2 = '' THEN NULL"
-    " WHEN fault = '' THEN clock_timestamp() ELSE fault_since END WHERE provider = $1 AND fault <> $2";
+    "UPDATE foliopost.provider_rates SET fault = $2, fault_since ="
+    "  CASE WHEN $2 = '' THEN NULL WHEN fault = '' THEN clock_timestamp() ELSE fault_since END"
+    " WHERE provider = $1 AND fault <> $2";
+/* clang-format on */
 
 int ledger_provider_fault(struct fp_ledger *l, const char *provider, const char *fault, struct fp_err *err)
 {
@@ -137,12 +148,15 @@ int ledger_provider_fault(struct fp_ledger *l, const char *provider, const char 
     return ledger_count(l, "provider_fault", fault_sql, &a, err) < 0 ? -1 : 0;
 }
 
-static const char total_sql[] = "SELECT CASE WHEN coalesce(min(r.rate), 0) > 0 THEN sum(r.rate) ELSE 0 END,"
-                                " coalesce((array_agg(r.provider || ': ' || r.fault ORDER BY r.fault_since) "
-                                "FILTER (WHERE r.fault <> ''))[1], ''),"
-                                " coalesce(extract(epoch FROM clock_timestamp() - min(r.fault_since) FILTER "
-                                "(WHERE r.fault <> '')), 0)::bigint"
-                                " FROM foliopost.provider_rates r";
+/* clang-format off */
+static const char total_sql[] =
+    "SELECT CASE WHEN coalesce(min(r.rate), 0) > 0 THEN sum(r.rate) ELSE 0 END, coalesce("
+    "  (array_agg(r.provider || ': ' || r.fault ORDER BY r.fault_since)"
+    "   FILTER (WHERE r.fault <> ''))[1], ''),"
+    "  coalesce(extract(epoch FROM clock_timestamp()"
+    "   - min(r.fault_since) FILTER (WHERE r.fault <> '')), 0)::bigint"
+    " FROM foliopost.provider_rates r";
+/* clang-format on */
 
 int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256], int64_t *fault_for_s,
                        struct fp_err *err)

@@ -112,9 +112,11 @@ static void columns_fini(struct columns *c)
 
 /* DISTINCT ON: an upsert may not meet one user twice. A user who is not in the
  * batch is nobody's, and is left out. */
+/* clang-format off */
 static const char record_sql[] =
     "WITH held AS (SELECT * FROM unnest($2::bigint[], $3::integer[]) AS h (id, epoch)),"
-    " fenced AS (UPDATE foliopost.batches b SET open_intents = ARRAY("
+    " fenced AS ("
+    "  UPDATE foliopost.batches b SET open_intents = ARRAY("
     "   SELECT x FROM unnest(b.open_intents) AS x"
     "   WHERE NOT EXISTS (SELECT FROM unnest($4::bigint[], $5::bigint[]) AS o (batch_id, user_id)"
     "     WHERE o.batch_id = b.id AND o.user_id = x)"
@@ -123,30 +125,29 @@ static const char record_sql[] =
     "   UNION SELECT n.user_id FROM unnest($12::bigint[], $13::bigint[]) AS n (batch_id, user_id)"
     "   WHERE n.batch_id = b.id AND n.user_id = ANY (b.user_ids) AND j.state = 'IN_PROGRESS')"
     "  FROM held h, foliopost.jobs j, foliopost.instances i"
-    "  WHERE b.id = h.id AND b.epoch = h.epoch AND b.owner = $1::uuid AND b.state = 'sending' AND j.id = "
-    "b.job_id"
-    "  AND " LIVES " RETURNING b.id, b.job_id, b.epoch, b.user_ids, j.state),"
-    " written AS (INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason,"
+    "  WHERE b.id = h.id AND b.epoch = h.epoch AND b.owner = $1::uuid AND b.state = 'sending'"
+    "   AND j.id = b.job_id AND " LIVES
+    "  RETURNING b.id, b.job_id, b.epoch, b.user_ids, j.state),"
+    " written AS ("
+    "  INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason,"
     "   provider_id, attempts, maybe_doubles, due_at)"
     "  SELECT DISTINCT ON (f.job_id, o.user_id) f.job_id, o.user_id, f.id, f.epoch, o.state, o.reason,"
-    "   o.provider_id, o.attempted, o.doubles, CASE o.state WHEN 'deferred' THEN " IN_MS(
-        "o.retry_ms") " END"
-                      "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], "
-                      "$8::text[], $9::integer[],"
-                      "   $10::integer[], $11::bigint[]) AS o (batch_id, user_id, state, reason, "
-                      "provider_id, attempted, doubles,"
-                      "   retry_ms) ON o.batch_id = f.id WHERE o.user_id = ANY (f.user_ids)"
-                      "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = "
-                      "excluded.state,"
-                      "   reason = excluded.reason, provider_id = excluded.provider_id, attempts = "
-                      "d.attempts + excluded.attempts,"
-                      "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles, due_at = excluded.due_at,"
-                      "   updated_at = excluded.updated_at"
-                      "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id)"
-                      " SELECT h.id, f.id IS NOT NULL, coalesce(f.state, j.state) FROM held h LEFT JOIN "
-                      "fenced f ON f.id = h.id"
-                      " LEFT JOIN foliopost.batches b ON b.id = h.id LEFT JOIN foliopost.jobs j ON j.id = "
-                      "b.job_id";
+    "   o.provider_id, o.attempted, o.doubles, CASE o.state WHEN 'deferred' THEN " IN_MS("o.retry_ms") " END"
+    "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[],"
+    "   $9::integer[], $10::integer[], $11::bigint[])"
+    "   AS o (batch_id, user_id, state, reason, provider_id, attempted, doubles, retry_ms)"
+    "   ON o.batch_id = f.id"
+    "  WHERE o.user_id = ANY (f.user_ids)"
+    "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state,"
+    "   reason = excluded.reason, provider_id = excluded.provider_id,"
+    "   attempts = d.attempts + excluded.attempts,"
+    "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles,"
+    "   due_at = excluded.due_at, updated_at = excluded.updated_at"
+    "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id)"
+    " SELECT h.id, f.id IS NOT NULL, coalesce(f.state, j.state)"
+    " FROM held h LEFT JOIN fenced f ON f.id = h.id"
+    " LEFT JOIN foliopost.batches b ON b.id = h.id LEFT JOIN foliopost.jobs j ON j.id = b.job_id";
+/* clang-format on */
 
 static void arg_held(struct pg_args *a, const struct ledger_held *held, size_t n)
 {
@@ -236,32 +237,32 @@ int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *e
  * which keeps complete from going by an older snapshot (complete.c). A batch
  * that is being finished in this very moment by its new owner keeps counting
  * the user as ambiguous; the deliveries, the report and the proof do not. */
+/* clang-format off */
 static const char late_sql[] =
-    "WITH batch AS (SELECT id, job_id, state FROM foliopost.batches WHERE id = $1 AND epoch >= $2 FOR "
-    "UPDATE),"
+    "WITH batch AS ("
+    "  SELECT id, job_id, state FROM foliopost.batches WHERE id = $1 AND epoch >= $2 FOR UPDATE),"
     " truth AS (SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[])"
     "  AS o (user_id, state, reason, provider_id, retry_ms)),"
     " revived AS (UPDATE foliopost.jobs j SET revived = j.revived + 1 FROM batch WHERE j.id = batch.job_id"
     "  AND j.state IN ('IN_PROGRESS', 'PAUSED') AND 'deferred' = ANY ($4::text[]) RETURNING j.id),"
-    " changed AS (UPDATE foliopost.deliveries d SET state = o.state, reason = o.reason,"
-    "   provider_id = o.provider_id, due_at = CASE o.state WHEN 'deferred' THEN " IN_MS(
-        "o.retry_ms") " END,"
-                      "   updated_at = clock_timestamp()"
-                      "  FROM batch, truth o WHERE d.job_id = batch.job_id AND d.user_id = o.user_id AND "
-                      "d.batch_id = batch.id"
-                      "  AND d.epoch = $2 AND d.state = 'ambiguous' AND d.reason = '" LEDGER_EXPIRED
-                      "' AND o.state <> 'ambiguous'"
-                      "  AND (o.state <> 'deferred' OR EXISTS (SELECT FROM revived)) RETURNING o.state),"
-                      " counted AS (UPDATE foliopost.batches b SET ambiguous = b.ambiguous - s.n, sent = "
-                      "b.sent + s.sent,"
-                      "   failed = b.failed + s.failed, skipped = b.skipped + s.skipped, deferred = "
-                      "b.deferred + s.deferred"
-                      "  FROM batch, (SELECT count(*) AS n, count(*) FILTER (WHERE state = 'sent') AS sent,"
-                      "   count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = "
-                      "'skipped') AS skipped,"
-                      "   count(*) FILTER (WHERE state = 'deferred') AS deferred FROM changed) s"
-                      "  WHERE b.id = batch.id AND batch.state IN ('done', 'split') AND s.n > 0)"
-                      " SELECT count(*) FROM changed";
+    " changed AS ("
+    "  UPDATE foliopost.deliveries d SET state = o.state, reason = o.reason, provider_id = o.provider_id,"
+    "   due_at = CASE o.state WHEN 'deferred' THEN " IN_MS("o.retry_ms") " END,"
+    "   updated_at = clock_timestamp()"
+    "  FROM batch, truth o"
+    "  WHERE d.job_id = batch.job_id AND d.user_id = o.user_id AND d.batch_id = batch.id AND d.epoch = $2"
+    "   AND d.state = 'ambiguous' AND d.reason = '" LEDGER_EXPIRED "' AND o.state <> 'ambiguous'"
+    "   AND (o.state <> 'deferred' OR EXISTS (SELECT FROM revived)) RETURNING o.state),"
+    " counted AS ("
+    "  UPDATE foliopost.batches b SET ambiguous = b.ambiguous - s.n, sent = b.sent + s.sent,"
+    "   failed = b.failed + s.failed, skipped = b.skipped + s.skipped, deferred = b.deferred + s.deferred"
+    "  FROM batch, (SELECT count(*) AS n, count(*) FILTER (WHERE state = 'sent') AS sent,"
+    "   count(*) FILTER (WHERE state = 'failed') AS failed,"
+    "   count(*) FILTER (WHERE state = 'skipped') AS skipped,"
+    "   count(*) FILTER (WHERE state = 'deferred') AS deferred FROM changed) s"
+    "  WHERE b.id = batch.id AND batch.state IN ('done', 'split') AND s.n > 0)"
+    " SELECT count(*) FROM changed";
+/* clang-format on */
 
 int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch,
                       const struct ledger_outcome *outcomes, size_t n, struct fp_err *err)

@@ -24,7 +24,7 @@ int ledger_audit(struct fp_ledger *l, const char *actor, const char *action, int
 
 static const char error_sql[] =
     "INSERT INTO foliopost.error_log (service, instance, job_id, batch_id, code, message)"
-    " VALUES ($1, $2::uuid, $3, $4, $5, $6)";
+    "  VALUES ($1, $2::uuid, $3, $4, $5, $6)";
 
 int ledger_error(struct fp_ledger *l, const char *service, const char *instance, int64_t job_id,
                  int64_t batch_id, const char *code, const char *message, struct fp_err *err)

@@ -18,46 +18,63 @@
 /* Candidates of one sweep. */
 #define MAX_CANDIDATES 64
 
+/* clang-format off */
 static const char candidates_sql[] =
-    "SELECT b.id, b.epoch FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
-    " WHERE b.state = 'queued' AND b.redos >= " LEDGER_STR(LEDGER_MAX_REDOS) " ORDER BY b.id LIMIT $1";
+    "SELECT b.id, b.epoch FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id"
+    "  AND j.state = 'IN_PROGRESS' WHERE b.state = 'queued' AND b.redos >= " LEDGER_STR(LEDGER_MAX_REDOS)
+    "  ORDER BY b.id LIMIT $1";
+/* clang-format on */
 
+/* clang-format off */
 static const char split_sql[] =
-    "WITH target AS (SELECT b.id, b.job_id, b.interval_no, b.round, b.epoch, b.user_ids, j.traceparent"
+    "WITH target AS ("
+    "  SELECT b.id, b.job_id, b.interval_no, b.round, b.epoch, b.user_ids, j.traceparent"
     "  FROM foliopost.leader l, foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id"
-    "  WHERE b.id = $2 AND b.epoch = $3 AND b.state = 'queued' AND b.redos >= " LEDGER_STR(
-        LEDGER_MAX_REDOS) "  AND j.state = 'IN_PROGRESS' AND " LEADS " FOR UPDATE OF b),"
-                          " users AS MATERIALIZED (SELECT u.user_id, u.no, d.state, d.batch_id,"
-                          "   d.state IS NULL OR (d.state = 'requeued' AND d.batch_id = t.id) AS due"
-                          "  FROM target t CROSS JOIN unnest(t.user_ids) WITH ORDINALITY AS u (user_id, no)"
-                          "  LEFT JOIN LATERAL (SELECT state, batch_id FROM foliopost.deliveries"
-                          "   WHERE job_id = t.job_id AND user_id = u.user_id LIMIT 1) d ON true),"
-                          " poison AS (INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason)"
-                          "  SELECT t.job_id, u.user_id, t.id, t.epoch, 'failed', 'poison: no worker finished it alone'"
-                          "  FROM target t, users u WHERE cardinality(t.user_ids) = 1 AND u.due"
-                          "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state,"
-                          "   reason = excluded.reason, updated_at = excluded.updated_at"
-                          "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id RETURNING 1),"
-                          " cut AS (SELECT u.user_id, ceil(row_number() OVER (ORDER BY u.no) / ceil(count(*) OVER () / " LEDGER_STR(
-                              PARTS) ".0)) AS part FROM users u, target t WHERE u.due AND cardinality(t.user_ids) > 1),"
-                                     " parts AS (INSERT INTO foliopost.batches (job_id, interval_no, round, origin, parent_batch, user_ids, due_at)"
-                                     "  SELECT t.job_id, t.interval_no, t.round, 'split', t.id, c.user_ids, " IN_MS(
-                                         "$4") "  FROM target t, (SELECT part, array_agg(user_id ORDER BY user_id) AS user_ids FROM cut GROUP BY part) c"
-                                               "  ORDER BY c.part RETURNING id, user_ids),"
-                                               " requeued AS (UPDATE foliopost.deliveries d SET batch_id = p.id"
-                                               "  FROM target t, (SELECT id, unnest(user_ids) AS user_id FROM parts) p"
-                                               "  WHERE d.job_id = t.job_id AND d.user_id = p.user_id AND d.state = 'requeued' AND d.batch_id = t.id),"
-                                               " ended AS (UPDATE foliopost.batches b SET finished_at = clock_timestamp(),"
-                                               "   state = CASE WHEN EXISTS (SELECT FROM parts) THEN 'split' ELSE 'done' END, sent = c.sent,"
-                                               "   failed = c.failed + (SELECT count(*) FROM poison), skipped = c.skipped, ambiguous = c.ambiguous,"
-                                               "   deferred = c.deferred FROM target t, (SELECT"
-                                               "    count(*) FILTER (WHERE NOT due AND state = 'sent' AND batch_id <= $2) AS sent,"
-                                               "    count(*) FILTER (WHERE NOT due AND state = 'failed' AND batch_id <= $2) AS failed,"
-                                               "    count(*) FILTER (WHERE NOT due AND state = 'skipped' AND batch_id <= $2) AS skipped,"
-                                               "    count(*) FILTER (WHERE NOT due AND state = 'ambiguous' AND batch_id <= $2) AS ambiguous,"
-                                               "    count(*) FILTER (WHERE NOT due AND (state = 'deferred' OR batch_id > $2)) AS deferred FROM users) c"
-                                               "  WHERE b.id = t.id)"
-                                               " SELECT t.job_id, p.id, t.traceparent FROM target t, parts p ORDER BY p.id";
+    "  WHERE b.id = $2 AND b.epoch = $3 AND b.state = 'queued'"
+    "   AND b.redos >= " LEDGER_STR(LEDGER_MAX_REDOS) " AND j.state = 'IN_PROGRESS' AND " LEADS
+    "  FOR UPDATE OF b),"
+    " users AS MATERIALIZED ("
+    "  SELECT u.user_id, u.no, d.state, d.batch_id,"
+    "   d.state IS NULL OR (d.state = 'requeued' AND d.batch_id = t.id) AS due"
+    "  FROM target t CROSS JOIN unnest(t.user_ids) WITH ORDINALITY AS u (user_id, no)"
+    "  LEFT JOIN LATERAL (SELECT state, batch_id FROM foliopost.deliveries"
+    "   WHERE job_id = t.job_id AND user_id = u.user_id LIMIT 1) d ON true),"
+    " poison AS ("
+    "  INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason)"
+    "  SELECT t.job_id, u.user_id, t.id, t.epoch, 'failed', 'poison: no worker finished it alone'"
+    "  FROM target t, users u WHERE cardinality(t.user_ids) = 1 AND u.due"
+    "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state,"
+    "   reason = excluded.reason, updated_at = excluded.updated_at"
+    "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id RETURNING 1),"
+    " cut AS ("
+    "  SELECT u.user_id, ceil(row_number() OVER (ORDER BY u.no)"
+    "   / ceil(count(*) OVER () / " LEDGER_STR(PARTS) ".0)) AS part"
+    "  FROM users u, target t WHERE u.due AND cardinality(t.user_ids) > 1),"
+    " parts AS ("
+    "  INSERT INTO foliopost.batches (job_id, interval_no, round, origin, parent_batch, user_ids, due_at)"
+    "  SELECT t.job_id, t.interval_no, t.round, 'split', t.id, c.user_ids, " IN_MS("$4")
+    "  FROM target t, (SELECT part, array_agg(user_id ORDER BY user_id) AS user_ids FROM cut"
+    "   GROUP BY part) c"
+    "  ORDER BY c.part RETURNING id, user_ids),"
+    " requeued AS ("
+    "  UPDATE foliopost.deliveries d SET batch_id = p.id"
+    "  FROM target t, (SELECT id, unnest(user_ids) AS user_id FROM parts) p"
+    "  WHERE d.job_id = t.job_id AND d.user_id = p.user_id AND d.state = 'requeued' AND d.batch_id = t.id),"
+    " ended AS ("
+    "  UPDATE foliopost.batches b SET finished_at = clock_timestamp(),"
+    "   state = CASE WHEN EXISTS (SELECT FROM parts) THEN 'split' ELSE 'done' END, sent = c.sent,"
+    "   failed = c.failed + (SELECT count(*) FROM poison), skipped = c.skipped,"
+    "   ambiguous = c.ambiguous, deferred = c.deferred"
+    "  FROM target t, (SELECT"
+    "   count(*) FILTER (WHERE NOT due AND state = 'sent' AND batch_id <= $2) AS sent,"
+    "   count(*) FILTER (WHERE NOT due AND state = 'failed' AND batch_id <= $2) AS failed,"
+    "   count(*) FILTER (WHERE NOT due AND state = 'skipped' AND batch_id <= $2) AS skipped,"
+    "   count(*) FILTER (WHERE NOT due AND state = 'ambiguous' AND batch_id <= $2) AS ambiguous,"
+    "   count(*) FILTER (WHERE NOT due AND (state = 'deferred' OR batch_id > $2)) AS deferred"
+    "   FROM users) c"
+    "  WHERE b.id = t.id)"
+    " SELECT t.job_id, p.id, t.traceparent FROM target t, parts p ORDER BY p.id";
+/* clang-format on */
 
 /* At most PARTS into out; how many. */
 static int split_one(struct fp_ledger *l, const char *leader, int64_t batch_id, int64_t epoch, int due_ms,

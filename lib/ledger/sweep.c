@@ -30,30 +30,36 @@ static int read_emits(struct ledger_emit *out, const struct fp_rows *r)
  * Outcomes: an intent is open only while it has none, so the upsert needs to
  * look at nothing but the row it meets.
  */
+/* clang-format off */
 static const char expire_sql[] =
-    "WITH gone AS (UPDATE foliopost.instances i SET state = 'expired' FROM foliopost.leader l"
-    "  WHERE i.state = 'live' AND NOT " LEASE_HOLDS(
-        "i") " AND " LEADS " RETURNING i.id),"
-             " orphaned AS MATERIALIZED (SELECT b.id, b.epoch FROM foliopost.batches b, foliopost.leader l"
-             "  WHERE b.state = 'sending' AND " LEADS " AND (b.owner IN (SELECT id FROM gone) OR NOT EXISTS"
-             "   (SELECT FROM foliopost.instances i WHERE i.id = b.owner AND i.state = 'live'))),"
-             " held AS (SELECT b.id, b.job_id, b.epoch, b.open_intents, j.ambiguous_policy = 'resend' AS resend"
-             "  FROM foliopost.batches b JOIN orphaned o ON o.id = b.id AND o.epoch = b.epoch"
-             "  JOIN foliopost.jobs j ON j.id = b.job_id WHERE b.state = 'sending' ORDER BY b.id FOR UPDATE OF b),"
-             " back AS (UPDATE foliopost.batches b SET state = 'queued', due_at = '-infinity', redos = b.redos + 1,"
-             "   open_intents = '{}', claim_token = NULL FROM held h WHERE b.id = h.id RETURNING b.id),"
-             " marked AS (INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason, attempts,"
-             "   maybe_doubles)"
-             "  SELECT h.job_id, u.user_id, h.id, h.epoch, CASE WHEN h.resend THEN 'requeued' ELSE 'ambiguous' END,"
-             "   '" LEDGER_EXPIRED "', 1, h.resend::integer"
-             "  FROM held h JOIN back ON back.id = h.id CROSS JOIN unnest(h.open_intents) AS u (user_id)"
-             "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state,"
-             "   reason = excluded.reason, attempts = d.attempts + 1,"
-             "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles, updated_at = excluded.updated_at"
-             "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id RETURNING d.state)"
-             " SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM back),"
-             " (SELECT count(*) FROM marked WHERE state = 'ambiguous'),"
-             " (SELECT count(*) FROM marked WHERE state = 'requeued')";
+    "WITH gone AS ("
+    "  UPDATE foliopost.instances i SET state = 'expired' FROM foliopost.leader l"
+    "  WHERE i.state = 'live' AND NOT " LEASE_HOLDS("i") " AND " LEADS " RETURNING i.id),"
+    " orphaned AS MATERIALIZED ("
+    "  SELECT b.id, b.epoch FROM foliopost.batches b, foliopost.leader l"
+    "  WHERE b.state = 'sending' AND " LEADS " AND (b.owner IN (SELECT id FROM gone) OR NOT EXISTS"
+    "   (SELECT FROM foliopost.instances i WHERE i.id = b.owner AND i.state = 'live'))),"
+    " held AS ("
+    "  SELECT b.id, b.job_id, b.epoch, b.open_intents, j.ambiguous_policy = 'resend' AS resend"
+    "  FROM foliopost.batches b JOIN orphaned o ON o.id = b.id AND o.epoch = b.epoch"
+    "  JOIN foliopost.jobs j ON j.id = b.job_id WHERE b.state = 'sending' ORDER BY b.id FOR UPDATE OF b),"
+    " back AS ("
+    "  UPDATE foliopost.batches b SET state = 'queued', due_at = '-infinity', redos = b.redos + 1,"
+    "   open_intents = '{}', claim_token = NULL FROM held h WHERE b.id = h.id RETURNING b.id),"
+    " marked AS ("
+    "  INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason, attempts,"
+    "   maybe_doubles)"
+    "  SELECT h.job_id, u.user_id, h.id, h.epoch, CASE WHEN h.resend THEN 'requeued' ELSE 'ambiguous' END,"
+    "   '" LEDGER_EXPIRED "', 1, h.resend::integer"
+    "  FROM held h JOIN back ON back.id = h.id CROSS JOIN unnest(h.open_intents) AS u (user_id)"
+    "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state,"
+    "   reason = excluded.reason, attempts = d.attempts + 1,"
+    "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles, updated_at = excluded.updated_at"
+    "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id RETURNING d.state)"
+    " SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM back),"
+    "  (SELECT count(*) FROM marked WHERE state = 'ambiguous'),"
+    "  (SELECT count(*) FROM marked WHERE state = 'requeued')";
+/* clang-format on */
 
 int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired *out, struct fp_err *err)
 {
@@ -91,27 +97,31 @@ int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired
  * can hold too; then the ten parts of a split are more than three, no more is
  * counted, and nobody becomes poison by it.
  */
+/* clang-format off */
 static const char redo_sql[] =
-    "WITH moved AS MATERIALIZED (SELECT max(r.emitted_at) AS until FROM " RECENT " r"
-    "  WHERE r.claimed_at >= r.emitted_at),"
-    " alone AS MATERIALIZED (SELECT count(*) <= 3 AND count(*) FILTER (WHERE b.state = 'sending') = 0"
-    "  AND 3 = (SELECT count(DISTINCT i.service) FROM foliopost.instances i WHERE i.state = 'live'"
-    "   AND i.service IN ('userstream', 'stats', 'mailer') AND " LEASE_HOLDS(
-        "i") ") AS yes"
-             "  FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
-             "  WHERE b.state IN ('queued', 'sending')),"
-             " due AS (SELECT b.id, j.traceparent FROM foliopost.leader l, foliopost.batches b"
-             "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
-             "  WHERE " LEADS " AND b.state = 'queued' AND b.redos < " LEDGER_STR(
-                 LEDGER_MAX_REDOS) "  AND (b.due_at = '-infinity' OR (b.due_at <= clock_timestamp()"
-                                   "   AND b.emitted_at <= clock_timestamp() - $4 * interval '1 ms'))"
-                                   "  ORDER BY b.due_at, b.id LIMIT $2 FOR UPDATE OF b SKIP LOCKED)"
-                                   " UPDATE foliopost.batches b SET emits = b.emits + 1, emitted_at = clock_timestamp(),"
-                                   "  due_at = clock_timestamp() + least(" REDO_MAX_MS
-                                   ", $3 * 2.0 ^ least(b.emits - 1, 20))"
-                                   "   * (0.95 + 0.1 * random()) * interval '1 ms',"
-                                   "  redos = b.redos + (b.due_at > '-infinity' AND (coalesce(b.emitted_at < moved.until, false) OR alone.yes))::integer"
-                                   " FROM due, moved, alone WHERE b.id = due.id AND b.state = 'queued' RETURNING b.job_id, b.id, due.traceparent";
+    "WITH moved AS MATERIALIZED ("
+    "  SELECT max(r.emitted_at) AS until FROM " RECENT " r WHERE r.claimed_at >= r.emitted_at),"
+    " alone AS MATERIALIZED ("
+    "  SELECT count(*) <= 3 AND count(*) FILTER (WHERE b.state = 'sending') = 0"
+    "   AND 3 = (SELECT count(DISTINCT i.service) FROM foliopost.instances i WHERE i.state = 'live'"
+    "    AND i.service IN ('userstream', 'stats', 'mailer') AND " LEASE_HOLDS("i") ") AS yes"
+    "  FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
+    "  WHERE b.state IN ('queued', 'sending')),"
+    " due AS ("
+    "  SELECT b.id, j.traceparent FROM foliopost.leader l, foliopost.batches b"
+    "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
+    "  WHERE " LEADS " AND b.state = 'queued' AND b.redos < " LEDGER_STR(LEDGER_MAX_REDOS)
+    "   AND (b.due_at = '-infinity' OR (b.due_at <= clock_timestamp()"
+    "    AND b.emitted_at <= clock_timestamp() - $4 * interval '1 ms'))"
+    "  ORDER BY b.due_at, b.id LIMIT $2 FOR UPDATE OF b SKIP LOCKED)"
+    " UPDATE foliopost.batches b SET emits = b.emits + 1, emitted_at = clock_timestamp(),"
+    "  due_at = clock_timestamp() + least(" REDO_MAX_MS ", $3 * 2.0 ^ least(b.emits - 1, 20))"
+    "   * (0.95 + 0.1 * random()) * interval '1 ms',"
+    "  redos = b.redos + (b.due_at > '-infinity'"
+    "   AND (coalesce(b.emitted_at < moved.until, false) OR alone.yes))::integer"
+    " FROM due, moved, alone WHERE b.id = due.id AND b.state = 'queued'"
+    " RETURNING b.job_id, b.id, due.traceparent";
+/* clang-format on */
 
 int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_age_ms, struct ledger_emit *out,
                 int max, struct fp_err *err)
@@ -133,21 +143,27 @@ int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_ag
 
 /* --- retry ---------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const char retry_sql[] =
-    "WITH job AS (SELECT j.id, j.round, j.traceparent, least(100, j.batch_size) AS size FROM foliopost.jobs j,"
-    "  foliopost.leader l WHERE j.id = $2 AND j.state = 'IN_PROGRESS' AND " LEADS "),"
-    " picked AS (SELECT d.user_id FROM foliopost.deliveries d WHERE d.job_id = $2 AND d.state = 'deferred'"
-    "  AND d.due_at <= clock_timestamp() AND EXISTS (SELECT FROM job) ORDER BY d.due_at"
-    "  LIMIT (SELECT size FROM job) FOR UPDATE SKIP LOCKED),"
-    " made AS (INSERT INTO foliopost.batches (job_id, interval_no, round, origin, user_ids, due_at)"
-    "  SELECT job.id, 0, job.round, 'retry', p.user_ids, " IN_MS(
-        "$3") " FROM job,"
-              "   (SELECT array_agg(user_id ORDER BY user_id) AS user_ids FROM picked) p WHERE p.user_ids IS NOT NULL"
-              "  RETURNING id),"
-              " requeued AS (UPDATE foliopost.deliveries d SET state = 'requeued', batch_id = made.id, due_at = NULL,"
-              "   updated_at = clock_timestamp() FROM made, picked p"
-              "  WHERE d.job_id = $2 AND d.user_id = p.user_id AND d.state = 'deferred')"
-              " SELECT job.id, made.id, job.traceparent FROM job, made";
+    "WITH job AS ("
+    "  SELECT j.id, j.round, j.traceparent, least(100, j.batch_size) AS size"
+    "  FROM foliopost.jobs j, foliopost.leader l WHERE j.id = $2 AND j.state = 'IN_PROGRESS' AND " LEADS "),"
+    " picked AS ("
+    "  SELECT d.user_id FROM foliopost.deliveries d"
+    "  WHERE d.job_id = $2 AND d.state = 'deferred' AND d.due_at <= clock_timestamp()"
+    "   AND EXISTS (SELECT FROM job)"
+    "  ORDER BY d.due_at LIMIT (SELECT size FROM job) FOR UPDATE SKIP LOCKED),"
+    " made AS ("
+    "  INSERT INTO foliopost.batches (job_id, interval_no, round, origin, user_ids, due_at)"
+    "  SELECT job.id, 0, job.round, 'retry', p.user_ids, " IN_MS("$3")
+    "  FROM job, (SELECT array_agg(user_id ORDER BY user_id) AS user_ids FROM picked) p"
+    "  WHERE p.user_ids IS NOT NULL RETURNING id),"
+    " requeued AS ("
+    "  UPDATE foliopost.deliveries d SET state = 'requeued', batch_id = made.id, due_at = NULL,"
+    "   updated_at = clock_timestamp() FROM made, picked p"
+    "  WHERE d.job_id = $2 AND d.user_id = p.user_id AND d.state = 'deferred')"
+    " SELECT job.id, made.id, job.traceparent FROM job, made";
+/* clang-format on */
 
 int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int due_ms, struct ledger_emit *out,
                  struct fp_err *err)
@@ -168,8 +184,8 @@ int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int du
 
 /* --- measures --------------------------------------------------------------------------- */
 
-static const char in_flight_sql[] = "SELECT count(*) FROM foliopost.batches WHERE job_id = $1"
-                                    " AND state IN ('queued', 'sending')";
+static const char in_flight_sql[] =
+    "SELECT count(*) FROM foliopost.batches WHERE job_id = $1 AND state IN ('queued', 'sending')";
 
 int ledger_in_flight(struct fp_ledger *l, int64_t job_id, int64_t *batches, struct fp_err *err)
 {
@@ -186,8 +202,8 @@ int ledger_in_flight(struct fp_ledger *l, int64_t job_id, int64_t *batches, stru
 }
 
 static const char latency_sql[] =
-    "SELECT coalesce(avg(extract(epoch FROM r.claimed_at - r.emitted_at)) * 1000, 0)::bigint FROM " RECENT
-    " r"
+    "SELECT coalesce(avg(extract(epoch FROM r.claimed_at - r.emitted_at)) * 1000, 0)::bigint"
+    " FROM " RECENT " r"
     " WHERE r.claimed_at >= r.emitted_at AND r.claimed_at > clock_timestamp() - interval '1 minute'";
 
 int ledger_latency_ms(struct fp_ledger *l, int64_t *ms, struct fp_err *err)
