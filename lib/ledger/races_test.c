@@ -251,6 +251,34 @@ static void a_claim_behind_the_sweep_is_found_by_the_next(void **state)
     assert_int_equal(t_batch(batch, "(state = 'queued')::integer"), 1);
 }
 
+/* The old leader's sweep and a new claim commit while the new leader's sweep
+ * waits: what it saw as an orphan is somebody's by now. */
+static void an_expire_that_waited_leaves_a_newer_claim(void **state)
+{
+    (void)state;
+    struct ledger_expired e;
+    struct ledger_claim c;
+    char mailer2[37], token[37];
+    int32_t epoch;
+    int64_t batch = claimed_with_intents(&epoch);
+    t_instance("mailer", mailer2);
+    text_new_uuid(token);
+    assert_ok(ledger_instance_end(t_ledger, t_mailer, &t_err)); /* in a hurry */
+    struct other x = {.step = step_expire};
+    begin();
+    assert_ok(ledger_expire(first, t_leader, &e, &t_err));
+    assert_int_equal(e.batches, 1);
+    assert_ok(ledger_claim(first, mailer2, batch, token, &c, &t_err));
+    assert_true(c.won);
+    claim_fini(&c);
+    start(&x, 1);
+    commit();
+    join(&x);
+    assert_int_equal(x.result, 0);
+    assert_int_equal(t_batch(batch, "(state = 'sending')::integer"), 1);
+    assert_true(t_record(mailer2, batch, epoch + 1, DELIVERY_SENT, 3, 3, 0, 0));
+}
+
 /* --- the sweep's other steps ------------------------------------------------------------ */
 
 static void two_retries_share_who_is_due(void **state)
@@ -327,6 +355,7 @@ int main(void)
         RACE(an_expire_that_waited_for_a_record_takes_its_intents),
         RACE(an_instance_renewed_in_time_is_not_expired),
         RACE(a_claim_behind_the_sweep_is_found_by_the_next),
+        RACE(an_expire_that_waited_leaves_a_newer_claim),
         RACE(two_retries_share_who_is_due),
         RACE(redo_does_not_wait_for_a_claim),
         RACE(a_split_that_waited_for_a_claim_does_nothing),
