@@ -5,6 +5,7 @@ script/stack is the command; script/demo and the scenarios use it too. Every
 process is remembered with its start time, and only ever signalled by that: a
 process id that was taken by somebody else is left alone.
 """
+import itertools
 import json
 import os
 import shlex
@@ -25,10 +26,24 @@ class StackError(Exception):
     """Something a person has to mend; the text says what."""
 
 
+# Below the range that the kernel takes for outgoing connections: a port there
+# could be taken by one between our asking and our listening, and a client that
+# tries a closed one again and again can connect to itself. Each process draws
+# from a hundredth of its own, so that two that start at once do not meet.
+PORTS_FIRST, PORTS_EACH = 20000, 120
+_drawn = itertools.count()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for _ in range(PORTS_EACH):
+        port = PORTS_FIRST + os.getpid() % 100 * PORTS_EACH + next(_drawn) % PORTS_EACH
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise StackError(f"no free port among {PORTS_EACH}")
 
 
 def start_time(pid):
@@ -324,7 +339,9 @@ class Stack:
             time.sleep(0.05)
         raise StackError(f"{process.name} is not ready after {seconds} s: {why}\n{process.log_tail()}")
 
-    def stop_services(self, seconds=30):
+    def stop_services(self, seconds=40):
+        """Drains all, the last of the pipeline first. Returns the names of those that had to be killed."""
+        hung = []
         for service in (*reversed(SERVICES), "sink"):
             found = self.of(service)
             for p in found:
@@ -334,7 +351,9 @@ class Stack:
                 if not p.wait(seconds):
                     print(f"stack: {p.name} did not end in {seconds} s: killed", file=sys.stderr)
                     p.kill()
+                    hung.append(p.name)
         self.save()
+        return hung
 
     def metrics(self, process):
         with urllib.request.urlopen(f"http://127.0.0.1:{process.ports['admin']}/metrics", timeout=5) as answer:

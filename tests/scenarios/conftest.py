@@ -63,7 +63,8 @@ def new_stack(server, request):
         if failed:
             for p in stack.processes.values():
                 print(f"--- {p.name} (pid {p.pid}, {'up' if p.alive() else 'down'})\n{p.log_tail(25)}")
-        stack.stop_services(20)
+        hung = stack.stop_services(40)
+        assert not hung, f"{hung} had to be killed:\n" + "\n".join(stack.processes[n].log_tail(40) for n in hung)
     for stack in made:
         complaints = [c for p in stack.processes.values() for c in sanitizer_complaints(p)]
         assert not complaints, "\n".join(complaints)
