@@ -82,6 +82,14 @@ class Process:
             self.child.poll()
         return self.pid is not None and self.started is not None and start_time(self.pid) == self.started
 
+    def peak_mib(self):
+        """Most resident memory so far, in MiB; None when it is gone."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text() if self.alive() else ""
+        except OSError:
+            return None
+        return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), None)
+
     def signal(self, number):
         if self.alive():
             os.kill(self.pid, number)

@@ -3,7 +3,6 @@ stack of real processes for each test on a copy of it."""
 import itertools
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from foliostack import SERVICES, Postgres, Stack  # noqa: E402
 from judge import Judge  # noqa: E402
 
 USERS = 2000
+os.environ["LSAN_OPTIONS"] = f"suppressions={Path(__file__).resolve().parents[1] / 'lsan.supp'}:print_suppressions=0"
 numbers = itertools.count(1)
 
 
@@ -74,7 +74,8 @@ def new_stack(server, request):
 def sanitizer_complaints(process):
     text = process.log.read_text(errors="replace") if process.log.exists() else ""
     words = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "panic:")
-    return [f"{process.name}: {line}" for line in text.splitlines() if any(w in line for w in words)]
+    lines = text.splitlines()
+    return ["\n".join([process.name, *lines[i:i + 30]]) for i, line in enumerate(lines) if any(w in line for w in words)]
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -88,10 +89,3 @@ def pytest_runtest_makereport(item):
 @pytest.fixture
 def judge():
     return Judge
-
-
-@pytest.fixture(autouse=True)
-def no_leftovers():
-    yield
-    os.environ.pop("FOLIOPOST_RPC", None)
-    assert signal.getsignal(signal.SIGTERM) is not None

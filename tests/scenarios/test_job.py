@@ -13,6 +13,9 @@ def test_every_user_of_the_audience_is_accounted_for(new_stack, judge):
     report = j.report_agrees(job)
     assert len(report["intervals"]) >= 60
     assert sum(int(i["counts"]["users"]) for i in report["intervals"]) == len(j.audience())
+    if "asan" not in str(j.stack.build):
+        used = {p.name: p.peak_mib() for p in j.stack.processes.values()}
+        assert max(used.values()) < 64, f"MiB resident: {used}"
 
 
 def test_the_same_request_id_gives_the_same_job(new_stack, judge):
