@@ -24,9 +24,8 @@ static void read_batch(struct ledger_batch *b, const struct fp_rows *r)
     b->job_id = pg_i64(r, 0, 0);
     b->interval_no = (int32_t)pg_i64(r, 0, 1);
     ledger_text(b->state, sizeof b->state, r, 0, 2);
-    if (!pg_i64s(r, 0, 3, &b->user_ids, &b->n_users)) {
+    if (!pg_i64s(r, 0, 3, &b->user_ids, &b->n_users))
         fp_panic("batch %" PRId64 ": user_ids is not an array of ids", b->id);
-    }
     b->epoch = (int32_t)pg_i64(r, 0, 4);
     b->emits = (int32_t)pg_i64(r, 0, 5);
     b->redos = (int32_t)pg_i64(r, 0, 6);
@@ -39,13 +38,11 @@ int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch 
     *out = (struct ledger_batch){.id = batch_id};
     pg_args_init(&a);
     pg_arg_i64(&a, batch_id);
-    if (ledger_step(l, "batch_get", get_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "batch_get", get_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = pg_rows_count(rows);
-    if (n > 0) {
+    if (n > 0)
         read_batch(out, rows);
-    }
     pg_rows_free(rows);
     return n > 0 ? 0 : err_set(err, FP_NOT_FOUND, "no batch %" PRId64, batch_id);
 }
@@ -79,9 +76,8 @@ static int not_won(struct fp_ledger *l, struct ledger_claim *out, struct fp_err 
     struct fp_rows *rows;
     pg_args_init(&a);
     pg_arg_i64(&a, out->batch_id);
-    if (ledger_step(l, "claim_lost", why_not_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "claim_lost", why_not_sql, &a, &rows, err) != 0)
         return -1;
-    }
     if (pg_rows_count(rows) > 0) {
         out->job_id = pg_i64(rows, 0, 0);
         out->job_state = job_state_from_name(pg_text(rows, 0, 1));
@@ -108,9 +104,8 @@ static int read_due(struct fp_ledger *l, struct ledger_claim *out, struct fp_err
     pg_args_init(&a);
     pg_arg_i64(&a, out->batch_id);
     pg_arg_i64(&a, out->job_id);
-    if (ledger_step(l, "claim_due", due_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "claim_due", due_sql, &a, &rows, err) != 0)
         return -1;
-    }
     out->n_due = (size_t)pg_rows_count(rows);
     out->due = mem_array(out->n_due + 1, sizeof *out->due);
     out->attempts = mem_array(out->n_due + 1, sizeof *out->attempts);
@@ -132,9 +127,8 @@ int ledger_claim(struct fp_ledger *l, const char *owner, int64_t batch_id, const
     pg_arg_text(&a, owner);
     pg_arg_i64(&a, batch_id);
     pg_arg_text(&a, token);
-    if (ledger_step(l, "claim", claim_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "claim", claim_sql, &a, &rows, err) != 0)
         return -1;
-    }
     out->won = pg_rows_count(rows) > 0;
     if (out->won) {
         out->job_id = pg_i64(rows, 0, 0);
@@ -191,13 +185,11 @@ int ledger_release(struct fp_ledger *l, const char *owner, int64_t batch_id, int
                    struct fp_err *err)
 {
     *done = false;
-    if (owner == NULL) {
+    if (owner == NULL)
         return hand_back(l, batch_id, done, err);
-    }
     int n = fenced(l, "release", release_sql, owner, batch_id, epoch, err);
-    if (n == 0) {
+    if (n == 0)
         n = fenced(l, "released", released_sql, owner, batch_id, epoch, err);
-    }
     *done = n > 0;
     return n < 0 ? -1 : 0;
 }
@@ -234,9 +226,8 @@ int ledger_finish(struct fp_ledger *l, const char *owner, int64_t batch_id, int3
 {
     *done = false;
     int n = fenced(l, "finish", finish_sql, owner, batch_id, epoch, err);
-    if (n == 0) {
+    if (n == 0)
         n = fenced(l, "finished", finished_sql, owner, batch_id, epoch, err);
-    }
     *done = n > 0;
     return n < 0 ? -1 : 0;
 }

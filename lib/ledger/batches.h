@@ -21,9 +21,8 @@
 #ifndef FP_LEDGER_BATCHES_H
 #define FP_LEDGER_BATCHES_H
 
+#include "lib/ledger/deliveries.h"
 #include "lib/ledger/jobs.h"
-
-#define LEDGER_MAX_REDOS 5
 
 /* What a batch is made of: for userstream, which sends it again. *user_ids is
  * freed by mem_free(). *state may be anything: only queued ones are worth it. */
@@ -35,35 +34,24 @@ struct ledger_batch {
     size_t n_users;
     int32_t epoch, emits, redos;
 };
-int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch *out, struct fp_err *err) FP_MUST_CHECK;
+int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch *out,
+                     struct fp_err *err) FP_MUST_CHECK;
 
 struct ledger_claim {
-    bool won;        /* false: not queued, or the job does not run, or our lease is over */
+    bool won; /* false: not queued, or the job does not run, or our lease is over */
     int64_t batch_id, job_id;
     int32_t epoch;
     enum job_state job_state; /* when not won: the job's state now */
     bool resend;              /* ambiguous_policy */
     int max_attempts;
-    size_t n_users; /* in the batch */
-    int64_t *due;   /* the users without an outcome; mem_free() */
+    size_t n_users;    /* in the batch */
+    int64_t *due;      /* the users without an outcome; mem_free() */
     int32_t *attempts; /* of each due user so far; mem_free() */
     size_t n_due;
 };
 /* claim: token is the caller's own, so that a repeated call wins again. */
-int ledger_claim(struct fp_ledger *l, const char *owner, int64_t batch_id, const char *token, struct ledger_claim *out,
-                 struct fp_err *err) FP_MUST_CHECK;
-
-enum delivery_state { /* the values of foliopost.v1.DeliveryState */
-    DELIVERY_UNKNOWN = 0,
-    DELIVERY_SENT = 1,
-    DELIVERY_FAILED = 2,
-    DELIVERY_SKIPPED = 3,
-    DELIVERY_AMBIGUOUS = 4,
-    DELIVERY_DEFERRED = 5,
-    DELIVERY_REQUEUED = 6,
-};
-const char *delivery_state_name(enum delivery_state s); /* "sent" */
-enum delivery_state delivery_state_from_name(const char *name);
+int ledger_claim(struct fp_ledger *l, const char *owner, int64_t batch_id, const char *token,
+                 struct ledger_claim *out, struct fp_err *err) FP_MUST_CHECK;
 
 struct ledger_held { /* a claim of mine */
     int64_t batch_id;
@@ -107,40 +95,7 @@ int ledger_finish(struct fp_ledger *l, const char *owner, int64_t batch_id, int3
                   struct fp_err *err) FP_MUST_CHECK;
 /* late truth: ambiguous (by expire, of this epoch) -> what really was; to
  * deferred only while the job is open. Returns how many changed. */
-int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch, const struct ledger_outcome *outcomes,
-                      size_t n, struct fp_err *err) FP_MUST_CHECK;
-
-/* --- the leader's sweep ----------------------------------------------------------------- */
-
-/* queued and sending: what is in flight. */
-int ledger_in_flight(struct fp_ledger *l, int64_t job_id, int64_t *batches, struct fp_err *err) FP_MUST_CHECK;
-
-struct ledger_expired {
-    int instances, batches, ambiguous, requeued;
-};
-/* expire: every live instance whose lease is over, and every batch in sending
- * whose owner is not live. For a leader that has been connected for a lease. */
-int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired *out, struct fp_err *err) FP_MUST_CHECK;
-
-struct ledger_emit {
-    int64_t job_id, batch_id;
-    char traceparent[64];
-};
-/* redo: at most max batches that are queued and due; the next due time doubles
- * from base_ms up to 2 minutes. Counted towards a split only when a batch
- * emitted later was claimed meanwhile, or when at most three are in flight,
- * none is being sent and each service lives (sweep.c says why). min_age_ms: 4 times the pipeline's
- * latency. Returns how many to emit. */
-int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_age_ms, struct ledger_emit *out, int max,
-                struct fp_err *err) FP_MUST_CHECK;
-/* split: every queued batch with LEDGER_MAX_REDOS or more, its users without an
- * outcome in tenths; out should have room for ten at least. Returns how many to emit. */
-int ledger_split(struct fp_ledger *l, const char *leader, int due_ms, struct ledger_emit *out, int max,
-                 struct fp_err *err) FP_MUST_CHECK;
-/* retry: up to 100 deferred users of the job that are due -> one new batch. Returns 0 or 1. */
-int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int due_ms, struct ledger_emit *out,
-                 struct fp_err *err) FP_MUST_CHECK;
-/* Mean time from emission to claim over the last minute, 0 when there was none. */
-int ledger_latency_ms(struct fp_ledger *l, int64_t *ms, struct fp_err *err) FP_MUST_CHECK;
+int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch,
+                      const struct ledger_outcome *outcomes, size_t n, struct fp_err *err) FP_MUST_CHECK;
 
 #endif

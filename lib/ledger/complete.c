@@ -43,13 +43,11 @@ int ledger_job_proof(struct fp_ledger *l, int64_t id, struct ledger_proof *out, 
     struct fp_rows *rows;
     pg_args_init(&a);
     pg_arg_i64(&a, id);
-    if (ledger_step(l, "job_proof", proof_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "job_proof", proof_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = pg_rows_count(rows);
-    if (n > 0) {
+    if (n > 0)
         read_proof(out, rows);
-    }
     pg_rows_free(rows);
     return n > 0 ? 0 : err_set(err, FP_NOT_FOUND, "no job %" PRId64, id);
 }
@@ -76,9 +74,8 @@ static int is_ready(struct fp_ledger *l, int64_t id, enum job_state *state, int6
     *ready = false;
     pg_args_init(&a);
     pg_arg_i64(&a, id);
-    if (ledger_step(l, "job_ready", ready_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "job_ready", ready_sql, &a, &rows, err) != 0)
         return -1;
-    }
     if (pg_rows_count(rows) > 0) {
         *state = job_state_from_name(pg_text(rows, 0, 0));
         *revived = pg_i64(rows, 0, 1);
@@ -143,24 +140,21 @@ int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, boo
     bool ready;
     *done = false;
     memset(proof, 0, sizeof *proof);
-    if (is_ready(l, id, &state, &revived, &ready, err) != 0) {
+    if (is_ready(l, id, &state, &revived, &ready, err) != 0)
         return -1;
-    }
     if (state == JOB_COMPLETED) { /* an earlier try, whose reply was lost */
         *done = true;
         return ledger_job_proof(l, id, proof, err);
     }
-    if (!ready) {
+    if (!ready)
         return 0;
-    }
     pg_args_init(&a);
     pg_arg_text(&a, leader);
     pg_arg_i64(&a, id);
     pg_arg_i64(&a, revived);
     int n = ledger_count(l, "job_complete", complete_sql, &a, err);
-    if (n <= 0) {
+    if (n <= 0)
         return n;
-    }
     *done = true;
     return ledger_job_proof(l, id, proof, err);
 }
@@ -213,24 +207,20 @@ int ledger_job_reopen(struct fp_ledger *l, int64_t id, const char *const *states
     struct fp_rows *rows;
     struct ledger_job j;
     *users = 0;
-    if (reopen_states(states, n, err) != 0) {
+    if (reopen_states(states, n, err) != 0)
         return -1;
-    }
     pg_args_init(&a);
     pg_arg_i64(&a, id);
     pg_arg_texts(&a, states, n);
     pg_arg_text(&a, actor != NULL ? actor : "");
-    if (ledger_step(l, "job_reopen", reopen_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "job_reopen", reopen_sql, &a, &rows, err) != 0)
         return -1;
-    }
     *users = pg_i64(rows, 0, 0);
     pg_rows_free(rows);
-    if (*users > 0) {
+    if (*users > 0)
         return 0;
-    }
-    if (ledger_job_get(l, id, &j, err) != 0) {
+    if (ledger_job_get(l, id, &j, err) != 0)
         return -1;
-    }
     ledger_job_fini(&j);
     return j.state == JOB_COMPLETED ? 0
                                     : err_set(err, FP_FAILED_PRECONDITION,

@@ -14,9 +14,8 @@ static bool complete(void)
 /* All is sent but for what the test then breaks. */
 static int setup(void **state)
 {
-    if (t_clean(state) != 0) {
+    if (t_clean(state) != 0)
         return -1;
-    }
     job = t_started(false);
     first = t_paged(job, 1, 10, false);
     t_sent(first, 1, 10);

@@ -6,7 +6,34 @@
  * sent has an index of its own; sent is read along the primary key, where it
  * is nearly every row.
  */
+#include "lib/ledger/deliveries.h"
+
+#include <string.h>
+
 #include "lib/ledger/ledger_internal.h"
+
+static const char *const state_names[] = {
+    [DELIVERY_UNKNOWN] = "",          [DELIVERY_SENT] = "sent",           [DELIVERY_FAILED] = "failed",
+    [DELIVERY_SKIPPED] = "skipped",   [DELIVERY_AMBIGUOUS] = "ambiguous", [DELIVERY_DEFERRED] = "deferred",
+    [DELIVERY_REQUEUED] = "requeued",
+};
+#define N_STATES   (sizeof state_names / sizeof state_names[0])
+#define N_OUTCOMES ((int)N_STATES - 1) /* without unknown */
+
+const char *delivery_state_name(enum delivery_state s)
+{
+    return (size_t)s < N_STATES ? state_names[s] : "";
+}
+
+enum delivery_state delivery_state_from_name(const char *name)
+{
+    for (size_t i = 1; i < N_STATES; i++)
+        if (strcmp(name, state_names[i]) == 0)
+            return (enum delivery_state)i;
+    return DELIVERY_UNKNOWN;
+}
+
+/* --- lists ----------------------------------------------------------------------- */
 
 static const char list_sql[] =
     "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at"
@@ -54,23 +81,18 @@ int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state s
     pg_arg_i64(&a, job_id);
     pg_arg_i64(&a, after_user_id);
     pg_arg_i64(&a, max);
-    if (state != DELIVERY_UNKNOWN) {
+    if (state != DELIVERY_UNKNOWN)
         pg_arg_text(&a, delivery_state_name(state));
-    }
-    if (ledger_step(l, name, sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, name, sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = pg_rows_count(rows);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         read_delivery(&out[i], rows, i);
-    }
     pg_rows_free(rows);
     return n;
 }
 
 /* --- counts --------------------------------------------------------------------- */
-
-#define N_STATES 6
 
 static const char reasons_sql[] =
     "WITH counted AS (SELECT state, reason, count(*) AS users, sum(maybe_doubles) AS doubles,"
@@ -86,10 +108,9 @@ int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reas
     struct fp_rows *rows;
     pg_args_init(&a);
     pg_arg_i64(&a, job_id);
-    pg_arg_i64(&a, max > N_STATES ? max - N_STATES : 0);
-    if (ledger_step(l, "reason_counts", reasons_sql, &a, &rows, err) != 0) {
+    pg_arg_i64(&a, max > N_OUTCOMES ? max - N_OUTCOMES : 0);
+    if (ledger_step(l, "reason_counts", reasons_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = pg_rows_count(rows) < max ? pg_rows_count(rows) : max;
     for (int i = 0; i < n; i++) {
         out[i].state = delivery_state_from_name(pg_text(rows, i, 0));
@@ -111,17 +132,14 @@ int ledger_suppressed(struct fp_ledger *l, const int64_t *user_ids, size_t n, bo
 {
     struct pg_args a;
     struct fp_rows *rows;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         out[i] = false;
-    }
     pg_args_init(&a);
     pg_arg_i64s(&a, user_ids, n);
-    if (ledger_step(l, "suppressed", suppressed_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "suppressed", suppressed_sql, &a, &rows, err) != 0)
         return -1;
-    }
-    for (int i = 0; i < pg_rows_count(rows); i++) {
+    for (int i = 0; i < pg_rows_count(rows); i++)
         out[pg_i64(rows, i, 0) - 1] = true;
-    }
     pg_rows_free(rows);
     return 0;
 }

@@ -3,7 +3,20 @@
 #ifndef FP_LEDGER_DELIVERIES_H
 #define FP_LEDGER_DELIVERIES_H
 
-#include "lib/ledger/batches.h"
+#include "lib/ledger/ledger.h"
+
+/* The values of foliopost.v1.DeliveryState. */
+enum delivery_state {
+    DELIVERY_UNKNOWN = 0,
+    DELIVERY_SENT = 1,
+    DELIVERY_FAILED = 2,
+    DELIVERY_SKIPPED = 3,
+    DELIVERY_AMBIGUOUS = 4,
+    DELIVERY_DEFERRED = 5,
+    DELIVERY_REQUEUED = 6,
+};
+const char *delivery_state_name(enum delivery_state s); /* "sent" */
+enum delivery_state delivery_state_from_name(const char *name);
 
 struct ledger_delivery {
     int64_t user_id, batch_id;
@@ -28,6 +41,7 @@ int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reas
                          struct fp_err *err) FP_MUST_CHECK;
 
 /* Which of these users are suppressed now: filled in out[i]. */
-int ledger_suppressed(struct fp_ledger *l, const int64_t *user_ids, size_t n, bool *out, struct fp_err *err) FP_MUST_CHECK;
+int ledger_suppressed(struct fp_ledger *l, const int64_t *user_ids, size_t n, bool *out,
+                      struct fp_err *err) FP_MUST_CHECK;
 
 #endif

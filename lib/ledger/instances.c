@@ -91,13 +91,11 @@ int ledger_instances_live(struct fp_ledger *l, struct ledger_instance *out, int 
     struct fp_rows *rows;
     pg_args_init(&a);
     pg_arg_i64(&a, max);
-    if (ledger_step(l, "instances_live", live_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "instances_live", live_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = pg_rows_count(rows);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         read_instance(&out[i], rows, i);
-    }
     pg_rows_free(rows);
     return n;
 }

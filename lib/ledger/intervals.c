@@ -46,13 +46,11 @@ int ledger_intervals_grantable(struct fp_ledger *l, int64_t job_id, struct ledge
     pg_args_init(&a);
     pg_arg_i64(&a, job_id);
     pg_arg_i64(&a, max);
-    if (ledger_step(l, "intervals_grantable", grantable_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "intervals_grantable", grantable_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = pg_rows_count(rows);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         read_interval(&out[i], rows, i);
-    }
     pg_rows_free(rows);
     return n;
 }
@@ -65,9 +63,8 @@ static int read_number(struct fp_ledger *l, const char *name, const char *sql, i
     struct fp_rows *rows;
     pg_args_init(&a);
     pg_arg_i64(&a, job_id);
-    if (ledger_step(l, name, sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, name, sql, &a, &rows, err) != 0)
         return -1;
-    }
     *out = pg_i64(rows, 0, 0);
     pg_rows_free(rows);
     return 0;
@@ -109,9 +106,8 @@ int ledger_grant(struct fp_ledger *l, const char *leader, int64_t job_id, int32_
     pg_arg_i64(&a, no);
     pg_arg_i64(&a, pages);
     pg_arg_i64(&a, due_ms);
-    if (ledger_step(l, "grant", grant_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "grant", grant_sql, &a, &rows, err) != 0)
         return -1;
-    }
     if (pg_rows_count(rows) > 0) {
         *granted = true;
         *grant_no = (int32_t)pg_i64(rows, 0, 0);
@@ -133,13 +129,11 @@ int ledger_interval_get(struct fp_ledger *l, int64_t job_id, int32_t no, struct 
     pg_args_init(&a);
     pg_arg_i64(&a, job_id);
     pg_arg_i64(&a, no);
-    if (ledger_step(l, "interval_get", get_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "interval_get", get_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = pg_rows_count(rows);
-    if (n > 0) {
+    if (n > 0)
         read_interval(out, rows, 0);
-    }
     pg_rows_free(rows);
     return n > 0 ? 0 : err_set(err, FP_NOT_FOUND, "job %" PRId64 " has no interval %d", job_id, no);
 }
@@ -193,9 +187,8 @@ static int paged_already(struct fp_ledger *l, const struct ledger_page *p, struc
     pg_arg_time_us(&a, p->to_us);
     pg_arg_i64(&a, p->to_id);
     pg_arg_i64s(&a, p->user_ids, p->n_users);
-    if (ledger_step(l, "paged", paged_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "paged", paged_sql, &a, &rows, err) != 0)
         return -1;
-    }
     read_paged(out, rows, p->n_users > 0);
     pg_rows_free(rows);
     return 0;
@@ -219,14 +212,12 @@ int ledger_page(struct fp_ledger *l, const struct ledger_page *p, struct ledger_
     pg_arg_i64s(&a, p->user_ids, p->n_users);
     pg_arg_bool(&a, p->last || still);
     pg_arg_i64(&a, p->due_ms);
-    if (ledger_step(l, "page", page_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "page", page_sql, &a, &rows, err) != 0)
         return -1;
-    }
     read_paged(out, rows, !still);
     pg_rows_free(rows);
-    if (out->moved) {
+    if (out->moved)
         return 0;
-    }
     struct ledger_page at = *p;
     at.to_us = still ? p->from_us : p->to_us;
     at.to_id = still ? p->from_id : p->to_id;
@@ -258,9 +249,8 @@ static void read_report(struct ledger_interval_report *p, const struct fp_rows *
                      &c->ambiguous, &c->deferred, &c->batches, &c->batches_done};
     *p = (struct ledger_interval_report){0};
     read_interval(&p->interval, r, row);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         *to[i] = pg_i64(r, row, N_INTERVAL_COLUMNS + i);
-    }
     c->batches_open = c->batches - c->batches_done;
     c->intervals = 1;
     c->intervals_paged = p->interval.paged_us != 0;
@@ -274,13 +264,11 @@ int ledger_interval_reports(struct fp_ledger *l, int64_t job_id, struct ledger_i
     pg_args_init(&a);
     pg_arg_i64(&a, job_id);
     pg_arg_i64(&a, max);
-    if (ledger_step(l, "interval_reports", report_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "interval_reports", report_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = pg_rows_count(rows);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         read_report(&out[i], rows, i);
-    }
     pg_rows_free(rows);
     return n;
 }

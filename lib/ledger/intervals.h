@@ -26,10 +26,11 @@ struct ledger_interval {
 int ledger_intervals_grantable(struct fp_ledger *l, int64_t job_id, struct ledger_interval *out, int max,
                                struct fp_err *err) FP_MUST_CHECK;
 /* Pages still open of all grants that are not overdue: they count in the window. */
-int ledger_granted_pages(struct fp_ledger *l, int64_t job_id, int64_t *pages, struct fp_err *err) FP_MUST_CHECK;
+int ledger_granted_pages(struct fp_ledger *l, int64_t job_id, int64_t *pages,
+                         struct fp_err *err) FP_MUST_CHECK;
 /* grant: *granted false when the condition does not hold. due_ms: until it is overdue. */
-int ledger_grant(struct fp_ledger *l, const char *leader, int64_t job_id, int32_t no, int32_t pages, int due_ms,
-                 bool *granted, int32_t *grant_no, struct fp_err *err) FP_MUST_CHECK;
+int ledger_grant(struct fp_ledger *l, const char *leader, int64_t job_id, int32_t no, int32_t pages,
+                 int due_ms, bool *granted, int32_t *grant_no, struct fp_err *err) FP_MUST_CHECK;
 int ledger_interval_get(struct fp_ledger *l, int64_t job_id, int32_t no, struct ledger_interval *out,
                         struct fp_err *err) FP_MUST_CHECK;
 
@@ -40,8 +41,8 @@ struct ledger_page {
     int64_t to_us, to_id;     /* of the last user of the page */
     const int64_t *user_ids;  /* 0 users: the range is at its end, no batch */
     size_t n_users;
-    bool last;                /* a short page: nothing behind it */
-    int due_ms;               /* until the batch is emitted again */
+    bool last;  /* a short page: nothing behind it */
+    int due_ms; /* until the batch is emitted again */
 };
 struct ledger_paged {
     bool moved;         /* by this call, or by an earlier try of it whose reply was lost */
@@ -49,7 +50,8 @@ struct ledger_paged {
     int32_t pages_left; /* of the grant */
     bool ended;         /* interval paged */
 };
-int ledger_page(struct fp_ledger *l, const struct ledger_page *p, struct ledger_paged *out, struct fp_err *err) FP_MUST_CHECK;
+int ledger_page(struct fp_ledger *l, const struct ledger_page *p, struct ledger_paged *out,
+                struct fp_err *err) FP_MUST_CHECK;
 
 /* For the report: intervals with counts, by number. Returns how many. */
 struct ledger_interval_report {

@@ -6,9 +6,8 @@ static int64_t ids[] = {11, 12, 13};
 
 static int setup(void **state)
 {
-    if (t_clean(state) != 0) {
+    if (t_clean(state) != 0)
         return -1;
-    }
     job = t_started(false);
     return 0;
 }

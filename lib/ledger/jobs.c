@@ -30,11 +30,9 @@ const char *job_state_name(enum job_state s)
 
 enum job_state job_state_from_name(const char *name)
 {
-    for (size_t i = 1; i < N_STATES; i++) {
-        if (strcmp(name, state_names[i]) == 0) {
+    for (size_t i = 1; i < N_STATES; i++)
+        if (strcmp(name, state_names[i]) == 0)
             return (enum job_state)i;
-        }
-    }
     return JOB_UNKNOWN;
 }
 
@@ -100,16 +98,14 @@ static int read_one(struct fp_ledger *l, const char *name, const char *sql, stru
 {
     struct fp_rows *rows;
     memset(out, 0, sizeof *out);
-    if (ledger_step(l, name, sql, a, &rows, err) != 0) {
+    if (ledger_step(l, name, sql, a, &rows, err) != 0)
         return -1;
-    }
     *found = pg_rows_count(rows) > 0;
     if (*found) {
         read_job(out, rows, 0);
         if (!pg_is_null(rows, 0, USER_IDS_COLUMN) &&
-            !pg_i64s(rows, 0, USER_IDS_COLUMN, &out->user_ids, &out->n_user_ids)) {
+            !pg_i64s(rows, 0, USER_IDS_COLUMN, &out->user_ids, &out->n_user_ids))
             fp_panic("job %" PRId64 ": user_ids is not an array of ids", out->id);
-        }
     }
     pg_rows_free(rows);
     return 0;
@@ -123,9 +119,8 @@ int ledger_job_get(struct fp_ledger *l, int64_t id, struct ledger_job *out, stru
     bool found;
     pg_args_init(&a);
     pg_arg_i64(&a, id);
-    if (read_one(l, "job_get", get_sql, &a, out, &found, err) != 0) {
+    if (read_one(l, "job_get", get_sql, &a, out, &found, err) != 0)
         return -1;
-    }
     return found ? 0 : err_set(err, FP_NOT_FOUND, "no job %" PRId64, id);
 }
 
@@ -133,13 +128,11 @@ static int read_many(struct fp_ledger *l, const char *name, const char *sql, str
                      struct ledger_job *out, struct fp_err *err)
 {
     struct fp_rows *rows;
-    if (ledger_step(l, name, sql, a, &rows, err) != 0) {
+    if (ledger_step(l, name, sql, a, &rows, err) != 0)
         return -1;
-    }
     int n = pg_rows_count(rows);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         read_job(&out[i], rows, i);
-    }
     pg_rows_free(rows);
     return n;
 }
@@ -205,11 +198,10 @@ static void submit_args(struct pg_args *a, const struct ledger_job *j, int margi
     pg_arg_text(a, j->template_hash);
     pg_arg_day(a, j->period_start_day);
     pg_arg_day(a, j->period_end_day);
-    if (j->n_user_ids > 0) {
+    if (j->n_user_ids > 0)
         pg_arg_i64s(a, j->user_ids, j->n_user_ids);
-    } else {
+    else
         pg_arg_null(a);
-    }
     ledger_arg_time(a, j->registered_from_us);
     ledger_arg_time(a, j->audience_end_us);
     pg_arg_i64(a, margin_ms);
@@ -235,19 +227,16 @@ int ledger_job_submit(struct fp_ledger *l, const struct ledger_job *j, int margi
     struct fp_rows *rows;
     bool found;
     submit_args(&a, j, margin_ms, actor);
-    if (ledger_step(l, "job_submit", submit_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "job_submit", submit_sql, &a, &rows, err) != 0)
         return -1;
-    }
     *existing = pg_rows_count(rows) == 0;
     pg_rows_free(rows);
     pg_args_init(&a);
     pg_arg_text(&a, j->request_id);
-    if (read_one(l, "job_by_request", by_request_sql, &a, out, &found, err) != 0) {
+    if (read_one(l, "job_by_request", by_request_sql, &a, out, &found, err) != 0)
         return -1;
-    }
-    if (!found) {
+    if (!found)
         return err_set(err, FP_INTERNAL, "the job with request id %s is gone again", j->request_id);
-    }
     if (*existing && strcmp(out->spec_hash, j->spec_hash) != 0) {
         err_set(err, FP_ALREADY_EXISTS,
                 "request_id %s is job %" PRId64 " with another specification: choose a new request_id",
@@ -283,14 +272,12 @@ int ledger_job_counts(struct fp_ledger *l, int64_t id, struct ledger_counts *out
     struct fp_rows *rows;
     pg_args_init(&a);
     pg_arg_i64(&a, id);
-    if (ledger_step(l, "job_counts", counts_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "job_counts", counts_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int64_t *to[] = {&out->users,    &out->sent,    &out->failed,       &out->skipped,     &out->ambiguous,
                      &out->deferred, &out->batches, &out->batches_done, &out->batches_open};
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 9; i++)
         *to[i] = pg_i64(rows, 0, i);
-    }
     out->intervals = (int32_t)pg_i64(rows, 0, 9);
     out->intervals_paged = (int32_t)pg_i64(rows, 0, 10);
     pg_rows_free(rows);

@@ -17,7 +17,8 @@
 
 #include "lib/ledger/ledger.h"
 
-enum job_state { /* the values of foliopost.v1.JobState */
+/* The values of foliopost.v1.JobState. */
+enum job_state {
     JOB_UNKNOWN = 0,
     JOB_PENDING = 1,
     JOB_IN_PROGRESS = 2,
@@ -74,37 +75,45 @@ struct ledger_proof {
  * the database's now; audience_end_us is cut to now less margin_ms. */
 int ledger_job_submit(struct fp_ledger *l, const struct ledger_job *j, int margin_ms, const char *actor,
                       struct ledger_job *out, bool *existing, struct fp_err *err) FP_MUST_CHECK;
-int ledger_job_get(struct fp_ledger *l, int64_t id, struct ledger_job *out, struct fp_err *err) FP_MUST_CHECK; /* NOT_FOUND */
+int ledger_job_get(struct fp_ledger *l, int64_t id, struct ledger_job *out, struct fp_err *err) FP_MUST_CHECK;
 /* Newest first; state JOB_UNKNOWN: all; before_id 0: from the newest. Returns how many, without user ids. */
-int ledger_job_list(struct fp_ledger *l, enum job_state state, int64_t before_id, struct ledger_job *out, int max,
-                    struct fp_err *err) FP_MUST_CHECK;
+int ledger_job_list(struct fp_ledger *l, enum job_state state, int64_t before_id, struct ledger_job *out,
+                    int max, struct fp_err *err) FP_MUST_CHECK;
 /* PENDING, IN_PROGRESS and PAUSED, oldest first, without user ids. */
 int ledger_jobs_open(struct fp_ledger *l, struct ledger_job *out, int max, struct fp_err *err) FP_MUST_CHECK;
-int ledger_job_counts(struct fp_ledger *l, int64_t id, struct ledger_counts *out, struct fp_err *err) FP_MUST_CHECK;
-int ledger_job_proof(struct fp_ledger *l, int64_t id, struct ledger_proof *out, struct fp_err *err) FP_MUST_CHECK; /* the last round's */
+int ledger_job_counts(struct fp_ledger *l, int64_t id, struct ledger_counts *out,
+                      struct fp_err *err) FP_MUST_CHECK;
+/* The last round's. */
+int ledger_job_proof(struct fp_ledger *l, int64_t id, struct ledger_proof *out,
+                     struct fp_err *err) FP_MUST_CHECK;
 
 /* start: the intervals [lower[i], upper[i]) as intervals 1..n, in one statement.
  * They tile from registered_from (when given, cut to the audience's end) to the
  * audience's end, else INVALID_ARGUMENT; without users one empty interval. A
  * list job has one that ends there; its lower bound is free.
  * *done false: not PENDING any more, or the lead is lost, or max_jobs are in progress. */
-int ledger_job_start(struct fp_ledger *l, const char *leader, int64_t id, int max_jobs, const int64_t *lower_us,
-                     const int64_t *upper_us, size_t n, bool *done, struct fp_err *err) FP_MUST_CHECK;
+int ledger_job_start(struct fp_ledger *l, const char *leader, int64_t id, int max_jobs,
+                     const int64_t *lower_us, const int64_t *upper_us, size_t n, bool *done,
+                     struct fp_err *err) FP_MUST_CHECK;
 /* pause, resume, cancel: FAILED_PRECONDITION, naming the state, when not legal;
  * success when it is so already. actor: for the audit. */
-int ledger_job_pause(struct fp_ledger *l, int64_t id, const char *reason, const char *actor, struct fp_err *err) FP_MUST_CHECK;
+int ledger_job_pause(struct fp_ledger *l, int64_t id, const char *reason, const char *actor,
+                     struct fp_err *err) FP_MUST_CHECK;
 int ledger_job_resume(struct fp_ledger *l, int64_t id, const char *actor, struct fp_err *err) FP_MUST_CHECK;
-int ledger_job_cancel(struct fp_ledger *l, int64_t id, const char *reason, const char *actor, struct fp_err *err) FP_MUST_CHECK;
-int ledger_job_fail(struct fp_ledger *l, const char *leader, int64_t id, const char *reason, bool *done, struct fp_err *err) FP_MUST_CHECK;
+int ledger_job_cancel(struct fp_ledger *l, int64_t id, const char *reason, const char *actor,
+                      struct fp_err *err) FP_MUST_CHECK;
+int ledger_job_fail(struct fp_ledger *l, const char *leader, int64_t id, const char *reason, bool *done,
+                    struct fp_err *err) FP_MUST_CHECK;
 /* Fails every open job whose deadline is over; returns how many. */
 int ledger_jobs_fail_late(struct fp_ledger *l, const char *leader, struct fp_err *err) FP_MUST_CHECK;
 /* Why it does not go on now; only written when it differs. */
-int ledger_job_set_waiting(struct fp_ledger *l, const char *leader, int64_t id, const char *why, struct fp_err *err) FP_MUST_CHECK;
+int ledger_job_set_waiting(struct fp_ledger *l, const char *leader, int64_t id, const char *why,
+                           struct fp_err *err) FP_MUST_CHECK;
 /* complete, in one statement: the intervals tile the range and each is paged;
  * every batch is done or split; every user of the pages, counted, has one
  * terminal outcome (and is in deliveries once). *done false: not yet. */
-int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, bool *done, struct ledger_proof *proof,
-                        struct fp_err *err) FP_MUST_CHECK;
+int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, bool *done,
+                        struct ledger_proof *proof, struct fp_err *err) FP_MUST_CHECK;
 /* reopen: the deliveries in `states` ("failed", "ambiguous") become deferred,
  * due now, attempts 0; a reopened ambiguous counts in maybe_doubles. Nobody in
  * these states: *users 0, and it stays COMPLETED. */

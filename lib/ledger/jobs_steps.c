@@ -53,9 +53,8 @@ static int why_not_started(struct fp_ledger *l, int64_t id, int64_t first_us, in
                            struct fp_err *err)
 {
     struct ledger_job j;
-    if (ledger_job_get(l, id, &j, err) != 0) {
+    if (ledger_job_get(l, id, &j, err) != 0)
         return -1;
-    }
     int64_t from_us = j.registered_from_us < j.audience_end_us ? j.registered_from_us : j.audience_end_us;
     bool ours = last_us == j.audience_end_us && (j.user_ids != NULL || from_us == 0 || first_us == from_us);
     bool pending = j.state == JOB_PENDING;
@@ -74,18 +73,16 @@ int ledger_job_start(struct fp_ledger *l, const char *leader, int64_t id, int ma
     struct pg_args a;
     struct fp_rows *rows;
     *done = false;
-    if (check_tiling(id, lower_us, upper_us, n, err) != 0) {
+    if (check_tiling(id, lower_us, upper_us, n, err) != 0)
         return -1;
-    }
     pg_args_init(&a);
     pg_arg_text(&a, leader);
     pg_arg_i64(&a, id);
     pg_arg_i64(&a, max_jobs);
     pg_arg_times_us(&a, lower_us, n);
     pg_arg_times_us(&a, upper_us, n);
-    if (ledger_step(l, "job_start", start_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "job_start", start_sql, &a, &rows, err) != 0)
         return -1;
-    }
     *done = pg_rows_count(rows) > 0;
     pg_rows_free(rows);
     return *done ? 0 : why_not_started(l, id, lower_us[0], upper_us[n - 1], err);
@@ -99,13 +96,11 @@ static int already(struct fp_ledger *l, int64_t id, const char *what, enum job_s
                    struct fp_err *err)
 {
     struct ledger_job j;
-    if (ledger_job_get(l, id, &j, err) != 0) {
+    if (ledger_job_get(l, id, &j, err) != 0)
         return -1;
-    }
     ledger_job_fini(&j);
-    if (j.state == a || j.state == b) {
+    if (j.state == a || j.state == b)
         return 0;
-    }
     return err_set(err, FP_FAILED_PRECONDITION, "job %" PRId64 " is %s: it cannot be %s", id,
                    job_state_name(j.state), what);
 }

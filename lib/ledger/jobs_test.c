@@ -226,9 +226,8 @@ static void what_is_over_stays_over(void **state)
     (void)state;
     int64_t end_us, id = pending(0, &end_us);
     bool done;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         assert_ok(ledger_job_cancel(t_ledger, id, "no", "ann", &t_err));
-    }
     assert_code(ledger_job_pause(t_ledger, id, "", "ann", &t_err), FP_FAILED_PRECONDITION);
     assert_non_null(strstr(t_err.msg, "CANCELLED"));
     assert_code(ledger_job_resume(t_ledger, id, "ann", &t_err), FP_FAILED_PRECONDITION);

@@ -23,9 +23,8 @@ int ledger_lead(struct fp_ledger *l, const char *owner, bool *leading, int64_t *
     *term = 0;
     pg_args_init(&a);
     pg_arg_text(&a, owner);
-    if (ledger_step(l, "lead", lead_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "lead", lead_sql, &a, &rows, err) != 0)
         return -1;
-    }
     if (pg_rows_count(rows) > 0) {
         *leading = true;
         *term = pg_i64(rows, 0, 0);

@@ -44,12 +44,10 @@ int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct p
     struct fp_err why;
     bool connected = pg_is_connected(l->pg);
     int rc = pg_run(l->pg, name, sql, a, rows, &why);
-    if (rc != 0 && (why.code == FP_ABORTED || (why.code == FP_UNAVAILABLE && connected))) {
+    if (rc != 0 && (why.code == FP_ABORTED || (why.code == FP_UNAVAILABLE && connected)))
         rc = pg_run(l->pg, name, sql, a, rows, &why);
-    }
-    if (a != NULL) {
+    if (a != NULL)
         pg_args_fini(a);
-    }
     return rc == 0 ? 0 : err_set(err, why.code, "%s", why.msg);
 }
 
@@ -57,9 +55,8 @@ int ledger_count(struct fp_ledger *l, const char *name, const char *sql, struct 
                  struct fp_err *err)
 {
     struct fp_rows *rows;
-    if (ledger_step(l, name, sql, a, &rows, err) != 0) {
+    if (ledger_step(l, name, sql, a, &rows, err) != 0)
         return -1;
-    }
     int64_t n = pg_rows_affected(rows);
     pg_rows_free(rows);
     return n < INT32_MAX ? (int)n : INT32_MAX;
@@ -77,20 +74,18 @@ int64_t ledger_time(const struct fp_rows *r, int row, int col)
 
 void ledger_arg_id(struct pg_args *a, int64_t v)
 {
-    if (v != 0) {
+    if (v != 0)
         pg_arg_i64(a, v);
-    } else {
+    else
         pg_arg_null(a);
-    }
 }
 
 void ledger_arg_time(struct pg_args *a, int64_t us)
 {
-    if (us != 0) {
+    if (us != 0)
         pg_arg_time_us(a, us);
-    } else {
+    else
         pg_arg_null(a);
-    }
 }
 
 void ledger_arg_name(struct pg_args *a, const char *s)

@@ -30,7 +30,8 @@
 
 struct fp_ledger;
 
-struct fp_ledger *ledger_open(const struct pg_options *o, struct fp_err *err) FP_MUST_CHECK; /* connects nothing */
+/* Connects nothing yet. */
+struct fp_ledger *ledger_open(const struct pg_options *o, struct fp_err *err) FP_MUST_CHECK;
 void ledger_close(struct fp_ledger *l);
 struct fp_pg *ledger_pg(struct fp_ledger *l);
 
@@ -58,45 +59,27 @@ struct ledger_instance {
 };
 
 /* Inserts the instance, live, with a lease of LEDGER_LEASE_MS. Repeatable. */
-int ledger_instance_start(struct fp_ledger *l, const struct ledger_instance *i, struct fp_err *err) FP_MUST_CHECK;
+int ledger_instance_start(struct fp_ledger *l, const struct ledger_instance *i,
+                          struct fp_err *err) FP_MUST_CHECK;
 /* *held false: it was swept; the process must take a new id. */
 int ledger_instance_renew(struct fp_ledger *l, const char *id, int slots, const char *note, bool *held,
                           struct fp_err *err) FP_MUST_CHECK;
 int ledger_instance_end(struct fp_ledger *l, const char *id, struct fp_err *err) FP_MUST_CHECK;
 /* Live ones, at most max; returns how many, -1 on error. */
-int ledger_instances_live(struct fp_ledger *l, struct ledger_instance *out, int max, struct fp_err *err) FP_MUST_CHECK;
+int ledger_instances_live(struct fp_ledger *l, struct ledger_instance *out, int max,
+                          struct fp_err *err) FP_MUST_CHECK;
 
 /* --- leader.c ---------------------------------------------------------------------- */
 
 /* Takes the lead when nobody's lease holds, or renews it. *leading says which. */
-int ledger_lead(struct fp_ledger *l, const char *owner, bool *leading, int64_t *term, struct fp_err *err) FP_MUST_CHECK;
+int ledger_lead(struct fp_ledger *l, const char *owner, bool *leading, int64_t *term,
+                struct fp_err *err) FP_MUST_CHECK;
 int ledger_lead_end(struct fp_ledger *l, const char *owner, struct fp_err *err) FP_MUST_CHECK;
 
-/* --- rates.c: provider_rates --------------------------------------------------------- */
+/* --- error_log.c ------------------------------------------------------------------------ */
 
-/* At a mailer's start: makes the row, or sets its limit. 0: no limit. */
-int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_second, struct fp_err *err) FP_MUST_CHECK;
-/* A slice of n mails by virtual scheduling. *granted 0: too far ahead, ask
- * again in *delay_us. Else n mails may go from *delay_us on (counted from the
- * database's now), over n / *rate seconds. *rate 0: no limit. */
-int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *granted, int64_t *delay_us, double *rate,
-                     struct fp_err *err) FP_MUST_CHECK;
-/* Throttled: rate * factor for hold_s, not below 1/20 of the limit. */
-int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, int hold_s, struct fp_err *err) FP_MUST_CHECK;
-/* Quiet again: up by a part of the limit, once lowered_until is over. */
-int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part, struct fp_err *err) FP_MUST_CHECK;
-/* Why the provider stands; "" when it goes again. */
-int ledger_provider_fault(struct fp_ledger *l, const char *provider, const char *fault, struct fp_err *err) FP_MUST_CHECK;
-/* Sum of rates in force, 0 when one has no limit or there is none; and the first fault. */
-int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256], int64_t *fault_for_s,
-                       struct fp_err *err) FP_MUST_CHECK;
-
-/* --- records.c: audit, error_log ------------------------------------------------------- */
-
-int ledger_audit(struct fp_ledger *l, const char *actor, const char *action, int64_t job_id, const char *detail,
-                 struct fp_err *err) FP_MUST_CHECK;
 /* Ids 0 and "" are stored as null. */
-int ledger_error(struct fp_ledger *l, const char *service, const char *instance, int64_t job_id, int64_t batch_id,
-                 const char *code, const char *message, struct fp_err *err) FP_MUST_CHECK;
+int ledger_error(struct fp_ledger *l, const char *service, const char *instance, int64_t job_id,
+                 int64_t batch_id, const char *code, const char *message, struct fp_err *err) FP_MUST_CHECK;
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef FP_LEDGER_INTERNAL_H
 #define FP_LEDGER_INTERNAL_H
 
-#include "lib/ledger/deliveries.h"
+#include "lib/ledger/batches.h"
 #include "lib/ledger/intervals.h"
 
 #define LEDGER_STR_(x) #x

@@ -1,4 +1,4 @@
-/* Schema, instances, leader, rates, records, lists of deliveries, lost connections. */
+/* Schema, instances, leader, rates, the error log, lists of deliveries, lost connections. */
 #include "lib/ledger/testing.h"
 
 #include <math.h>
@@ -45,9 +45,8 @@ static void a_lease_is_renewed_until_it_is_swept(void **state)
     struct ledger_instance i = {.service = "stats", .version = "1", .address = "10.0.0.1:7", .slots = 3},
                            out[4];
     text_new_uuid(i.id);
-    for (int n = 0; n < 2; n++) {
+    for (int n = 0; n < 2; n++)
         assert_ok(ledger_instance_start(t_ledger, &i, &t_err));
-    }
     assert_int_equal(ledger_instances_live(t_ledger, out, 4, &t_err), 2);
     assert_string_equal(out[1].id, i.id);
     assert_string_equal(out[1].address, "10.0.0.1:7");
@@ -105,9 +104,8 @@ static void slices_add_up_and_are_capped(void **state)
     for (;;) {
         assert_ok(ledger_rate_take(t_ledger, "smtp", 100, &granted, &delay_us, &rate, &t_err));
         assert_true(fabs(rate - 1000) < 0.001);
-        if (granted == 0) {
+        if (granted == 0)
             break;
-        }
         int64_t begin_us = clock_mono_us() - start_us + delay_us; /* slices of 0.1 s, one behind the other */
         assert_in_range(begin_us + 30000, end_us, end_us + 90000);
         total += granted;
@@ -163,9 +161,8 @@ static void throttling_lowers_the_rate_for_a_while(void **state)
     char fault[256];
     int64_t fault_s;
     assert_ok(ledger_rate_configure(t_ledger, "smtp", 100, &t_err));
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 10; i++)
         assert_ok(ledger_rate_lower(t_ledger, "smtp", 0.5, 60, &t_err));
-    }
     assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
     assert_true(fabs(rate - 5) < 0.001); /* a twentieth */
     assert_ok(ledger_rate_raise(t_ledger, "smtp", 0.1, &t_err));
@@ -173,9 +170,8 @@ static void throttling_lowers_the_rate_for_a_while(void **state)
     assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
     assert_true(fabs(rate - 5) < 0.001);
     t_sql("UPDATE foliopost.provider_rates SET lowered_until = clock_timestamp()");
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 20; i++)
         assert_ok(ledger_rate_raise(t_ledger, "smtp", 0.1, &t_err));
-    }
     assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
     assert_true(fabs(rate - 100) < 0.001);
 }
@@ -199,15 +195,12 @@ static void a_fault_stands_with_its_age(void **state)
     assert_int_equal(fault_s, 0);
 }
 
-/* --- records, lists ---------------------------------------------------------------------- */
+/* --- the error log, lists ---------------------------------------------------------------------- */
 
-static void records_are_written(void **state)
+static void the_error_log_is_written(void **state)
 {
     (void)state;
-    assert_ok(ledger_audit(t_ledger, "ann", "pause", 0, "why", &t_err));
     assert_ok(ledger_error(t_ledger, "mailer", "", 0, 7, "UNAVAILABLE", "gone", &t_err));
-    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE job_id IS NULL AND detail = 'why'"),
-                     1);
     assert_int_equal(t_sql(
                          "SELECT count(*) FROM foliopost.error_log WHERE instance IS NULL AND batch_id = 7"),
                      1);
@@ -294,7 +287,7 @@ int main(void)
         cmocka_unit_test_setup(no_limit_is_a_rate_of_nothing, t_clean),
         cmocka_unit_test_setup(throttling_lowers_the_rate_for_a_while, t_clean),
         cmocka_unit_test_setup(a_fault_stands_with_its_age, t_clean),
-        cmocka_unit_test_setup(records_are_written, t_clean),
+        cmocka_unit_test_setup(the_error_log_is_written, t_clean),
         cmocka_unit_test_setup(deliveries_are_listed_and_counted, t_clean),
         cmocka_unit_test_setup(suppressed_users_are_found, t_clean),
         cmocka_unit_test_setup(a_step_survives_a_lost_connection_once, t_clean),

@@ -39,9 +39,8 @@ static bool dies(struct mailer *m, int one_in)
 
 static void oops(struct mailer *m, const char *what, const struct fp_err *err)
 {
-    if (m->why[0] == '\0') {
+    if (m->why[0] == '\0')
         snprintf(m->why, sizeof m->why, "%s: %.400s", what, err->msg);
-    }
 }
 
 static void new_life(struct mailer *m)
@@ -50,9 +49,8 @@ static void new_life(struct mailer *m)
     struct ledger_instance i = {.service = "mailer", .slots = 1};
     text_new_uuid(m->id);
     snprintf(i.id, sizeof i.id, "%s", m->id);
-    if (ledger_instance_start(m->l, &i, &err) != 0) {
+    if (ledger_instance_start(m->l, &i, &err) != 0)
         oops(m, "instance", &err);
-    }
 }
 
 /* Settles `done` (0: nobody) and opens `next` (0: nobody). */
@@ -86,27 +84,21 @@ static bool send_batch(struct mailer *m, const struct ledger_claim *c)
     bool done;
     int64_t sent = 0;
     for (size_t i = 0; i < c->n_due; i++) {
-        if (!step(m, c, sent, c->due[i])) {
+        if (!step(m, c, sent, c->due[i]))
             return true; /* not ours any more */
-        }
-        if (dies(m, 25)) {
+        if (dies(m, 25))
             return false;
-        }
         atomic_fetch_add(&sendings[c->due[i]], 1);
         sent = c->due[i];
-        if (dies(m, 25)) {
+        if (dies(m, 25))
             return false;
-        }
     }
-    if (sent != 0 && !step(m, c, sent, 0)) {
+    if (sent != 0 && !step(m, c, sent, 0))
         return true;
-    }
-    if (dies(m, 10)) {
+    if (dies(m, 10))
         return false;
-    }
-    if (ledger_finish(m->l, m->id, c->batch_id, c->epoch, &done, &err) != 0) {
+    if (ledger_finish(m->l, m->id, c->batch_id, c->epoch, &done, &err) != 0)
         oops(m, "finish", &err);
-    }
     return true;
 }
 
@@ -138,12 +130,10 @@ static void *mailer_life(void *arg)
         mem_free(c.due);
         mem_free(c.attempts);
         bool held;
-        if (alive && ledger_instance_renew(m->l, m->id, 1, "", &held, &err) != 0) {
+        if (alive && ledger_instance_renew(m->l, m->id, 1, "", &held, &err) != 0)
             oops(m, "renew", &err);
-        }
-        if (!alive || !held) {
+        if (!alive || !held)
             new_life(m);
-        }
     }
     return NULL;
 }
@@ -169,12 +159,10 @@ static void live(bool resend)
 {
     struct mailer mailers[MAILERS] = {0};
     job = t_started(resend);
-    for (int i = 0; i < BATCHES; i++) {
+    for (int i = 0; i < BATCHES; i++)
         batches[i] = t_paged(job, 1 + i * PER_BATCH, PER_BATCH, i == BATCHES - 1);
-    }
-    for (int i = 0; i <= USERS; i++) {
+    for (int i = 0; i <= USERS; i++)
         atomic_store(&sendings[i], 0);
-    }
     atomic_store(&calm, false);
     for (int i = 0; i < MAILERS; i++) {
         mailers[i].seed = (unsigned)(clock_wall_us() + i);

@@ -25,9 +25,8 @@ static const char database_name[] = "SELECT current_database()";
 static int schema_problem(struct fp_ledger *l, const char *what, struct fp_err *err)
 {
     struct fp_rows *rows;
-    if (ledger_step(l, "database_name", database_name, NULL, &rows, err) != 0) {
+    if (ledger_step(l, "database_name", database_name, NULL, &rows, err) != 0)
         return -1;
-    }
     err_set(err, FP_FAILED_PRECONDITION,
             "schema foliopost %s in database %s: run `foliopost migrate --ledger-dsn ...`", what,
             pg_text(rows, 0, 0));
@@ -55,15 +54,12 @@ static int read_version(struct fp_ledger *l, int64_t *version, struct fp_err *er
 int ledger_check_schema(struct fp_ledger *l, struct fp_err *err)
 {
     int64_t version;
-    if (read_version(l, &version, err) != 0) {
+    if (read_version(l, &version, err) != 0)
         return -1;
-    }
-    if (version == 0) {
+    if (version == 0)
         return schema_problem(l, "is missing", err);
-    }
-    if (version < LEDGER_SCHEMA_VERSION) {
+    if (version < LEDGER_SCHEMA_VERSION)
         return schema_problem(l, "is older than this program", err);
-    }
     if (version > LEDGER_SCHEMA_VERSION) {
         return err_set(err, FP_FAILED_PRECONDITION,
                        "schema foliopost has version %" PRId64
@@ -99,9 +95,8 @@ static int apply(struct fp_ledger *l, int version, const struct fp_embedded *fil
         (*applied)++;
         return 0;
     }
-    if (why.code == FP_ALREADY_EXISTS) { /* by another run meanwhile */
+    if (why.code == FP_ALREADY_EXISTS) /* by another run meanwhile */
         return 0;
-    }
     err_set(err, why.code, "%s", why.msg);
     return err_prefix(err, "migration %s", file->name);
 }
@@ -112,14 +107,12 @@ int ledger_migrate(struct fp_ledger *l, int *applied, struct fp_err *err)
 {
     int64_t version;
     *applied = 0;
-    if (read_version(l, &version, err) != 0 || (version == 0 && make_version_table(l, err) != 0)) {
+    if (read_version(l, &version, err) != 0 || (version == 0 && make_version_table(l, err) != 0))
         return -1;
-    }
     for (const struct fp_embedded *f = embedded_migrations; f->name != NULL; f++) {
         int number = atoi(f->name); /* "0001_ledger.sql" */
-        if (number > version && apply(l, number, f, applied, err) != 0) {
+        if (number > version && apply(l, number, f, applied, err) != 0)
             return -1;
-        }
     }
     return ledger_check_schema(l, err);
 }

@@ -10,6 +10,8 @@
  * Each step is one UPDATE with conditions on its own row, which are checked
  * anew after waiting for it; no other table is read.
  */
+#include "lib/ledger/rates.h"
+
 #include "lib/ledger/ledger_internal.h"
 
 /* clang-format off */
@@ -60,9 +62,8 @@ static int rate_wait(struct fp_ledger *l, const char *provider, int64_t *delay_u
     struct fp_rows *rows;
     pg_args_init(&a);
     pg_arg_text(&a, provider);
-    if (ledger_step(l, "rate_wait", wait_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "rate_wait", wait_sql, &a, &rows, err) != 0)
         return -1;
-    }
     if (pg_rows_count(rows) == 0) {
         pg_rows_free(rows);
         return err_set(err, FP_NOT_FOUND, "provider %s has no rate: it is configured at a mailer's start",
@@ -82,15 +83,13 @@ int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *gran
     *granted = 0;
     *delay_us = 0;
     *rate = 0;
-    if (n <= 0) {
+    if (n <= 0)
         return 0;
-    }
     pg_args_init(&a);
     pg_arg_text(&a, provider);
     pg_arg_f64(&a, n);
-    if (ledger_step(l, "rate_take", take_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "rate_take", take_sql, &a, &rows, err) != 0)
         return -1;
-    }
     bool taken = pg_rows_count(rows) > 0;
     if (taken) {
         *granted = n;
@@ -162,9 +161,8 @@ int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256],
                        struct fp_err *err)
 {
     struct fp_rows *rows;
-    if (ledger_step(l, "rates_total", total_sql, NULL, &rows, err) != 0) {
+    if (ledger_step(l, "rates_total", total_sql, NULL, &rows, err) != 0)
         return -1;
-    }
     *per_second = pg_f64(rows, 0, 0);
     ledger_text(fault, 256, rows, 0, 1);
     *fault_for_s = pg_i64(rows, 0, 2);

@@ -18,28 +18,6 @@
 
 #include "lib/base/text.h"
 
-static const char *const state_names[] = {
-    [DELIVERY_UNKNOWN] = "",          [DELIVERY_SENT] = "sent",           [DELIVERY_FAILED] = "failed",
-    [DELIVERY_SKIPPED] = "skipped",   [DELIVERY_AMBIGUOUS] = "ambiguous", [DELIVERY_DEFERRED] = "deferred",
-    [DELIVERY_REQUEUED] = "requeued",
-};
-#define N_STATES (sizeof state_names / sizeof state_names[0])
-
-const char *delivery_state_name(enum delivery_state s)
-{
-    return (size_t)s < N_STATES ? state_names[s] : "";
-}
-
-enum delivery_state delivery_state_from_name(const char *name)
-{
-    for (size_t i = 1; i < N_STATES; i++) {
-        if (strcmp(name, state_names[i]) == 0) {
-            return (enum delivery_state)i;
-        }
-    }
-    return DELIVERY_UNKNOWN;
-}
-
 /* --- columns: arrays of the statement's unnest ----------------------------------- */
 
 struct columns {
@@ -60,9 +38,8 @@ struct columns {
 static const char *clean(struct columns *c, const char *s, size_t cap)
 {
     char text[REASON_BYTES];
-    if (s == NULL || s[0] == '\0') {
+    if (s == NULL || s[0] == '\0')
         return "";
-    }
     text_clean(text, cap < sizeof text ? cap : sizeof text, s);
     const char *kept = arena_strdup(c->texts, text);
     return kept != NULL ? kept : "";
@@ -81,15 +58,14 @@ static void columns_init(struct columns *c, const struct ledger_outcome *o, size
     c->reasons = mem_array(n + 1, sizeof *c->reasons);
     c->provider_ids = mem_array(n + 1, sizeof *c->provider_ids);
     for (size_t i = 0; i < n; i++) {
-        if (o[i].state < DELIVERY_SENT || o[i].state > DELIVERY_DEFERRED) {
+        if (o[i].state < DELIVERY_SENT || o[i].state > DELIVERY_DEFERRED)
             fp_panic("user %" PRId64 ": %d is not an outcome", o[i].user_id, (int)o[i].state);
-        }
         c->batch_ids[i] = o[i].batch_id;
         c->user_ids[i] = o[i].user_id;
         c->retry_ms[i] = o[i].retry_in_ms;
         c->attempted[i] = o[i].attempted;
         c->doubles[i] = o[i].maybe_double;
-        c->states[i] = state_names[o[i].state];
+        c->states[i] = delivery_state_name(o[i].state);
         c->reasons[i] = clean(c, o[i].reason, REASON_BYTES);
         c->provider_ids[i] = clean(c, o[i].provider_id, PROVIDER_BYTES);
     }
@@ -218,13 +194,11 @@ int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *e
         r->held[i].held = false;
         r->held[i].job_state = JOB_UNKNOWN;
     }
-    if (r->n_held == 0) {
+    if (r->n_held == 0)
         return 0;
-    }
     record_args(&a, r);
-    if (ledger_step(l, "record", record_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "record", record_sql, &a, &rows, err) != 0)
         return -1;
-    }
     read_held(r, rows);
     pg_rows_free(rows);
     return 0;
@@ -280,9 +254,8 @@ int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch,
     pg_arg_texts(&a, c.provider_ids, n);
     pg_arg_i64s(&a, c.retry_ms, n);
     columns_fini(&c);
-    if (ledger_step(l, "late_truth", late_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "late_truth", late_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int changed = (int)pg_i64(rows, 0, 0);
     pg_rows_free(rows);
     return changed;

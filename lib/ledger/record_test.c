@@ -6,9 +6,8 @@ static int32_t epoch;
 
 static int setup(void **state)
 {
-    if (t_clean(state) != 0) {
+    if (t_clean(state) != 0)
         return -1;
-    }
     job = t_started(false);
     batch = t_paged(job, 1, 10, false);
     epoch = t_claimed(batch);

@@ -12,6 +12,8 @@
  * The parts get only those without an outcome. The batch keeps its counters
  * for the others; when nobody is left it is simply done.
  */
+#include "lib/ledger/sweep.h"
+
 #include "lib/ledger/ledger_internal.h"
 
 #define PARTS 10
@@ -87,9 +89,8 @@ static int split_one(struct fp_ledger *l, const char *leader, int64_t batch_id, 
     pg_arg_i64(&a, batch_id);
     pg_arg_i64(&a, epoch);
     pg_arg_i64(&a, due_ms);
-    if (ledger_step(l, "split", split_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "split", split_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = pg_rows_count(rows);
     for (int i = 0; i < n; i++) {
         out[i].job_id = pg_i64(rows, i, 0);
@@ -108,9 +109,8 @@ int ledger_split(struct fp_ledger *l, const char *leader, int due_ms, struct led
     int n = 0;
     pg_args_init(&a);
     pg_arg_i64(&a, MAX_CANDIDATES);
-    if (ledger_step(l, "split_candidates", candidates_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "split_candidates", candidates_sql, &a, &rows, err) != 0)
         return -1;
-    }
     for (int i = 0; i < pg_rows_count(rows) && n + PARTS <= max; i++) {
         int made = split_one(l, leader, pg_i64(rows, i, 0), pg_i64(rows, i, 1), due_ms, out + n, err);
         if (made < 0) {

@@ -30,14 +30,12 @@ static void a_batch_is_split_down_to_the_poisonous_user(void **state)
         95);
     assert_int_equal(t_batch(tens[0].batch_id, "cardinality(user_ids)"), 10);
     assert_int_equal(t_batch(tens[9].batch_id, "cardinality(user_ids)"), 5);
-    for (int i = 1; i < 10; i++) {
+    for (int i = 1; i < 10; i++)
         t_sent(tens[i].batch_id, i * 10 + 1, i < 9 ? 10 : 5);
-    }
     wear_out(tens[0].batch_id);
     assert_int_equal(split(ones, 64), 10);
-    for (int i = 1; i < 10; i++) {
+    for (int i = 1; i < 10; i++)
         t_sent(ones[i].batch_id, i + 1, 1);
-    }
     wear_out(ones[0].batch_id);
     assert_int_equal(split(none, 64), 0);
     assert_int_equal(t_batch(ones[0].batch_id, "(state = 'done' AND failed = 1)::integer"), 1);

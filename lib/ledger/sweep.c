@@ -5,6 +5,8 @@
  * the picking locks them (FOR UPDATE) and reads under the lock what it needs,
  * so that a statement that waited goes on with the row as it is now.
  */
+#include "lib/ledger/sweep.h"
+
 #include "lib/ledger/ledger_internal.h"
 
 static int read_emits(struct ledger_emit *out, const struct fp_rows *r)
@@ -67,9 +69,8 @@ int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired
     struct fp_rows *rows;
     pg_args_init(&a);
     pg_arg_text(&a, leader);
-    if (ledger_step(l, "expire", expire_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "expire", expire_sql, &a, &rows, err) != 0)
         return -1;
-    }
     *out = (struct ledger_expired){.instances = (int)pg_i64(rows, 0, 0),
                                    .batches = (int)pg_i64(rows, 0, 1),
                                    .ambiguous = (int)pg_i64(rows, 0, 2),
@@ -133,9 +134,8 @@ int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_ag
     pg_arg_i64(&a, max);
     pg_arg_f64(&a, base_ms);
     pg_arg_i64(&a, min_age_ms);
-    if (ledger_step(l, "redo", redo_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "redo", redo_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = read_emits(out, rows);
     pg_rows_free(rows);
     return n;
@@ -174,9 +174,8 @@ int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int du
     pg_arg_text(&a, leader);
     pg_arg_i64(&a, job_id);
     pg_arg_i64(&a, due_ms);
-    if (ledger_step(l, "retry", retry_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "retry", retry_sql, &a, &rows, err) != 0)
         return -1;
-    }
     int n = read_emits(out, rows);
     pg_rows_free(rows);
     return n;
@@ -193,9 +192,8 @@ int ledger_in_flight(struct fp_ledger *l, int64_t job_id, int64_t *batches, stru
     struct fp_rows *rows;
     pg_args_init(&a);
     pg_arg_i64(&a, job_id);
-    if (ledger_step(l, "in_flight", in_flight_sql, &a, &rows, err) != 0) {
+    if (ledger_step(l, "in_flight", in_flight_sql, &a, &rows, err) != 0)
         return -1;
-    }
     *batches = pg_i64(rows, 0, 0);
     pg_rows_free(rows);
     return 0;
@@ -209,9 +207,8 @@ static const char latency_sql[] =
 int ledger_latency_ms(struct fp_ledger *l, int64_t *ms, struct fp_err *err)
 {
     struct fp_rows *rows;
-    if (ledger_step(l, "latency", latency_sql, NULL, &rows, err) != 0) {
+    if (ledger_step(l, "latency", latency_sql, NULL, &rows, err) != 0)
         return -1;
-    }
     *ms = pg_i64(rows, 0, 0);
     pg_rows_free(rows);
     return 0;

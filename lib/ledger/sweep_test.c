@@ -99,9 +99,8 @@ static int redo(int base_ms, int min_age_ms)
     struct ledger_emit e[10];
     int n = ledger_redo(t_ledger, t_leader, base_ms, min_age_ms, e, 10, &t_err);
     assert_true(n >= 0);
-    if (n > 0) {
+    if (n > 0)
         assert_string_equal(e[0].traceparent, "00-trace-01");
-    }
     return n;
 }
 
@@ -188,9 +187,8 @@ static void the_last_batches_count_when_every_service_lives(void **state)
     make_due(lost, 40);
     assert_int_equal(redo(30000, 0), 1);
     assert_int_equal(t_batch(lost, "redos"), 1);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         t_paged(job, 5 + i, 1, false);
-    }
     make_due(lost, 40);
     assert_int_equal(redo(30000, 0), 1);
     assert_int_equal(t_batch(lost, "redos"), 1); /* more than three stand: rather the bus */

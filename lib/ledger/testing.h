@@ -20,6 +20,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
 #include "lib/ledger/ledger_internal.h"
+#include "lib/ledger/rates.h"
+#include "lib/ledger/sweep.h"
 
 #define T_UNUSED __attribute__((unused))
 #define T_DAY    FP_US_PER_DAY
@@ -55,9 +57,8 @@ static T_UNUSED int64_t t_sql_on(struct fp_ledger *l, const char *sql)
 {
     struct fp_rows *rows;
     struct fp_err err;
-    if (pg_run(l->pg, NULL, sql, NULL, &rows, &err) != 0) {
+    if (pg_run(l->pg, NULL, sql, NULL, &rows, &err) != 0)
         fail_msg("%s: %s", sql, err.msg);
-    }
     int64_t v = pg_rows_count(rows) > 0 && pg_text(rows, 0, 0)[0] != '\0' ? pg_i64(rows, 0, 0) : -1;
     pg_rows_free(rows);
     return v;
@@ -82,9 +83,8 @@ static int t_admin(const char *verb, const char *options)
     snprintf(sql, sizeof sql, "%s DATABASE %s %s", verb, t_database, options);
     int rc = pg == NULL ? -1 : pg_run(pg, NULL, sql, NULL, NULL, &t_err);
     pg_free(pg);
-    if (rc != 0) {
+    if (rc != 0)
         fprintf(stderr, "%s: %s\n", sql, t_err.msg);
-    }
     return rc;
 }
 
@@ -125,9 +125,8 @@ static T_UNUSED int t_ledger_up(void **state)
     bool leading;
     int64_t term;
     int applied;
-    if (t_database_up(state) != 0) {
+    if (t_database_up(state) != 0)
         return -1;
-    }
     t_ledger = t_open();
     if (ledger_migrate(t_ledger, &applied, &t_err) != 0) {
         fprintf(stderr, "%s\n", t_err.msg);
@@ -205,9 +204,8 @@ static T_UNUSED int64_t t_paged(int64_t job, int64_t first, int n, bool last)
     int64_t ids[200];
     bool granted;
     int32_t grant_no;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         ids[i] = first + i;
-    }
     assert_ok(ledger_grant(t_ledger, t_leader, job, 1, 1, 10000, &granted, &grant_no, &t_err));
     assert_true(granted);
     assert_ok(ledger_interval_get(t_ledger, job, 1, &v, &t_err));
@@ -234,9 +232,8 @@ static T_UNUSED int32_t t_claimed_by(const char *owner, int64_t batch, size_t *n
     char token[37];
     text_new_uuid(token);
     assert_ok(ledger_claim(t_ledger, owner, batch, token, &c, &t_err));
-    if (n_due != NULL) {
+    if (n_due != NULL)
         *n_due = c.n_due;
-    }
     mem_free(c.due);
     mem_free(c.attempts);
     return c.won ? c.epoch : 0;
@@ -261,9 +258,8 @@ static T_UNUSED bool t_record(const char *owner, int64_t batch, int32_t epoch, e
         outcomes[i] = (struct ledger_outcome){
             .batch_id = batch, .user_id = first + i, .state = state, .reason = "250 ok", .attempted = true};
     }
-    for (int i = 0; i < n_intents; i++) {
+    for (int i = 0; i < n_intents; i++)
         intents[i] = (struct ledger_intent){.batch_id = batch, .user_id = first_intent + i};
-    }
     struct ledger_record r = {.owner = owner,
                               .held = &held,
                               .n_held = 1,

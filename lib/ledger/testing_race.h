@@ -56,9 +56,8 @@ static void wait_for_waiters(int waiting)
 {
     for (int i = 0; i < 1000; i++) {
         if (t_sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                  " AND wait_event_type = 'Lock'") >= waiting) {
+                  " AND wait_event_type = 'Lock'") >= waiting)
             return;
-        }
         clock_sleep_us(5000);
     }
     fail_msg("nobody waits");
@@ -73,16 +72,14 @@ static T_UNUSED void start(struct other *o, int waiting)
 static T_UNUSED void join(struct other *o)
 {
     pthread_join(o->thread, NULL);
-    if (o->rc < 0) {
+    if (o->rc < 0)
         fail_msg("%s", o->err.msg);
-    }
 }
 
 static T_UNUSED int setup(void **state)
 {
-    if (t_clean(state) != 0) {
+    if (t_clean(state) != 0)
         return -1;
-    }
     first = t_open();
     return 0;
 }

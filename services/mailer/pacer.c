@@ -16,7 +16,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-#include "lib/ledger/ledger.h"
+#include "lib/ledger/rates.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 #include "services/mailer/rate.h"

@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/ledger/batches.h"
 #include "lib/ledger/intervals.h"
+#include "lib/ledger/sweep.h"
 #include "lib/source/source.h"
 #include "services/scheduler/limits.h"
 #include "services/scheduler/settings.h"

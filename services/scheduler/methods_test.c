@@ -1,6 +1,7 @@
 /* JobService as a client sees it: over a real socket, on a real PostgreSQL. */
 #include "services/scheduler/testing.h"
 
+#include "lib/ledger/rates.h"
 #include "lib/rpc/rpc.h"
 #include "services/scheduler/methods.h"
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/ledger/rates.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 #include "services/scheduler/leader.h"

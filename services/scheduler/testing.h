@@ -20,6 +20,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/embedded.h"
 #include "lib/base/text.h"
+#include "lib/ledger/batches.h"
 #include "lib/wire/wire.h"
 #include "services/scheduler/leader.h"
 

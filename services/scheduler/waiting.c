@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/ledger/rates.h"
+
 #define MAX_INSTANCES 256
 #define MAX_NOTES     3 /* of instances: ten mailers say the same about one relay */
 

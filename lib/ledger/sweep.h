@@ -1,0 +1,45 @@
+/*
+ * What the leader does once a second to batches that are late, lost or in dead
+ * hands: expire, redo, split, retry; and what it measures by. The states are
+ * those of batches.h. Nothing happens unless the leader's lease holds.
+ */
+#ifndef FP_LEDGER_SWEEP_H
+#define FP_LEDGER_SWEEP_H
+
+#include "lib/ledger/ledger.h"
+
+#define LEDGER_MAX_REDOS 5 /* that count: then a batch is split */
+
+/* queued and sending: what is in flight. */
+int ledger_in_flight(struct fp_ledger *l, int64_t job_id, int64_t *batches, struct fp_err *err) FP_MUST_CHECK;
+
+struct ledger_expired {
+    int instances, batches, ambiguous, requeued;
+};
+/* expire: every live instance whose lease is over, and every batch in sending
+ * whose owner is not live. For a leader that has been connected for a lease. */
+int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired *out,
+                  struct fp_err *err) FP_MUST_CHECK;
+
+struct ledger_emit {
+    int64_t job_id, batch_id;
+    char traceparent[64];
+};
+/* redo: at most max batches that are queued and due; the next due time doubles
+ * from base_ms up to 2 minutes. Counted towards a split only when a batch
+ * emitted later was claimed meanwhile, or when at most three are in flight,
+ * none is being sent and each service lives (sweep.c says why). min_age_ms: 4
+ * times the pipeline's latency. Returns how many to emit. */
+int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_age_ms, struct ledger_emit *out,
+                int max, struct fp_err *err) FP_MUST_CHECK;
+/* split: every queued batch with LEDGER_MAX_REDOS or more, its users without an
+ * outcome in tenths; out should have room for ten at least. Returns how many to emit. */
+int ledger_split(struct fp_ledger *l, const char *leader, int due_ms, struct ledger_emit *out, int max,
+                 struct fp_err *err) FP_MUST_CHECK;
+/* retry: up to 100 deferred users of the job that are due -> one new batch. Returns 0 or 1. */
+int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int due_ms, struct ledger_emit *out,
+                 struct fp_err *err) FP_MUST_CHECK;
+/* Mean time from emission to claim over the last minute, 0 when there was none. */
+int ledger_latency_ms(struct fp_ledger *l, int64_t *ms, struct fp_err *err) FP_MUST_CHECK;
+
+#endif
