@@ -46,10 +46,9 @@ struct parts {
 static const struct config_setting *row_in(const struct config_setting *rows, size_t n, const char *name,
                                            size_t length)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (strlen(rows[i].name) == length && strncmp(rows[i].name, name, length) == 0)
             return &rows[i];
-    }
     return NULL;
 }
 
@@ -60,10 +59,9 @@ static bool takes_value(const struct cli_command *command, const char *flag)
     if (strchr(flag, '=') != NULL)
         return false;
     const struct config_setting *row = row_in(cli_global_rows, cli_n_global_rows, flag + 2, strlen(flag + 2));
-    for (const struct cli_command *const *c = cli_commands; row == NULL && *c != NULL; c++) {
+    for (const struct cli_command *const *c = cli_commands; row == NULL && *c != NULL; c++)
         if (command == NULL || command == *c) /* settings may stand before the command */
             row = row_in((*c)->rows, (*c)->n_rows, flag + 2, strlen(flag + 2));
-    }
     return row != NULL && row->type != CONFIG_BOOL;
 }
 

@@ -23,10 +23,9 @@ const size_t cli_n_global_rows = sizeof cli_global_rows / sizeof cli_global_rows
 
 const struct cli_command *cli_find(const char *name)
 {
-    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++) {
+    for (const struct cli_command *const *c = cli_commands; *c != NULL; c++)
         if (strcmp((*c)->name, name) == 0)
             return *c;
-    }
     return NULL;
 }
 

@@ -37,7 +37,8 @@ struct fp_err {
 
 /* Fills *err (which may be NULL) and returns -1, so that a caller can write
  * `return err_set(err, FP_NOT_FOUND, "job %lld", ...)`. */
-int err_set(struct fp_err *err, enum fp_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int err_set(struct fp_err *err, enum fp_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " in front of the message; keeps the code. Returns -1. */
 int err_prefix(struct fp_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -12,11 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *mem_alloc(size_t bytes);                 /* zeroed */
-void *mem_array(size_t count, size_t bytes);   /* zeroed; count * bytes is checked */
+void *mem_alloc(size_t bytes);               /* zeroed */
+void *mem_array(size_t count, size_t bytes); /* zeroed; count * bytes is checked */
 void *mem_resize(void *p, size_t count, size_t bytes);
-char *mem_strdup(const char *s);               /* NULL stays NULL */
-void mem_free(void *p);                        /* NULL is fine */
+char *mem_strdup(const char *s); /* NULL stays NULL */
+void mem_free(void *p);          /* NULL is fine */
 
 struct fp_arena;
 

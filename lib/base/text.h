@@ -22,7 +22,7 @@ bool text_clean(char *out, size_t cap, const char *in);
  * dot-string of RFC 5321); a domain of letters, digits, hyphens and at least
  * one dot, its last label not a number. */
 bool text_is_address(const char *s);
-bool text_parse_i64(const char *s, int64_t *out); /* the whole text, no blanks */
+bool text_parse_i64(const char *s, int64_t *out);   /* the whole text, no blanks */
 bool text_parse_double(const char *s, double *out); /* finite, "C" locale */
 bool text_is_uuid(const char *s);
 /* A random UUID, version 4, from getrandom(). */

@@ -39,7 +39,8 @@ int bus_push_port(const struct fp_bus_push *p);
 /* Hands one message to any peer. Waits at most timeout_ms for one that can
  * take it: UNAVAILABLE after that. Thread-safe. Messages above
  * BUS_MAX_MESSAGE_BYTES are refused with RESOURCE_EXHAUSTED. */
-int bus_push_send(struct fp_bus_push *p, const void *data, size_t bytes, int timeout_ms, struct fp_err *err) FP_MUST_CHECK;
+int bus_push_send(struct fp_bus_push *p, const void *data, size_t bytes, int timeout_ms,
+                  struct fp_err *err) FP_MUST_CHECK;
 int bus_push_peers(const struct fp_bus_push *p); /* connected now */
 
 /* peers: "tcp://name:port[,tcp://name:port...]". */
@@ -47,7 +48,8 @@ struct fp_bus_pull *bus_pull_open(const char *pipe, const char *peers, const str
                                   int resolve_every_ms, struct fp_err *err) FP_MUST_CHECK;
 /* The next message into *data (freed by bus_msg_free()). Returns 0; 1 when
  * none came within timeout_ms; -1 when shut. One thread at a time. */
-int bus_pull_recv(struct fp_bus_pull *p, int timeout_ms, struct fp_bus_msg **msg, struct fp_err *err) FP_MUST_CHECK;
+int bus_pull_recv(struct fp_bus_pull *p, int timeout_ms, struct fp_bus_msg **msg,
+                  struct fp_err *err) FP_MUST_CHECK;
 const void *bus_msg_data(const struct fp_bus_msg *m, size_t *bytes);
 void bus_msg_free(struct fp_bus_msg *m);
 int bus_pull_peers(const struct fp_bus_pull *p); /* connected now */

@@ -60,10 +60,9 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
     int id = nng_dialer_id(nng_pipe_dialer(pipe));
     pthread_mutex_lock(&d->lock);
     int step = endpoint_pipe_event(&d->pipes, pipe, event);
-    for (int i = 0; step != 0 && i < MAX_PEERS; i++) {
+    for (int i = 0; step != 0 && i < MAX_PEERS; i++)
         if (d->peers[i].used && nng_dialer_id(d->peers[i].dialer) == id)
             d->peers[i].pipes += step;
-    }
     int up = d->up += step;
     d->were_up = d->were_up || up > 0;
     metrics_set("foliopost_bus_peers", d->metric, up);
@@ -77,10 +76,9 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 
 static struct peer *find_peer(struct fp_dialers *d, const char *url)
 {
-    for (int i = 0; i < MAX_PEERS; i++) {
+    for (int i = 0; i < MAX_PEERS; i++)
         if (d->peers[i].used && strcmp(d->peers[i].url, url) == 0)
             return &d->peers[i];
-    }
     return NULL;
 }
 
@@ -230,10 +228,9 @@ static void *resolver(void *arg)
 
 static void free_tls(struct fp_dialers *d)
 {
-    for (int i = 0; i < d->n_urls; i++) {
+    for (int i = 0; i < d->n_urls; i++)
         if (d->tls[i] != NULL)
             nng_tls_config_free(d->tls[i]);
-    }
 }
 
 static void init_lock(struct fp_dialers *d)

@@ -38,10 +38,9 @@ static int parse_scheme(const char *url, const char **rest, struct bus_url *out,
 static bool valid_host(const char *host, bool brackets)
 {
     const char *extra = brackets ? ":.%" : ".-_";
-    for (const char *s = host; *s != '\0'; s++) {
+    for (const char *s = host; *s != '\0'; s++)
         if (!isalnum((unsigned char)*s) && strchr(extra, *s) == NULL)
             return false;
-    }
     return *host != '\0';
 }
 

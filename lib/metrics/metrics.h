@@ -21,6 +21,6 @@ void metrics_help(const char *name, const char *help);
 /* Adds process_resident_memory_bytes, process_open_fds and process_start_time_seconds. */
 void metrics_render(struct fp_str *out);
 double metrics_value(const char *name, const char *labels); /* for tests; 0 when not there */
-void metrics_reset(void);                                  /* for tests */
+void metrics_reset(void);                                   /* for tests */
 
 #endif

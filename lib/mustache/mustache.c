@@ -14,9 +14,8 @@
 #include "lib/base/text.h"
 #include "lib/mustache/internal.h"
 
-#define MAX_TEMPLATES 256 /* in a set: far above any folder of templates */
-#define MAX_USES      65536 /* that mustache_names() reports: partials that include one another twice grow fast \
-                             */
+#define MAX_TEMPLATES 256   /* in a set: far above any folder of templates */
+#define MAX_USES      65536 /* reported by mustache_names(): partials within partials grow fast */
 
 struct fp_mustache_set *mustache_set_new(void)
 {

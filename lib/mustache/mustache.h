@@ -26,13 +26,20 @@ struct fp_mustache;     /* one compiled template; read-only afterwards, any thre
 struct fp_mustache_set; /* templates by name: the partials of one another */
 
 /* A value of a view. */
-enum mustache_kind { MUSTACHE_NULL, MUSTACHE_FALSE, MUSTACHE_TRUE, MUSTACHE_TEXT, MUSTACHE_OBJECT, MUSTACHE_LIST };
+enum mustache_kind {
+    MUSTACHE_NULL,
+    MUSTACHE_FALSE,
+    MUSTACHE_TRUE,
+    MUSTACHE_TEXT,
+    MUSTACHE_OBJECT,
+    MUSTACHE_LIST
+};
 struct mustache_value {
     enum mustache_kind kind;
-    const char *text;             /* TEXT; "" is falsey */
-    const void *ptr;              /* OBJECT, LIST: the view's own */
+    const char *text; /* TEXT; "" is falsey */
+    const void *ptr;  /* OBJECT, LIST: the view's own */
     const struct mustache_view *view;
-    size_t count;                 /* LIST */
+    size_t count; /* LIST */
 };
 struct mustache_view {
     /* The member of an object; false when it has none of that name (a NULL one is found). */
@@ -44,12 +51,13 @@ struct mustache_view {
 struct fp_mustache_set *mustache_set_new(void);
 void mustache_set_free(struct fp_mustache_set *s);
 /* Compiles text under a name. name is in errors: "statement.html:12:5: ...". html: escape by default. */
-int mustache_set_add(struct fp_mustache_set *s, const char *name, const char *text, bool html, struct fp_err *err) FP_MUST_CHECK;
+int mustache_set_add(struct fp_mustache_set *s, const char *name, const char *text, bool html,
+                     struct fp_err *err) FP_MUST_CHECK;
 /* NULL when there is none of that name. */
 const struct fp_mustache *mustache_set_get(const struct fp_mustache_set *s, const char *name);
 /* Appends to out; RESOURCE_EXHAUSTED past its maximum or the depth. */
-int mustache_render(const struct fp_mustache_set *s, const struct fp_mustache *t, const struct mustache_value *root,
-                    struct fp_str *out, struct fp_err *err) FP_MUST_CHECK;
+int mustache_render(const struct fp_mustache_set *s, const struct fp_mustache *t,
+                    const struct mustache_value *root, struct fp_str *out, struct fp_err *err) FP_MUST_CHECK;
 /* Fails with file, line and column when a template of the set includes a
  * partial that is not there. */
 int mustache_check_partials(const struct fp_mustache_set *s, struct fp_err *err) FP_MUST_CHECK;
@@ -65,6 +73,7 @@ struct mustache_use {
 /* Calls back for every name used in the template and its partials, so that a
  * template that asks for what no view offers is found at start. {{.}} is not
  * a name. */
-void mustache_names(const struct fp_mustache *t, void (*each)(void *ctx, const struct mustache_use *use), void *ctx);
+void mustache_names(const struct fp_mustache *t, void (*each)(void *ctx, const struct mustache_use *use),
+                    void *ctx);
 
 #endif

@@ -69,9 +69,8 @@ struct fp_pg *pg_new(const struct pg_options *o, struct fp_err *err)
     char *why = NULL;
     PQconninfoOption *parsed = PQconninfoParse(o->dsn != NULL ? o->dsn : "", &why);
     if (parsed == NULL) {
-        if (why != NULL) {
+        if (why != NULL)
             take_out_quoted(why);
-        }
         err_set(err, FP_INVALID_ARGUMENT, "the PostgreSQL connection string is wrong: %s",
                 why != NULL ? why : "out of memory");
         PQfreemem(why);
@@ -91,9 +90,8 @@ static void disconnect(struct fp_pg *pg)
 {
     PQfinish(pg->conn); /* null is fine */
     pg->conn = NULL;
-    for (int i = 0; i < pg->n_prepared; i++) {
+    for (int i = 0; i < pg->n_prepared; i++)
         mem_free(pg->prepared[i]);
-    }
     pg->n_prepared = 0;
 }
 
@@ -129,9 +127,8 @@ static void one_line(char *out, size_t cap, const char *text)
 {
     text_clean(out, cap, text != NULL ? text : "");
     size_t n = strlen(out);
-    while (n > 0 && out[n - 1] == ' ') {
+    while (n > 0 && out[n - 1] == ' ')
         out[--n] = '\0';
-    }
 }
 
 static const char *or_none(const char *s)
@@ -157,9 +154,8 @@ static enum fp_code connect_code(const char *text)
     bool absent = strstr(text, "does not exist") != NULL;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         bool names = strchr(known[i].part, '"') != NULL;
-        if (strstr(text, known[i].part) != NULL && (!names || absent)) {
+        if (strstr(text, known[i].part) != NULL && (!names || absent))
             return known[i].code;
-        }
     }
     return FP_UNAVAILABLE;
 }
@@ -187,9 +183,8 @@ static void ignore_notice(void *arg, const char *message)
 static int check_session(struct fp_pg *pg, struct fp_err *err)
 {
     const char *style = PQparameterStatus(pg->conn, "DateStyle");
-    if (style != NULL && strncmp(style, "ISO", 3) == 0) {
+    if (style != NULL && strncmp(style, "ISO", 3) == 0)
         return 0;
-    }
     err_set(err, FP_FAILED_PRECONDITION,
             "PostgreSQL's DateStyle is '%s': run ALTER ROLE %s SET datestyle = 'ISO'", or_none(style),
             or_none(PQuser(pg->conn)));
@@ -200,9 +195,8 @@ static int check_session(struct fp_pg *pg, struct fp_err *err)
 /* Settings before dbname can be overridden by the DSN, those behind it cannot. */
 int pg_connect(struct fp_pg *pg, struct fp_err *err)
 {
-    if (pg_is_connected(pg)) {
+    if (pg_is_connected(pg))
         return 0;
-    }
     disconnect(pg);
     char user_timeout[16], connect_s[16];
     snprintf(user_timeout, sizeof user_timeout, "%d", pg->query_timeout_ms);
@@ -216,12 +210,10 @@ int pg_connect(struct fp_pg *pg, struct fp_err *err)
     const char *values[] = {pg->application, "1",     "10",      "5",    "3",
                             user_timeout,    pg->dsn, connect_s, "UTF8", NULL};
     pg->conn = PQconnectdbParams(names, values, 1);
-    if (pg->conn == NULL) {
+    if (pg->conn == NULL)
         return err_set(err, FP_UNAVAILABLE, "cannot connect to PostgreSQL: out of memory");
-    }
-    if (PQstatus(pg->conn) != CONNECTION_OK || PQsetnonblocking(pg->conn, 1) != 0) {
+    if (PQstatus(pg->conn) != CONNECTION_OK || PQsetnonblocking(pg->conn, 1) != 0)
         return connect_failed(pg, err);
-    }
     PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
     pg->connected_us = clock_mono_us();
     return check_session(pg, err);
@@ -256,11 +248,9 @@ static enum fp_code state_code(const char *sqlstate)
         {"42", FP_FAILED_PRECONDITION},
         {"53", FP_UNAVAILABLE},
     };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        if (strncmp(sqlstate, table[i].prefix, strlen(table[i].prefix)) == 0) {
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strncmp(sqlstate, table[i].prefix, strlen(table[i].prefix)) == 0)
             return table[i].code;
-        }
-    }
     return FP_INTERNAL;
 }
 
@@ -292,9 +282,8 @@ static int statement_failed(struct fp_pg *pg, const char *name, const PGresult *
             or_none(PQhost(pg->conn)), or_none(PQport(pg->conn)), or_none(PQdb(pg->conn)),
             or_none(PQuser(pg->conn)), name != NULL ? ", " : "", name != NULL ? name : "", line,
             state != NULL ? ", SQLSTATE " : "", state != NULL ? state : "", hint(pg->sqlstate));
-    if (lost || session_is_bad(pg->sqlstate)) {
+    if (lost || session_is_bad(pg->sqlstate))
         disconnect(pg);
-    }
     return -1;
 }
 
@@ -324,13 +313,11 @@ static bool wait_socket(PGconn *c, short events, int64_t deadline_us)
     struct pollfd fd = {.fd = PQsocket(c), .events = events};
     for (;;) {
         int64_t left_ms = (deadline_us - clock_mono_us() + 999) / 1000;
-        if (left_ms <= 0) {
+        if (left_ms <= 0)
             return false;
-        }
         int n = poll(&fd, 1, (int)left_ms);
-        if (n > 0 || (n < 0 && errno != EINTR)) {
+        if (n > 0 || (n < 0 && errno != EINTR))
             return true;
-        }
     }
 }
 
@@ -339,20 +326,16 @@ static bool wait_result(PGconn *c, int64_t deadline_us)
 {
     int flushed;
     while ((flushed = PQflush(c)) == 1) {
-        if (!wait_socket(c, POLLIN | POLLOUT, deadline_us)) {
+        if (!wait_socket(c, POLLIN | POLLOUT, deadline_us))
             return false;
-        }
-        if (PQconsumeInput(c) == 0) { /* else both sides can wait for the other to read */
+        if (PQconsumeInput(c) == 0) /* else both sides can wait for the other to read */
             return true;
-        }
     }
     while (flushed == 0 && PQisBusy(c)) {
-        if (!wait_socket(c, POLLIN, deadline_us)) {
+        if (!wait_socket(c, POLLIN, deadline_us))
             return false;
-        }
-        if (PQconsumeInput(c) == 0) {
+        if (PQconsumeInput(c) == 0)
             return true;
-        }
     }
     return true;
 }
@@ -379,13 +362,11 @@ static PGresult *collect(struct fp_pg *pg, const char *name, int sent, struct fp
             timed_out(pg, name, err);
             return NULL;
         }
-        if ((res = PQgetResult(pg->conn)) == NULL) {
+        if ((res = PQgetResult(pg->conn)) == NULL)
             break;
-        }
         ExecStatusType s = PQresultStatus(res);
-        if (s == PGRES_COPY_IN || s == PGRES_COPY_OUT || s == PGRES_COPY_BOTH) {
+        if (s == PGRES_COPY_IN || s == PGRES_COPY_OUT || s == PGRES_COPY_BOTH)
             fp_panic("%s is a COPY: not for pg_run", name != NULL ? name : "a statement");
-        }
         if (kept == NULL || is_good(kept)) {
             PQclear(kept);
             kept = res;
@@ -403,11 +384,9 @@ static PGresult *collect(struct fp_pg *pg, const char *name, int sent, struct fp
 
 static bool is_prepared(const struct fp_pg *pg, const char *name)
 {
-    for (int i = 0; i < pg->n_prepared; i++) {
-        if (strcmp(pg->prepared[i], name) == 0) {
+    for (int i = 0; i < pg->n_prepared; i++)
+        if (strcmp(pg->prepared[i], name) == 0)
             return true;
-        }
-    }
     return false;
 }
 
@@ -415,9 +394,8 @@ static int prepare(struct fp_pg *pg, const char *name, const char *sql, const st
                    struct fp_err *err)
 {
     PGresult *res = collect(pg, name, PQsendPrepare(pg->conn, name, sql, a->n, a->types), err);
-    if (res == NULL) {
+    if (res == NULL)
         return -1;
-    }
     PQclear(res);
     pg->prepared[pg->n_prepared++] = mem_strdup(name);
     return 0;
@@ -425,14 +403,12 @@ static int prepare(struct fp_pg *pg, const char *name, const char *sql, const st
 
 static int give(PGresult *res, struct fp_rows **rows)
 {
-    if (res == NULL) {
+    if (res == NULL)
         return -1;
-    }
-    if (rows != NULL) {
+    if (rows != NULL)
         *rows = pg_rows_new(res);
-    } else {
+    else
         PQclear(res);
-    }
     return 0;
 }
 
@@ -441,23 +417,20 @@ int pg_run(struct fp_pg *pg, const char *name, const char *sql, const struct pg_
 {
     static const struct pg_args none;
     a = a != NULL ? a : &none;
-    if (rows != NULL) {
+    if (rows != NULL)
         *rows = NULL;
-    }
     pg->sqlstate[0] = '\0';
     if (a->overflow) {
         return err_set(err, FP_INVALID_ARGUMENT, "parameters of %s are over 64 MiB",
                        name != NULL ? name : "a statement");
     }
-    if (pg_connect(pg, err) != 0) {
+    if (pg_connect(pg, err) != 0)
         return -1;
-    }
     bool named = pg->prepare && name != NULL;
     if (named && !is_prepared(pg, name)) {
         named = pg->n_prepared < MAX_PREPARED;
-        if (named && prepare(pg, name, sql, a, err) != 0) {
+        if (named && prepare(pg, name, sql, a, err) != 0)
             return -1;
-        }
     }
     int sent = named ? PQsendQueryPrepared(pg->conn, name, a->n, a->values, a->lengths, a->formats, 0)
                      : PQsendQueryParams(pg->conn, sql, a->n, a->types, a->values, a->lengths, a->formats, 0);
@@ -468,8 +441,7 @@ int pg_run(struct fp_pg *pg, const char *name, const char *sql, const struct pg_
 int pg_run_script(struct fp_pg *pg, const char *sql, struct fp_err *err)
 {
     pg->sqlstate[0] = '\0';
-    if (pg_connect(pg, err) != 0) {
+    if (pg_connect(pg, err) != 0)
         return -1;
-    }
     return give(collect(pg, "a script", PQsendQuery(pg->conn, sql), err), NULL);
 }

@@ -60,15 +60,16 @@ void pg_args_fini(struct pg_args *a);
 void pg_arg_i64(struct pg_args *a, int64_t v);
 void pg_arg_f64(struct pg_args *a, double v);
 void pg_arg_bool(struct pg_args *a, bool v);
-void pg_arg_text(struct pg_args *a, const char *s); /* NULL gives null; untyped, so cast in the SQL: $1::uuid */
+/* NULL gives null. Untyped, so cast in the SQL: $1::uuid. */
+void pg_arg_text(struct pg_args *a, const char *s);
 void pg_arg_null(struct pg_args *a);
-void pg_arg_time_us(struct pg_args *a, int64_t us); /* timestamptz, exact */
-void pg_arg_day(struct pg_args *a, int32_t day);    /* date */
-void pg_arg_i64s(struct pg_args *a, const int64_t *v, size_t n); /* bigint[] */
-void pg_arg_i32s(struct pg_args *a, const int32_t *v, size_t n); /* integer[] */
+void pg_arg_time_us(struct pg_args *a, int64_t us);                   /* timestamptz, exact */
+void pg_arg_day(struct pg_args *a, int32_t day);                      /* date */
+void pg_arg_i64s(struct pg_args *a, const int64_t *v, size_t n);      /* bigint[] */
+void pg_arg_i32s(struct pg_args *a, const int32_t *v, size_t n);      /* integer[] */
 void pg_arg_times_us(struct pg_args *a, const int64_t *us, size_t n); /* timestamptz[] */
 void pg_arg_texts(struct pg_args *a, const char *const *v, size_t n); /* text[] */
-void pg_arg_bytes(struct pg_args *a, const void *p, size_t bytes); /* bytea */
+void pg_arg_bytes(struct pg_args *a, const void *p, size_t bytes);    /* bytea */
 
 /* Runs one statement. name: for pg_options.prepare, unique for each SQL text;
  * NULL: never prepared. a may be NULL. *rows (may be NULL) is freed by
@@ -94,8 +95,9 @@ const char *pg_text(const struct fp_rows *r, int row, int col); /* lives as long
 int64_t pg_i64(const struct fp_rows *r, int row, int col);
 double pg_f64(const struct fp_rows *r, int row, int col);
 bool pg_bool(const struct fp_rows *r, int row, int col);
-int64_t pg_time_us(const struct fp_rows *r, int row, int col); /* select extract... is not needed: see pg.c; infinity: INT64_MAX/MIN */
-int32_t pg_day(const struct fp_rows *r, int row, int col);     /* date */
+/* A timestamptz of any time zone, a date; infinity is the type's greatest or least. */
+int64_t pg_time_us(const struct fp_rows *r, int row, int col);
+int32_t pg_day(const struct fp_rows *r, int row, int col);
 /* A bigint[] cell; false when it is not one or holds a null. Freed by mem_free(). */
 bool pg_i64s(const struct fp_rows *r, int row, int col, int64_t **out, size_t *n);
 

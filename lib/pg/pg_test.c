@@ -49,12 +49,10 @@ static struct fp_rows *run(const char *name, const char *sql, struct pg_args *a)
 {
     struct fp_rows *rows;
     err.msg[0] = '\0';
-    if (pg_run(pg, name, sql, a, &rows, &err) != 0) {
+    if (pg_run(pg, name, sql, a, &rows, &err) != 0)
         fail_msg("%s: %s", sql, err.msg);
-    }
-    if (a != NULL) {
+    if (a != NULL)
         pg_args_fini(a);
-    }
     return rows;
 }
 
@@ -63,9 +61,8 @@ static void assert_fails(struct fp_pg *on, const char *sql, enum fp_code code)
     struct fp_rows *rows;
     assert_int_equal(pg_run(on, NULL, sql, NULL, &rows, &err), -1);
     assert_null(rows);
-    if (err.code != code) {
+    if (err.code != code)
         fail_msg("%s: %s, not %s: %s", sql, err_code_name(err.code), err_code_name(code), err.msg);
-    }
 }
 
 /* --- values ------------------------------------------------------------------- */
@@ -130,9 +127,8 @@ static void times_are_read_in_any_zone(void **state)
                                 "'2026-11-01 00:00:00.5+00', '1890-03-01 12:34:56.000001+00',"
                                 "'0044-03-15 12:00:00+00 BC', '12345-01-01 00:00:00+00']::timestamptz[]) t",
                                 NULL);
-        for (int row = 0; row < 4; row++) {
+        for (int row = 0; row < 4; row++)
             assert_true(pg_time_us(r, row, 0) == pg_i64(r, row, 1));
-        }
         pg_rows_free(r);
     }
     pg_rows_free(run(NULL, "SELECT set_config('TimeZone', 'UTC', false)", NULL));
@@ -145,9 +141,8 @@ static void arrays_of_all_lengths(void **state)
     int32_t w[] = {1, -2};
     const char *texts[] = {"a,b", NULL, "", "\"{}\\"};
     size_t n;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 100; i++)
         v[i] = i == 50 ? INT64_MIN : i * 1000003;
-    }
     for (size_t len = 0; len <= 100; len += 50) {
         struct pg_args a;
         pg_args_init(&a);

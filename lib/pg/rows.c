@@ -75,27 +75,24 @@ const char *pg_text(const struct fp_rows *r, int row, int col)
 int64_t pg_i64(const struct fp_rows *r, int row, int col)
 {
     int64_t v = 0;
-    if (!pg_is_null(r, row, col) && !text_parse_i64(pg_text(r, row, col), &v)) {
+    if (!pg_is_null(r, row, col) && !text_parse_i64(pg_text(r, row, col), &v))
         wrong_form(r, row, col, "a whole number");
-    }
     return v;
 }
 
 double pg_f64(const struct fp_rows *r, int row, int col)
 {
     double v = 0;
-    if (!pg_is_null(r, row, col) && !text_parse_double(pg_text(r, row, col), &v)) {
+    if (!pg_is_null(r, row, col) && !text_parse_double(pg_text(r, row, col), &v))
         wrong_form(r, row, col, "a finite number");
-    }
     return v;
 }
 
 bool pg_bool(const struct fp_rows *r, int row, int col)
 {
     const char *s = pg_text(r, row, col);
-    if (s[0] != '\0' && strcmp(s, "t") != 0 && strcmp(s, "f") != 0) {
+    if (s[0] != '\0' && strcmp(s, "t") != 0 && strcmp(s, "f") != 0)
         wrong_form(r, row, col, "a boolean");
-    }
     return s[0] == 't';
 }
 
@@ -113,9 +110,8 @@ static bool digits(const char **p, int min, int max, int *out)
 
 static bool literal(const char **p, char c)
 {
-    if (**p != c) {
+    if (**p != c)
         return false;
-    }
     (*p)++;
     return true;
 }
@@ -134,16 +130,13 @@ static bool parse_date(const char **p, struct civil *c)
 static bool parse_fraction(const char **p, int *us)
 {
     *us = 0;
-    if (!literal(p, '.')) {
+    if (!literal(p, '.'))
         return true;
-    }
     const char *start = *p;
-    if (!digits(p, 1, 6, us)) {
+    if (!digits(p, 1, 6, us))
         return false;
-    }
-    for (int n = (int)(*p - start); n < 6; n++) {
+    for (int n = (int)(*p - start); n < 6; n++)
         *us *= 10;
-    }
     return true;
 }
 
@@ -151,13 +144,11 @@ static bool parse_fraction(const char **p, int *us)
 static bool parse_offset(const char **p, int *offset_s)
 {
     int sign = **p == '-' ? -1 : 1, h, m = 0, s = 0;
-    if (!literal(p, '+') && !literal(p, '-')) {
+    if (!literal(p, '+') && !literal(p, '-'))
         return false;
-    }
     if (!digits(p, 2, 2, &h) || (literal(p, ':') && !digits(p, 2, 2, &m)) ||
-        (literal(p, ':') && !digits(p, 2, 2, &s))) {
+        (literal(p, ':') && !digits(p, 2, 2, &s)))
         return false;
-    }
     *offset_s = sign * (h * 3600 + m * 60 + s);
     return true;
 }
@@ -176,9 +167,8 @@ static bool parse_time(const char *s, int64_t *out)
     struct civil c;
     if (!parse_date(&s, &c) || !literal(&s, ' ') || !digits(&s, 2, 2, &c.hour) || !literal(&s, ':') ||
         !digits(&s, 2, 2, &c.minute) || !literal(&s, ':') || !digits(&s, 2, 2, &c.second) ||
-        !parse_fraction(&s, &c.us) || !parse_offset(&s, &c.offset_s) || !parse_era(&s, &c)) {
+        !parse_fraction(&s, &c.us) || !parse_offset(&s, &c.offset_s) || !parse_era(&s, &c))
         return false;
-    }
     int64_t day = day_from_civil(c.year, c.month, c.mday);
     int64_t second = c.hour * 3600 + c.minute * 60 + c.second - c.offset_s;
     *out = day * FP_US_PER_DAY + second * FP_US_PER_S + c.us;
@@ -194,12 +184,10 @@ int64_t pg_time_us(const struct fp_rows *r, int row, int col)
 {
     int64_t us = 0;
     const char *s = pg_text(r, row, col);
-    if (is_infinite(s)) {
+    if (is_infinite(s))
         return s[0] == '-' ? INT64_MIN : INT64_MAX;
-    }
-    if (s[0] != '\0' && !parse_time(s, &us)) {
+    if (s[0] != '\0' && !parse_time(s, &us))
         wrong_form(r, row, col, "a timestamptz in ISO form");
-    }
     return us;
 }
 
@@ -207,15 +195,12 @@ int32_t pg_day(const struct fp_rows *r, int row, int col)
 {
     struct civil c;
     const char *s = pg_text(r, row, col);
-    if (s[0] == '\0') {
+    if (s[0] == '\0')
         return 0;
-    }
-    if (is_infinite(s)) {
+    if (is_infinite(s))
         return s[0] == '-' ? INT32_MIN : INT32_MAX;
-    }
-    if (!parse_date(&s, &c) || !parse_era(&s, &c)) {
+    if (!parse_date(&s, &c) || !parse_era(&s, &c))
         wrong_form(r, row, col, "a date in ISO form");
-    }
     return day_from_civil(c.year, c.month, c.mday);
 }
 
@@ -226,21 +211,18 @@ bool pg_i64s(const struct fp_rows *r, int row, int col, int64_t **out, size_t *n
     size_t len = strlen(s), count = 0;
     *out = NULL;
     *n = 0;
-    if (len < 2 || s[0] != '{' || s[len - 1] != '}') {
+    if (len < 2 || s[0] != '{' || s[len - 1] != '}')
         return false;
-    }
     int64_t *v = mem_array(len / 2 + 1, sizeof *v);
     for (const char *p = s + 1; p < s + len - 1; p++) {
         char number[24];
         size_t bytes = strcspn(p, ",}");
-        if (bytes >= sizeof number) {
+        if (bytes >= sizeof number)
             goto fail;
-        }
         memcpy(number, p, bytes);
         number[bytes] = '\0';
-        if (!text_parse_i64(number, &v[count])) {
+        if (!text_parse_i64(number, &v[count]))
             goto fail;
-        }
         count++;
         p += bytes;
     }

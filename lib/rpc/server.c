@@ -52,10 +52,9 @@ struct fp_rpc_server {
 
 static const struct rpc_method *find_method(const struct fp_rpc_server *s, const char *name)
 {
-    for (size_t i = 0; i < s->o.n_methods; i++) {
+    for (size_t i = 0; i < s->o.n_methods; i++)
         if (strcmp(s->o.methods[i].name, name) == 0)
             return &s->o.methods[i];
-    }
     return NULL;
 }
 

@@ -133,9 +133,8 @@ int contract_number(const struct contract *c, const char *name, const char *sql,
     null = null != NULL ? null : &unused;
     *null = true;
     *out = 0;
-    if (pg_run(c->pg, NULL, sql, a, &rows, err) != 0) {
+    if (pg_run(c->pg, NULL, sql, a, &rows, err) != 0)
         return err_prefix(err, "%s", name);
-    }
     *null = pg_rows_count(rows) == 0 || pg_is_null(rows, 0, 0);
     *out = *null ? 0 : pg_i64(rows, 0, 0);
     pg_rows_free(rows);
@@ -167,11 +166,9 @@ static int read_shape(const struct contract *c, const char *relation, struct fp_
 
 static const char *type_of(const struct fp_rows *rows, const char *column)
 {
-    for (int i = 0; i < pg_rows_count(rows); i++) {
-        if (strcmp(pg_text(rows, i, 2), column) == 0) {
+    for (int i = 0; i < pg_rows_count(rows); i++)
+        if (strcmp(pg_text(rows, i, 2), column) == 0)
             return pg_text(rows, i, 3);
-        }
-    }
     return NULL;
 }
 
@@ -195,9 +192,8 @@ static bool check_column(struct contract *c, const char *what, const struct colu
         c->broken = c->broken || !col->optional;
         return false;
     }
-    if (is_one_of(type, kinds[col->kind].fits)) {
+    if (is_one_of(type, kinds[col->kind].fits))
         return true;
-    }
     bool loose = is_one_of(type, kinds[col->kind].loose);
     snprintf(remedy, sizeof remedy, "ALTER TABLE %s ALTER COLUMN %s TYPE %s; or cast it in the view", what,
              col->name, declare);
@@ -211,9 +207,8 @@ static void check_columns(struct contract *c, const char *what, const struct rel
                           const struct fp_rows *rows)
 {
     int good = 0, all = 0;
-    for (size_t i = 0; i < N_COLUMNS && r->columns[i].name != NULL; i++, all++) {
+    for (size_t i = 0; i < N_COLUMNS && r->columns[i].name != NULL; i++, all++)
         good += check_column(c, what, &r->columns[i], type_of(rows, r->columns[i].name));
-    }
     if (good == all) {
         const char *kind = pg_text(rows, 0, 0);
         contract_tell(c, CONTRACT_OK, what, "", "%s, %d columns", strcmp(kind, "v") == 0 ? "view" : "table",
@@ -226,9 +221,8 @@ static int check_relation(struct contract *c, const struct relation *r, struct f
     char what[64], remedy[160];
     struct fp_rows *rows;
     snprintf(what, sizeof what, "portfolio.%s", r->name);
-    if (read_shape(c, r->name, &rows, err) != 0) {
+    if (read_shape(c, r->name, &rows, err) != 0)
         return -1;
-    }
     if (pg_rows_count(rows) == 0) {
         contract_tell(c, CONTRACT_FAIL, what,
                       "make a table or a view of this name: sql/portfolio.sql, docs/data-contract.md",
@@ -266,9 +260,8 @@ static int check_index(const struct contract *c, size_t i, struct fp_err *err)
     pg_arg_text(&a, indexes[i].columns);
     int failed = contract_number(c, "indexes", INDEX_SQL, &a, &serving, &none, err);
     pg_args_fini(&a);
-    if (failed || none) { /* a view, or not there */
+    if (failed || none) /* a view, or not there */
         return failed;
-    }
     if (serving > 0) {
         contract_tell(c, CONTRACT_OK, indexes[i].relation, "", "index on (%s)", indexes[i].columns);
     } else {
@@ -304,22 +297,18 @@ static int read_plan_line(const struct contract *c, const char *line, struct pla
     int64_t rows;
     line += strspn(line, " ->");
     if ((strncmp(line, "Sort", 4) == 0 || strncmp(line, "Incremental Sort", 16) == 0) &&
-        strchr(line, ':') == NULL) {
+        strchr(line, ':') == NULL)
         p->sorts = true;
-    }
     const char *on = strstr(line, " on ");
     const char *scan = strstr(line, "Scan");
-    if (on == NULL || scan == NULL || scan > on || strchr(line, ':') != NULL) {
+    if (on == NULL || scan == NULL || scan > on || strchr(line, ':') != NULL)
         return 0;
-    }
     snprintf(relation, sizeof relation, "%.*s", (int)strcspn(on + 4, " "), on + 4);
-    if (rows_of(c, relation, &rows, err) != 0) {
+    if (rows_of(c, relation, &rows, err) != 0)
         return -1;
-    }
     p->large = p->large || rows > LARGE_ROWS;
-    if (rows > LARGE_ROWS && strstr(line, "Seq Scan") != NULL) {
+    if (rows > LARGE_ROWS && strstr(line, "Seq Scan") != NULL)
         snprintf(p->scanned, sizeof p->scanned, "%s", relation);
-    }
     return 0;
 }
 
@@ -330,13 +319,11 @@ static int explain(const struct contract *c, const char *sql, const struct pg_ar
     struct fp_rows *rows;
     memset(p, 0, sizeof *p);
     snprintf(text, sizeof text, "EXPLAIN (VERBOSE, COSTS OFF) %s", sql);
-    if (pg_run(c->pg, NULL, text, a, &rows, err) != 0) {
+    if (pg_run(c->pg, NULL, text, a, &rows, err) != 0)
         return err_prefix(err, "EXPLAIN");
-    }
     int failed = 0;
-    for (int i = 0; !failed && i < pg_rows_count(rows); i++) {
+    for (int i = 0; !failed && i < pg_rows_count(rows); i++)
         failed = read_plan_line(c, pg_text(rows, i, 0), p, err);
-    }
     pg_rows_free(rows);
     return failed;
 }
@@ -359,9 +346,8 @@ static int check_page_plan(const struct contract *c, struct fp_err *err)
     struct pg_args a;
     struct plan p;
     int64_t first_us;
-    if (source_first_user_us(c->source, &first_us, err) != 0) {
+    if (source_first_user_us(c->source, &first_us, err) != 0)
         return -1;
-    }
     pg_args_init(&a);
     pg_arg_time_us(&a, first_us);
     pg_arg_i64(&a, INT64_MIN);
@@ -386,9 +372,8 @@ static int check_transactions_plan(const struct contract *c, struct fp_err *err)
             c,
             "SELECT * FROM portfolio.transactions WHERE user_id = ANY(ARRAY(SELECT id FROM portfolio.users"
             " ORDER BY created_at, id LIMIT 100)::bigint[]) AND trade_date <= current_date ORDER BY user_id, trade_date, id",
-            NULL, &p, err) != 0) {
+            NULL, &p, err) != 0)
         return -1;
-    }
     judge_plan(c, "transactions of a batch", &p, true,
                "ANALYZE portfolio.transactions; for a view: index user_id in the table "
                "below it");
@@ -398,22 +383,17 @@ static int check_transactions_plan(const struct contract *c, struct fp_err *err)
 int source_check_contract(struct fp_source *s, contract_found *found, void *ctx, struct fp_err *err)
 {
     struct contract c = {.source = s, .pg = source_pg(s), .found = found, .ctx = ctx};
-    for (size_t i = 0; i < N_RELATIONS; i++) {
-        if (check_relation(&c, &relations[i], err) != 0) {
+    for (size_t i = 0; i < N_RELATIONS; i++)
+        if (check_relation(&c, &relations[i], err) != 0)
             return -1;
-        }
-    }
-    for (size_t i = 0; !c.forbidden && i < sizeof indexes / sizeof indexes[0]; i++) {
-        if (check_index(&c, i, err) != 0) {
+    for (size_t i = 0; !c.forbidden && i < sizeof indexes / sizeof indexes[0]; i++)
+        if (check_index(&c, i, err) != 0)
             return -1;
-        }
-    }
     if (c.broken || c.forbidden) {
         contract_tell(&c, CONTRACT_WARN, "data", "mend the above and run doctor again", "not looked at");
         return 0;
     }
-    if (check_page_plan(&c, err) != 0 || check_transactions_plan(&c, err) != 0) {
+    if (check_page_plan(&c, err) != 0 || check_transactions_plan(&c, err) != 0)
         return -1;
-    }
     return contract_check_data(&c, err);
 }

@@ -76,9 +76,8 @@ static const struct {
 static int check_sample(const struct contract *c, size_t i, struct fp_err *err)
 {
     int64_t wrong;
-    if (contract_number(c, samples[i].what, samples[i].sql, NULL, &wrong, NULL, err) != 0) {
+    if (contract_number(c, samples[i].what, samples[i].sql, NULL, &wrong, NULL, err) != 0)
         return -1;
-    }
     if (wrong > 0) {
         contract_tell(c, samples[i].severity, samples[i].what, samples[i].remedy,
                       "%lld %s, among the first " SAMPLE, (long long)wrong, samples[i].wrong);
@@ -96,9 +95,8 @@ static int check_fresh(const struct contract *c, const char *what, const char *s
     int64_t day;
     bool none;
     char newest[11];
-    if (contract_number(c, what, sql, NULL, &day, &none, err) != 0) {
+    if (contract_number(c, what, sql, NULL, &day, &none, err) != 0)
         return -1;
-    }
     if (none) {
         contract_tell(c, CONTRACT_WARN, what, "load them", "empty");
         return 0;
@@ -132,9 +130,8 @@ static int check_prices(const struct contract *c, struct fp_err *err)
         contract_number(c, "portfolio.prices",
                         "SELECT count(*) FROM (SELECT day, max(day) OVER () AS newest FROM " LAST_CLOSES
                         ") AS x WHERE day < newest - 7",
-                        NULL, &behind, NULL, err) != 0) {
+                        NULL, &behind, NULL, err) != 0)
         return -1;
-    }
     if (without + behind > 0) {
         contract_tell(
             c, CONTRACT_WARN, "portfolio.prices", "load prices of what users still hold",
@@ -157,9 +154,8 @@ static int check_rates(const struct contract *c, struct fp_err *err)
             " LIMIT " SAMPLE ") y) x WHERE NOT EXISTS (SELECT 1 FROM portfolio.fx_rates f"
             " WHERE f.base = x.base_currency OR f.quote = x.base_currency)"
             " AND EXISTS (SELECT 1 FROM portfolio.instruments i WHERE i.currency <> x.base_currency)",
-            NULL, &missing, NULL, err) != 0) {
+            NULL, &missing, NULL, err) != 0)
         return -1;
-    }
     if (missing > 0) {
         contract_tell(c, CONTRACT_WARN, "portfolio.fx_rates",
                       "add rates for them; their users fail as soon as they hold another",
@@ -180,9 +176,8 @@ static int check_replica(const struct contract *c, struct fp_err *err)
             "SELECT CASE WHEN NOT pg_is_in_recovery() THEN NULL"
             " WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0"
             " ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::bigint, 86400) END",
-            NULL, &lag_s, &primary, err) != 0) {
+            NULL, &lag_s, &primary, err) != 0)
         return -1;
-    }
     if (primary) {
         contract_tell(c, CONTRACT_OK, "server", "", "primary");
     } else {
@@ -197,10 +192,8 @@ static int check_replica(const struct contract *c, struct fp_err *err)
 
 int contract_check_data(const struct contract *c, struct fp_err *err)
 {
-    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
-        if (check_sample(c, i, err) != 0) {
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++)
+        if (check_sample(c, i, err) != 0)
             return -1;
-        }
-    }
     return check_prices(c, err) != 0 || check_rates(c, err) != 0 || check_replica(c, err) != 0 ? -1 : 0;
 }

@@ -10,7 +10,7 @@ struct contract {
     contract_found *found;
     void *ctx;
     bool forbidden; /* something may not be read: nothing more can be asked */
-    bool broken; /* a relation or a column is missing: its data is not asked for */
+    bool broken;    /* a relation or a column is missing: its data is not asked for */
 };
 
 void contract_tell(const struct contract *c, enum contract_severity severity, const char *what,

@@ -37,16 +37,14 @@ static void check(struct findings *f)
     struct fp_err err = {0};
     memset(f, 0, sizeof *f);
     str_init(&f->text, 0);
-    if (source_check_contract(source, note, f, &err) != 0) {
+    if (source_check_contract(source, note, f, &err) != 0)
         fail_msg("%s", err.msg);
-    }
 }
 
 static void expect(const struct findings *f, const char *part)
 {
-    if (strstr(f->text.data, part) == NULL) {
+    if (strstr(f->text.data, part) == NULL)
         fail_msg("not found: %s\nin:\n%s", part, f->text.data);
-    }
 }
 
 /* Breaks, checks that each part is told as a failure or warning, and mends. */
@@ -65,9 +63,8 @@ static void broken(const char *breaks, const char *mends, bool fails, const char
 static int setup(void **state)
 {
     struct fp_err err = {0};
-    if (testing_create(state) != 0) {
+    if (testing_create(state) != 0)
         return -1;
-    }
     struct pg_options pg = {.dsn = testing_dsn};
     struct source_seed_options o = {.users = USERS, .seed = 1};
     testing_need(source_seed(&pg, &o, &err), &err);
@@ -86,9 +83,8 @@ static void seeded_data_fits_and_its_broken_users_are_warned_of(void **state)
     struct findings f;
     (void)state;
     check(&f);
-    if (f.fails != 0) {
+    if (f.fails != 0)
         fail_msg("%s", f.text.data);
-    }
     expect(&f, "ok page of users: index range");
     expect(&f, "ok transactions of a batch: index range");
     expect(&f, "warn portfolio.users: 10 users whose base_currency");

@@ -32,9 +32,8 @@ struct fp_source {
 struct fp_source *source_open(const struct pg_options *o, struct fp_err *err)
 {
     struct fp_pg *pg = pg_new(o, err);
-    if (pg == NULL) {
+    if (pg == NULL)
         return NULL;
-    }
     struct fp_source *s = mem_alloc(sizeof *s);
     s->pg = pg;
     return s;
@@ -80,27 +79,23 @@ enum column {
 
 static bool is_currency_code(const char *s)
 {
-    for (int i = 0; i < 3; i++) {
-        if (s[i] < 'A' || s[i] > 'Z') {
+    for (int i = 0; i < 3; i++)
+        if (s[i] < 'A' || s[i] > 'Z')
             return false;
-        }
-    }
     return s[3] == '\0';
 }
 
 /* A tag is whole or useless: half a time zone is another one. */
 static void read_tag(char *out, size_t cap, const char *in)
 {
-    if (!text_clean(out, cap, in)) {
+    if (!text_clean(out, cap, in))
         out[0] = '\0';
-    }
 }
 
 static void read_email(struct source_user *u, const char *in)
 {
-    if (strlen(in) < sizeof u->email && text_is_clean(in)) {
+    if (strlen(in) < sizeof u->email && text_is_clean(in))
         memcpy(u->email, in, strlen(in) + 1);
-    }
     u->bad_address = !text_is_address(u->email);
 }
 
@@ -115,9 +110,8 @@ static void read_user(const struct fp_rows *r, int row, struct source_user *u)
     read_tag(u->locale, sizeof u->locale, pg_text(r, row, COL_LOCALE));
     read_tag(u->time_zone, sizeof u->time_zone, pg_text(r, row, COL_ZONE));
     const char *currency = pg_text(r, row, COL_CURRENCY);
-    if (is_currency_code(currency)) {
+    if (is_currency_code(currency))
         memcpy(u->base_currency, currency, sizeof u->base_currency);
-    }
     u->opted_out = pg_bool(r, row, COL_OUT);
 }
 
@@ -148,13 +142,11 @@ int source_users_page(struct fp_source *s, const char *kind, int64_t after_us, i
     pg_arg_text(&a, kind);
     int failed = pg_run(s->pg, "source_users_page", PAGE_SQL, &a, &rows, err);
     pg_args_fini(&a);
-    if (failed) {
+    if (failed)
         return err_prefix(err, "page of portfolio.users");
-    }
     int n = pg_rows_count(rows);
-    for (int i = 0; i < n && i < max; i++) {
+    for (int i = 0; i < n && i < max; i++)
         read_user(rows, i, &out[i]);
-    }
     pg_rows_free(rows);
     return n < max ? n : max;
 }
@@ -173,17 +165,15 @@ int source_users_by_id(struct fp_source *s, const char *kind, const int64_t *ids
     pg_arg_text(&a, kind);
     int failed = pg_run(s->pg, "source_users_by_id", BY_ID_SQL, &a, &rows, err);
     pg_args_fini(&a);
-    if (failed) {
+    if (failed)
         return err_prefix(err, "users by id of portfolio.users");
-    }
     memset(out, 0, n * sizeof *out);
     for (size_t i = 0; i < n; i++) {
         out[i].id = ids[i];
         out[i].gone = true;
     }
-    for (int row = 0; row < pg_rows_count(rows); row++) {
+    for (int row = 0; row < pg_rows_count(rows); row++)
         read_user(rows, row, &out[pg_i64(rows, row, COL_OUT + 1) - 1]);
-    }
     pg_rows_free(rows);
     return 0;
 }
@@ -197,13 +187,11 @@ static int one_value(struct fp_source *s, const char *name, const char *sql, str
     struct fp_rows *rows;
     int failed = pg_run(s->pg, name, sql, a, &rows, err);
     pg_args_fini(a);
-    if (failed) {
+    if (failed)
         return err_prefix(err, "%s", name);
-    }
     *null = pg_rows_count(rows) == 0 || pg_is_null(rows, 0, 0);
-    if (!*null) {
+    if (!*null)
         *out = is_time ? pg_time_us(rows, 0, 0) : pg_i64(rows, 0, 0);
-    }
     pg_rows_free(rows);
     return 0;
 }
@@ -218,12 +206,10 @@ int source_first_user_us(struct fp_source *s, int64_t *us, struct fp_err *err)
             s, "source_first_user",
             "SELECT created_at::timestamptz FROM portfolio.users"
             " WHERE created_at > '-infinity' AND created_at < 'infinity' ORDER BY created_at, id LIMIT 1",
-            &a, true, us, &none, err) != 0) {
+            &a, true, us, &none, err) != 0)
         return -1;
-    }
-    if (none) {
+    if (none)
         *us = INT64_MAX;
-    }
     return 0;
 }
 
@@ -251,9 +237,8 @@ int source_replayed_us(struct fp_source *s, int64_t *us, struct fp_err *err)
     if (one_value(s, "source_replayed",
                   "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp()"
                   " ELSE clock_timestamp() END",
-                  &a, true, us, &none, err) != 0) {
+                  &a, true, us, &none, err) != 0)
         return -1;
-    }
     if (none) {
         return err_set(err, FP_UNAVAILABLE,
                        "the replica with portfolio.users has replayed no commit yet: wait, or give the "

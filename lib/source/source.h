@@ -19,8 +19,8 @@
 
 struct fp_source; /* one connection, one thread */
 
-struct fp_source *source_open(const struct pg_options *o,
-                              struct fp_err *err) FP_MUST_CHECK; /* connects nothing */
+/* Connects nothing yet. */
+struct fp_source *source_open(const struct pg_options *o, struct fp_err *err) FP_MUST_CHECK;
 void source_close(struct fp_source *s);
 struct fp_pg *source_pg(struct fp_source *s);
 

@@ -32,14 +32,11 @@ static void run(const char *sql)
 static int setup(void **state)
 {
     struct fp_err err;
-    if (testing_create(state) != 0) {
+    if (testing_create(state) != 0)
         return -1;
-    }
-    for (const struct fp_embedded *e = embedded_portfolio; e->name != NULL; e++) {
-        if (strcmp(e->name, "portfolio.sql") == 0) {
+    for (const struct fp_embedded *e = embedded_portfolio; e->name != NULL; e++)
+        if (strcmp(e->name, "portfolio.sql") == 0)
             run(e->text);
-        }
-    }
     struct pg_options o = {.dsn = testing_dsn, .prepare = true};
     source = source_open(&o, &err);
     return source != NULL ? 0 : -1;
@@ -63,9 +60,8 @@ static int page(int64_t after_us, int64_t after_id, int64_t before_us, int max)
 {
     struct fp_err err = {0};
     int n = source_users_page(source, "monthly", after_us, after_id, before_us, users, max, &err);
-    if (n < 0) {
+    if (n < 0)
         fail_msg("%s", err.msg);
-    }
     return n;
 }
 
@@ -164,9 +160,8 @@ static void null_keys_and_doubles_of_a_view_neither_stop_nor_shorten_pages(void 
     int total = page_all(day_us(2024, 1, 1), day_us(2025, 1, 1), 4);
     run("DROP VIEW portfolio.users; ALTER TABLE portfolio.users_below RENAME TO users");
     assert_int_equal(total, 50);
-    for (int i = 0; i < total; i++) {
+    for (int i = 0; i < total; i++)
         assert_int_equal(seen[i], i + 1);
-    }
 }
 
 static void a_view_with_other_types_is_an_error_or_read_and_no_crash(void **state)

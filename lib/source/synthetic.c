@@ -42,19 +42,16 @@ struct seeding {
 
 static const char *embedded(const char *name)
 {
-    for (const struct fp_embedded *e = embedded_portfolio; e->name != NULL; e++) {
-        if (strcmp(e->name, name) == 0) {
+    for (const struct fp_embedded *e = embedded_portfolio; e->name != NULL; e++)
+        if (strcmp(e->name, name) == 0)
             return e->text;
-        }
-    }
     fp_panic("%s is not compiled in", name);
 }
 
 static void report(const struct seeding *s, const char *step, int64_t done)
 {
-    if (s->o->progress != NULL) {
+    if (s->o->progress != NULL)
         s->o->progress(s->o->ctx, step, done, s->o->users);
-    }
 }
 
 /* --- what is there already ------------------------------------------------------- */
@@ -72,18 +69,15 @@ static int look(struct fp_pg *pg, struct found *f, struct fp_err *err)
                "SELECT count(*) FILTER (WHERE relname IN (" CONTRACT_TABLES ")),"
                " count(*) FILTER (WHERE relname = 'synthetic') FROM pg_class"
                " WHERE relnamespace = to_regnamespace('portfolio') AND relkind IN ('r', 'p', 'v', 'm', 'f')",
-               NULL, &rows, err) != 0) {
+               NULL, &rows, err) != 0)
         return -1;
-    }
     f->tables = pg_i64(rows, 0, 0);
     f->marker = pg_i64(rows, 0, 1) > 0;
     pg_rows_free(rows);
-    if (!f->marker) {
+    if (!f->marker)
         return 0;
-    }
-    if (pg_run(pg, NULL, "SELECT complete FROM portfolio.synthetic", NULL, &rows, err) != 0) {
+    if (pg_run(pg, NULL, "SELECT complete FROM portfolio.synthetic", NULL, &rows, err) != 0)
         return -1;
-    }
     f->complete = pg_rows_count(rows) > 0 && pg_bool(rows, 0, 0);
     pg_rows_free(rows);
     return 0;
@@ -108,9 +102,8 @@ static int clear_away(struct fp_pg *pg, struct fp_err *err)
 static int make_room(const struct seeding *s, struct fp_err *err)
 {
     struct found f;
-    if (look(s->pg, &f, err) != 0) {
+    if (look(s->pg, &f, err) != 0)
         return -1;
-    }
     if (f.tables > 0 && !f.marker) {
         return err_set(err, FP_FAILED_PRECONDITION,
                        "schema portfolio has data that was not made by seed (no table portfolio.synthetic): "
@@ -120,9 +113,8 @@ static int make_room(const struct seeding *s, struct fp_err *err)
         return err_set(err, FP_ALREADY_EXISTS,
                        "schema portfolio has synthetic data already: use --force to make it anew");
     }
-    if (!f.marker) {
+    if (!f.marker)
         return 0;
-    }
     report(s, "remove", 0);
     return clear_away(s->pg, err);
 }
@@ -168,14 +160,12 @@ static int run_step(const struct seeding *s, const char *name, int64_t each, con
                     struct fp_err *err)
 {
     report(s, name, 0);
-    if (each == 0) {
+    if (each == 0)
         return pg_run_script(s->pg, sql, err) == 0 ? 0 : err_prefix(err, "step %s", name);
-    }
     for (int64_t done = 0; done < s->o->users; done += each) {
         int64_t to = done + each < s->o->users ? done + each : s->o->users;
-        if (run_range(s, sql, done + 1, to, err) != 0) {
+        if (run_range(s, sql, done + 1, to, err) != 0)
             return err_prefix(err, "step %s, users %" PRId64 " to %" PRId64, name, done + 1, to);
-        }
         report(s, name, to);
     }
     return 0;
@@ -189,9 +179,8 @@ static int run_next(const struct seeding *s, const char *step, const char **next
     snprintf(name, sizeof name, "%.*s", (int)(line - strlen(STEP_MARK)), step + strlen(STEP_MARK));
     char *each = strstr(name, " each ");
     int64_t users_each = each != NULL ? strtoll(each + strlen(" each "), NULL, 10) : 0;
-    if (each != NULL) {
+    if (each != NULL)
         *each = '\0';
-    }
     *next = strstr(step + line, STEP_MARK);
     struct fp_str sql;
     str_init(&sql, 0);
@@ -213,15 +202,12 @@ static int tune_session(struct fp_pg *pg, struct fp_err *err)
 
 static int seed(const struct seeding *s, struct fp_err *err)
 {
-    if (tune_session(s->pg, err) != 0 || make_room(s, err) != 0 || make_tables(s, err) != 0) {
+    if (tune_session(s->pg, err) != 0 || make_room(s, err) != 0 || make_tables(s, err) != 0)
         return -1;
-    }
     const char *step = strstr(embedded("synthetic.sql"), "\n-- step: ");
-    for (step = step != NULL ? step + 1 : NULL; step != NULL;) {
-        if (run_next(s, step, &step, err) != 0) {
+    for (step = step != NULL ? step + 1 : NULL; step != NULL;)
+        if (run_next(s, step, &step, err) != 0)
             return -1;
-        }
-    }
     /* Leaves nothing for autovacuum to do in the middle of somebody's job. */
     report(s, "vacuum", 0);
     return pg_run(s->pg, NULL,
@@ -239,9 +225,8 @@ int source_seed(const struct pg_options *pg, const struct source_seed_options *o
     patient.query_timeout_ms = STEP_TIMEOUT_MS;
     patient.prepare = false;
     struct seeding s = {.pg = pg_new(&patient, err), .o = o};
-    if (s.pg == NULL) {
+    if (s.pg == NULL)
         return -1;
-    }
     int failed = seed(&s, err);
     pg_free(s.pg);
     return failed == 0 ? 0 : err_prefix(err, "seed");

@@ -40,9 +40,8 @@ static int seed(int64_t users, int64_t number, bool force, struct fp_err *err)
 static int setup(void **state)
 {
     struct fp_err err = {0};
-    if (testing_create(state) != 0) {
+    if (testing_create(state) != 0)
         return -1;
-    }
     testing_need(seed(USERS, 1, false, &err), &err);
     return 0;
 }
@@ -198,11 +197,9 @@ static void the_broken_are_there(void **state)
         {"SELECT count(*) FROM portfolio.transactions WHERE user_id % 1000 = 16 AND id % 128 = 121 AND quantity = 1000",
          16},
     };
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        if (testing_number(kinds[i].seen) != USERS / 1000) {
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (testing_number(kinds[i].seen) != USERS / 1000)
             fail_msg("kind %d: %lld", kinds[i].kind, testing_number(kinds[i].seen));
-        }
-    }
     assert_int_equal(testing_number("SELECT count(*) FROM portfolio.users WHERE last_name LIKE '%{{/b}}%'"),
                      USERS / 1000);
 }

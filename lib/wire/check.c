@@ -150,10 +150,9 @@ static int check_list(const ProtobufCMessage *m, const ProtobufCFieldDescriptor 
 
 static const struct wire_limit *limit_of(const struct wire_rules *r, const char *field)
 {
-    for (size_t i = 0; r != NULL && i < sizeof r->limits / sizeof r->limits[0] && r->limits[i].field; i++) {
+    for (size_t i = 0; r != NULL && i < sizeof r->limits / sizeof r->limits[0] && r->limits[i].field; i++)
         if (strcmp(r->limits[i].field, field) == 0)
             return &r->limits[i];
-    }
     return NULL;
 }
 

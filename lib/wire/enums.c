@@ -54,29 +54,26 @@ static void fill_names(void)
 static size_t index_of(const ProtobufCEnumDescriptor *d)
 {
     pthread_once(&once, fill_names);
-    for (size_t e = 0; e < N_ENUMS; e++) {
+    for (size_t e = 0; e < N_ENUMS; e++)
         if (enums[e] == d)
             return e;
-    }
     fp_panic("enum %s is not in the table of lib/wire/enums.c", d->name);
 }
 
 const char *wire_enum_name(const ProtobufCEnumDescriptor *d, int value)
 {
     size_t e = index_of(d);
-    for (unsigned v = 0; v < d->n_values; v++) {
+    for (unsigned v = 0; v < d->n_values; v++)
         if (d->values[v].value == value)
             return names[e][v];
-    }
     return "";
 }
 
 int wire_enum_value(const ProtobufCEnumDescriptor *d, const char *name)
 {
     size_t e = index_of(d);
-    for (unsigned v = 0; v < d->n_values; v++) {
+    for (unsigned v = 0; v < d->n_values; v++)
         if (strcasecmp(names[e][v], name) == 0 || strcmp(d->values[v].name, name) == 0)
             return d->values[v].value;
-    }
     return -1;
 }

@@ -45,10 +45,9 @@ static int check_file_name(const char *s, const char *field, const struct wire_a
     struct wire_at here = {.up = at, .field = field, .index = -1};
     if (s[0] == '.')
         return wire_fail(&here, err, "must not begin with a dot");
-    for (; *s != '\0'; s++) {
+    for (; *s != '\0'; s++)
         if (!isalnum((unsigned char)*s) && strchr("._-", *s) == NULL)
             return wire_fail(&here, err, "only letters, digits, dot, hyphen and underscore are allowed");
-    }
     return 0;
 }
 
@@ -128,10 +127,9 @@ static int check_summary(const ProtobufCMessage *m, const struct wire_at *at, st
 {
     const char *c = ((const Foliopost__V1__PortfolioSummary *)m)->currency;
     struct wire_at here = {.up = at, .field = "currency", .index = -1};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         if (c[i] < 'A' || c[i] > 'Z')
             return wire_fail(&here, err, "must be three capital letters");
-    }
     return 0;
 }
 
@@ -218,9 +216,8 @@ static const struct wire_rules table[] = {
 
 const struct wire_rules *wire_rules_of(const ProtobufCMessageDescriptor *d)
 {
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (table[i].message == d)
             return &table[i];
-    }
     return NULL;
 }

@@ -21,14 +21,15 @@
 #include "lib/base/str.h"
 
 #define WIRE_SCHEMA_VERSION    1
-#define WIRE_MAX_MESSAGE_BYTES (256 * 1024)       /* on the pipelines */
-#define WIRE_MAX_RPC_BYTES     (1024 * 1024)      /* an RPC's envelope */
-#define WIRE_MAX_ARENA_BYTES   (8 * 1024 * 1024)  /* what one message may unpack to */
-#define WIRE_MAX_USERS         200                /* in one batch */
-#define WIRE_MAX_JOB_USERS     50000              /* in one job's list */
+#define WIRE_MAX_MESSAGE_BYTES (256 * 1024)      /* on the pipelines */
+#define WIRE_MAX_RPC_BYTES     (1024 * 1024)     /* an RPC's envelope */
+#define WIRE_MAX_ARENA_BYTES   (8 * 1024 * 1024) /* what one message may unpack to */
+#define WIRE_MAX_USERS         200               /* in one batch */
+#define WIRE_MAX_JOB_USERS     50000             /* in one job's list */
 
 /* Appends the packed message; RESOURCE_EXHAUSTED when it is above max_bytes. */
-int wire_pack(const ProtobufCMessage *m, size_t max_bytes, struct fp_str *out, struct fp_err *err) FP_MUST_CHECK;
+int wire_pack(const ProtobufCMessage *m, size_t max_bytes, struct fp_str *out,
+              struct fp_err *err) FP_MUST_CHECK;
 
 /* Unpacks and checks. The message lives in the arena: never free it by itself.
  * NULL with INVALID_ARGUMENT, naming the message's field, on anything wrong. */

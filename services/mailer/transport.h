@@ -10,41 +10,42 @@
 #include "lib/base/err.h"
 #include "lib/base/str.h"
 
-/* What is known after a try. classify.h says how a reply becomes one of these. */
+/* What is known after a try; classify.h says how a reply becomes one of these.
+ * THROTTLED and PROVIDER_FAULT are not accepted, and cost the user no attempt. */
 enum verdict {
     VERDICT_SENT,           /* accepted; reply.provider_id */
     VERDICT_DEFERRED,       /* refused for now, this user only: try again later */
     VERDICT_FAILED,         /* refused for good, this user only */
     VERDICT_AMBIGUOUS,      /* may or may not have been accepted */
-    VERDICT_THROTTLED,      /* not accepted: too fast; costs the user no attempt */
-    VERDICT_PROVIDER_FAULT, /* not accepted: relay down, authentication, sender policy; costs the user no attempt */
+    VERDICT_THROTTLED,      /* too fast */
+    VERDICT_PROVIDER_FAULT, /* relay down, authentication, sender policy */
 };
 
 struct transport_reply {
     enum verdict verdict;
-    int code;              /* SMTP reply or HTTP status; 0: none */
-    char reason[200];      /* "550 5.1.1 mailbox unavailable": control characters and addresses taken out */
+    int code;         /* SMTP reply or HTTP status; 0: none */
+    char reason[200]; /* "550 5.1.1 mailbox unavailable": control characters and addresses taken out */
     char provider_id[100];
 };
 
 struct transport_mail {
-    const char *sender;    /* envelope; checked addresses */
+    const char *sender; /* envelope; checked addresses */
     const char *recipient;
-    const char *data;      /* CRLF lines */
+    const char *data; /* CRLF lines */
     size_t bytes;
     int64_t job_id, user_id;
 };
 
 struct transport_settings {
-    const char *smtp_url;      /* smtp://host:port or smtps://host:port */
-    const char *smtp_user;     /* "": no authentication */
+    const char *smtp_url;  /* smtp://host:port or smtps://host:port */
+    const char *smtp_user; /* "": no authentication */
     const char *smtp_password_file;
-    const char *smtp_tls;      /* never, try, require */
+    const char *smtp_tls; /* never, try, require */
     const char *smtp_ca_file;
     const char *helo_name;
     int64_t connect_timeout_ms, reply_timeout_ms; /* one mail's whole transfer */
     int64_t mails_per_connection;
-    const char *maildir;       /* its folder */
+    const char *maildir; /* its folder */
 };
 
 struct transport; /* the implementation's own */
@@ -53,7 +54,8 @@ struct transport_ops {
     const char *name;
     /* Settings of this transport are right; names the setting that is not. */
     int (*check)(const struct transport_settings *s, struct fp_err *err);
-    struct transport *(*open)(const struct transport_settings *s, struct fp_err *err); /* connects nothing yet */
+    /* Connects nothing yet. */
+    struct transport *(*open)(const struct transport_settings *s, struct fp_err *err);
     void (*send)(struct transport *t, const struct transport_mail *m, struct transport_reply *reply);
     void (*close)(struct transport *t);
 };

@@ -26,26 +26,21 @@
 int compose_judge(struct worker *w, size_t n, struct fp_err *err)
 {
     int64_t ids[WIRE_MAX_USERS];
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         ids[i] = w->users[i].id;
-    }
     return ledger_suppressed(w->ledger, ids, n, w->suppressed, err);
 }
 
 static Foliopost__V1__SkipReason skip_reason(const struct source_user *u, bool suppressed)
 {
-    if (u->gone) {
+    if (u->gone)
         return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_GONE;
-    }
-    if (u->opted_out) {
+    if (u->opted_out)
         return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_OPTED_OUT;
-    }
-    if (suppressed) {
+    if (suppressed)
         return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_SUPPRESSED;
-    }
-    if (u->bad_address) {
+    if (u->bad_address)
         return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_BAD_ADDRESS;
-    }
     return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_UNSPECIFIED;
 }
 
@@ -104,9 +99,8 @@ static int push(struct worker *w, struct fp_err *err)
     int64_t until_us = clock_mono_us() + w->stream->set->send_wait_ms * 1000;
     do {
         service_beat(w->stream->service, w->id, "worker");
-        if (bus_push_send(w->stream->push, w->packed.data, w->packed.len, SEND_TRY_MS, err) == 0) {
+        if (bus_push_send(w->stream->push, w->packed.data, w->packed.len, SEND_TRY_MS, err) == 0)
             return 0;
-        }
     } while (err->code == FP_UNAVAILABLE && clock_mono_us() < until_us && !atomic_load(&w->stream->stopping));
     return -1;
 }

@@ -20,9 +20,8 @@
 
 static size_t batch_size(const struct ledger_job *job)
 {
-    if (job->batch_size < 1) {
+    if (job->batch_size < 1)
         return 1;
-    }
     return job->batch_size < WIRE_MAX_USERS ? (size_t)job->batch_size : WIRE_MAX_USERS;
 }
 
@@ -32,11 +31,10 @@ static size_t behind(const int64_t *ids, size_t n, int64_t cursor)
     size_t low = 0, high = n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (ids[middle] > cursor) {
+        if (ids[middle] > cursor)
             high = middle;
-        } else {
+        else
             low = middle + 1;
-        }
     }
     return low;
 }
@@ -48,9 +46,8 @@ static int read_list(struct worker *w, const struct ledger_job *job, struct ledg
     size_t left = job->n_user_ids - from;
     p->n_users = left < batch_size(job) ? left : batch_size(job);
     p->last = p->n_users == left;
-    if (p->n_users == 0) {
+    if (p->n_users == 0)
         return 0;
-    }
     p->to_id = job->user_ids[from + p->n_users - 1];
     return source_users_by_id(w->source, job->kind, job->user_ids + from, p->n_users, w->users, err);
 }
@@ -60,9 +57,8 @@ static int read_range(struct worker *w, const struct ledger_job *job, const stru
 {
     int n = source_users_page(w->source, job->kind, p->from_us, p->from_id, iv->upper_us, w->users,
                               (int)batch_size(job), err);
-    if (n < 0) {
+    if (n < 0)
         return -1;
-    }
     p->n_users = (size_t)n;
     p->last = p->n_users < batch_size(job);
     if (n > 0) {
@@ -77,15 +73,12 @@ static int read_range(struct worker *w, const struct ledger_job *job, const stru
  * moment already is not asked again. */
 static int check_replayed(struct worker *w, const struct ledger_interval *iv, struct fp_err *err)
 {
-    if (iv->upper_us <= w->replayed_us) {
+    if (iv->upper_us <= w->replayed_us)
         return 0;
-    }
-    if (source_replayed_us(w->source, &w->replayed_us, err) != 0) {
+    if (source_replayed_us(w->source, &w->replayed_us, err) != 0)
         return -1;
-    }
-    if (iv->upper_us <= w->replayed_us) {
+    if (iv->upper_us <= w->replayed_us)
         return 0;
-    }
     return err_set(err, FP_UNAVAILABLE,
                    "the source has replayed only up to %" PRId64 " us, the interval ends at %" PRId64
                    " us: its replica is behind, or its clock",
@@ -119,9 +112,8 @@ int page_once(struct worker *w, const struct ledger_job *job, const Foliopost__V
     struct ledger_paged done;
     int64_t ids[WIRE_MAX_USERS];
     *more = false;
-    if (ledger_interval_get(w->ledger, job->id, grant->interval_no, &iv, err) != 0) {
+    if (ledger_interval_get(w->ledger, job->id, grant->interval_no, &iv, err) != 0)
         return -1;
-    }
     if (!is_current(&iv, grant)) {
         worker_drop("reason=\"stale_grant\"");
         return 0;
@@ -135,23 +127,19 @@ int page_once(struct worker *w, const struct ledger_job *job, const Foliopost__V
                             .to_id = iv.cursor_id,
                             .user_ids = ids,
                             .due_ms = (int)w->stream->set->redo_after_ms};
-    if (read_page(w, job, &iv, &p, err) != 0) {
+    if (read_page(w, job, &iv, &p, err) != 0)
         return -1;
-    }
-    for (size_t i = 0; i < p.n_users; i++) {
+    for (size_t i = 0; i < p.n_users; i++)
         ids[i] = w->users[i].id;
-    }
-    if (ledger_page(w->ledger, &p, &done, err) != 0) {
+    if (ledger_page(w->ledger, &p, &done, err) != 0)
         return -1;
-    }
     if (!done.moved) {
         worker_drop("reason=\"cursor_moved\"");
         return 0;
     }
     metrics_add("foliopost_pages_total", "", 1);
-    if (done.batch_id != 0) {
+    if (done.batch_id != 0)
         compose_send(w, job, done.batch_id, p.n_users);
-    }
     *more = !done.ended && done.pages_left > 0;
     return 0;
 }

@@ -29,9 +29,8 @@ static int read_users(struct worker *w, const struct ledger_job *job, const stru
 int resend_batch(struct worker *w, const struct ledger_job *job, int64_t batch_id, struct fp_err *err)
 {
     struct ledger_batch b = {0};
-    if (ledger_batch_get(w->ledger, batch_id, &b, err) != 0) {
+    if (ledger_batch_get(w->ledger, batch_id, &b, err) != 0)
         return -1;
-    }
     int failed = 0;
     if (b.job_id != job->id || strcmp(b.state, "queued") != 0) {
         worker_drop("reason=\"stale_batch\"");

@@ -36,9 +36,8 @@ const size_t settings_n_rows = sizeof settings_rows / sizeof settings_rows[0];
 static int check_dsn(const char *dsn, struct fp_err *err)
 {
     struct fp_pg *pg = pg_new(&(struct pg_options){.dsn = dsn}, err);
-    if (pg == NULL) {
+    if (pg == NULL)
         return err_prefix(err, "source-dsn");
-    }
     pg_free(pg);
     return 0;
 }
@@ -46,15 +45,12 @@ static int check_dsn(const char *dsn, struct fp_err *err)
 int settings_check(void *values, struct fp_err *err)
 {
     const struct userstream_settings *s = values;
-    if (bus_check_urls(s->work_from, false, err) != 0) {
+    if (bus_check_urls(s->work_from, false, err) != 0)
         return err_prefix(err, "work-from");
-    }
-    if (bus_check_urls(s->users_listen, true, err) != 0) {
+    if (bus_check_urls(s->users_listen, true, err) != 0)
         return err_prefix(err, "users-listen");
-    }
-    if (check_dsn(s->source_dsn, err) != 0) {
+    if (check_dsn(s->source_dsn, err) != 0)
         return -1;
-    }
     int files = (s->bus_ca_file[0] != '\0') + (s->bus_cert_file[0] != '\0') + (s->bus_key_file[0] != '\0');
     if (files != 0 && files != 3) {
         return err_set(err, FP_INVALID_ARGUMENT,

@@ -47,9 +47,8 @@ void stream_source_state(struct worker *w, const char *why)
     s->asked = true;
     snprintf(s->trouble, sizeof s->trouble, "%s", why != NULL ? why : "");
     pthread_mutex_unlock(&s->lock);
-    if (!changed) {
+    if (!changed)
         return;
-    }
     service_set_note(s->service, why != NULL ? why : "");
     if (why != NULL) {
         log_warn("", "source failed", "reason=%s", why);
@@ -65,9 +64,8 @@ bool stream_ready(struct fp_service *service, void *values, struct fp_str *why_n
     (void)values;
     pthread_mutex_lock(&the.lock);
     bool well = the.trouble[0] == '\0';
-    if (!well) {
+    if (!well)
         str_printf(why_not, "source: %s", the.trouble);
-    }
     pthread_mutex_unlock(&the.lock);
     return well;
 }
@@ -81,17 +79,15 @@ static void *inbox_main(void *arg)
     while (!atomic_load(&s->stopping)) {
         struct fp_bus_msg *msg = NULL;
         service_beat(s->service, 0, "inbox");
-        if (bus_pull_recv(s->pull, RECV_MS, &msg, &err) != 0) {
+        if (bus_pull_recv(s->pull, RECV_MS, &msg, &err) != 0)
             continue; /* nothing came */
-        }
         bool handed = false;
         while (!handed && !atomic_load(&s->stopping)) {
             service_beat(s->service, 0, "inbox");
             handed = queue_push(s->inbox, msg, RECV_MS);
         }
-        if (!handed) {
+        if (!handed)
             bus_msg_free(msg);
-        }
     }
     service_beat_end(s->service, 0);
     atomic_fetch_sub(&s->running, 1);
@@ -113,16 +109,13 @@ static int start_thread(struct stream *s, pthread_t *thread, void *(*run)(void *
 static int start_threads(struct stream *s, struct fp_err *err)
 {
     s->workers = mem_array((size_t)s->set->workers, sizeof *s->workers);
-    for (int i = 0; i < s->set->workers; i++) {
-        if (worker_open(&s->workers[i], s, i + 1, err) != 0) {
+    for (int i = 0; i < s->set->workers; i++)
+        if (worker_open(&s->workers[i], s, i + 1, err) != 0)
             return -1;
-        }
-    }
     for (; s->n_started < s->set->workers; s->n_started++) {
         struct worker *w = &s->workers[s->n_started];
-        if (start_thread(s, &w->thread, worker_main, w, err) != 0) {
+        if (start_thread(s, &w->thread, worker_main, w, err) != 0)
             return -1;
-        }
     }
     return start_thread(s, &s->inbox_thread, inbox_main, s, err);
 }
@@ -140,13 +133,11 @@ int stream_start(struct fp_service *service, void *values, struct fp_err *err)
     snprintf(s->trouble, sizeof s->trouble, "not asked yet");
     struct bus_tls tls = {s->set->bus_ca_file, s->set->bus_cert_file, s->set->bus_key_file};
     s->push = bus_push_open("users", s->set->users_listen, &tls, err);
-    if (s->push == NULL) {
+    if (s->push == NULL)
         return err_prefix(err, "users-listen");
-    }
     s->pull = bus_pull_open("work", s->set->work_from, &tls, (int)s->set->resolve_every_ms, err);
-    if (s->pull == NULL) {
+    if (s->pull == NULL)
         return err_prefix(err, "work-from");
-    }
     s->inbox = queue_new(INBOX_MESSAGES);
     metrics_help("foliopost_pages_total", "pages of users written as batches");
     metrics_help("foliopost_users_total", "users sent to stats, also again");
@@ -182,9 +173,8 @@ void stream_stop(struct fp_service *service, void *values)
         pthread_join(s->workers[i].thread, NULL);
         worker_close(&s->workers[i]);
     }
-    while ((msg = queue_pop(s->inbox, 0)) != NULL) {
+    while ((msg = queue_pop(s->inbox, 0)) != NULL)
         bus_msg_free(msg);
-    }
     queue_close(s->inbox);
     queue_free(s->inbox);
     bus_pull_shut(s->pull);

@@ -82,14 +82,11 @@ static int free_port(void)
 
 static int up(void **state)
 {
-    if (t_ledger_up(state) != 0) {
+    if (t_ledger_up(state) != 0)
         return -1;
-    }
-    for (const struct fp_embedded *e = embedded_portfolio; e->name != NULL; e++) {
-        if (strcmp(e->name, "portfolio.sql") == 0) {
+    for (const struct fp_embedded *e = embedded_portfolio; e->name != NULL; e++)
+        if (strcmp(e->name, "portfolio.sql") == 0)
             assert_ok(pg_run_script(t_ledger->pg, e->text, &t_err));
-        }
-    }
     scheduler = bus_push_open("work", "tcp://127.0.0.1:0", &plain, &t_err);
     assert_non_null(scheduler);
     snprintf(work_from, sizeof work_from, "tcp://127.0.0.1:%d", bus_push_port(scheduler));
@@ -130,9 +127,8 @@ static int each_up(void **state)
 {
     metrics_reset();
     t_sql("TRUNCATE portfolio.users, portfolio.preferences, foliopost.suppressions");
-    if (t_clean(state) != 0) {
+    if (t_clean(state) != 0)
         return -1;
-    }
     userstream_starts();
     stats_comes();
     return 0;
@@ -213,16 +209,14 @@ static const Foliopost__V1__UserBatch *take(int timeout_ms)
     size_t bytes;
     int rc = bus_pull_recv(stats, timeout_ms, &msg, &t_err);
     assert_true(rc >= 0);
-    if (rc == 1) {
+    if (rc == 1)
         return NULL;
-    }
     arena_reset(arena);
     const void *data = bus_msg_data(msg, &bytes);
     const Foliopost__V1__UserBatch *b =
         wire_unpack(&foliopost__v1__user_batch__descriptor, data, bytes, arena, &t_err);
-    if (b == NULL) {
+    if (b == NULL)
         fail_msg("%s", t_err.msg);
-    }
     bus_msg_free(msg);
     return b;
 }
@@ -230,9 +224,8 @@ static const Foliopost__V1__UserBatch *take(int timeout_ms)
 static void await_metric(const char *name, const char *labels, double value)
 {
     for (int i = 0; metrics_value(name, labels) < value; i++) {
-        if (i >= WAIT_MS / 10) {
+        if (i >= WAIT_MS / 10)
             fail_msg("%s{%s} is %g, not %g", name, labels, metrics_value(name, labels), value);
-        }
         clock_sleep_us(10000);
     }
 }
@@ -308,9 +301,8 @@ static void a_grant_ends_with_its_pages_and_the_next_goes_on(void **state)
     assert_int_equal(take(WAIT_MS)->users[0]->id, 21);
     assert_null(take(200));
     grant(job, 100, 60000);
-    for (int i = 0; i < 3; i++) { /* and then an empty page, which is no batch */
+    for (int i = 0; i < 3; i++) /* and then an empty page, which is no batch */
         assert_int_equal(take(WAIT_MS)->users[0]->id, 41 + i * 20);
-    }
     assert_null(take(200));
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.batches"), 5);
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.intervals WHERE state = 'paged'"), 1);
@@ -404,9 +396,8 @@ static void an_old_or_double_grant_changes_nothing(void **state)
     /* Two workers at the same page can both be told that it is written: the batch comes twice then, and is
      * one. */
     int64_t batch = take(WAIT_MS)->batch_id;
-    for (const Foliopost__V1__UserBatch *b; (b = take(300)) != NULL;) {
+    for (const Foliopost__V1__UserBatch *b; (b = take(300)) != NULL;)
         assert_int_equal(b->batch_id, batch);
-    }
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.batches"), 2);
 }
 
@@ -430,9 +421,8 @@ static void garbage_is_counted_and_the_next_message_is_done(void **state)
     add_users(5);
     int64_t job = started(NULL, 0, 20);
     for (int i = 0; i < 40; i++) {
-        for (size_t k = 0; k < sizeof bytes; k++) {
+        for (size_t k = 0; k < sizeof bytes; k++)
             bytes[k] = (char)(i * 131 + k * k * 7);
-        }
         assert_ok(bus_push_send(scheduler, bytes, (size_t)i * 12, WAIT_MS, &t_err));
     }
     dropped("reason=\"bad_message\"", 40);
@@ -446,9 +436,8 @@ static void without_a_stats_the_batch_waits_in_the_ledger(void **state)
     add_users(30);
     bus_pull_shut(stats);
     stats = NULL;
-    for (int i = 0; metrics_value("foliopost_bus_peers", "pipe=\"users\"") > 0 && i < WAIT_MS / 10; i++) {
+    for (int i = 0; metrics_value("foliopost_bus_peers", "pipe=\"users\"") > 0 && i < WAIT_MS / 10; i++)
         clock_sleep_us(10000);
-    }
     int64_t job = started(NULL, 0, 20);
     grant(job, 1, 60000);
     dropped("reason=\"no_peer\"", 1);
@@ -463,9 +452,8 @@ static bool is_ready(const char *part)
     struct fp_str why;
     str_init(&why, 0);
     bool ready = stream_ready(NULL, &settings, &why);
-    if (!ready && part != NULL && strstr(why.data, part) == NULL) {
+    if (!ready && part != NULL && strstr(why.data, part) == NULL)
         fail_msg("%s is not in: %s", part, why.data);
-    }
     str_fini(&why);
     return ready;
 }

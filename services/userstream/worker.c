@@ -28,15 +28,12 @@ int worker_open(struct worker *w, struct stream *s, int id, struct fp_err *err)
     w->stream = s;
     w->id = id;
     service_ledger_options(s->service, &o);
-    if ((w->ledger = ledger_open(&o, err)) == NULL) {
+    if ((w->ledger = ledger_open(&o, err)) == NULL)
         return err_prefix(err, "ledger-dsn");
-    }
-    if (s->set->source_dsn[0] != '\0') {
+    if (s->set->source_dsn[0] != '\0')
         o.dsn = s->set->source_dsn;
-    }
-    if ((w->source = source_open(&o, err)) == NULL) {
+    if ((w->source = source_open(&o, err)) == NULL)
         return err_prefix(err, "source-dsn");
-    }
     w->replayed_us = INT64_MIN;
     w->arena = arena_new(WIRE_MAX_ARENA_BYTES);
     str_init(&w->packed, WIRE_MAX_MESSAGE_BYTES);
@@ -45,9 +42,8 @@ int worker_open(struct worker *w, struct stream *s, int id, struct fp_err *err)
 
 void worker_close(struct worker *w)
 {
-    for (int i = 0; i < STREAM_JOBS; i++) {
+    for (int i = 0; i < STREAM_JOBS; i++)
         ledger_job_fini(&w->jobs[i].job);
-    }
     str_fini(&w->packed);
     arena_free(w->arena);
     source_close(w->source);
@@ -66,12 +62,10 @@ static struct cached_job *place_of(struct worker *w, int64_t id)
 {
     struct cached_job *oldest = &w->jobs[0];
     for (int i = 0; i < STREAM_JOBS; i++) {
-        if (w->jobs[i].job.id == id) {
+        if (w->jobs[i].job.id == id)
             return &w->jobs[i];
-        }
-        if (w->jobs[i].read_us < oldest->read_us) {
+        if (w->jobs[i].read_us < oldest->read_us)
             oldest = &w->jobs[i];
-        }
     }
     return oldest;
 }
@@ -79,9 +73,8 @@ static struct cached_job *place_of(struct worker *w, int64_t id)
 const struct ledger_job *worker_job(struct worker *w, int64_t id, struct fp_err *err)
 {
     struct cached_job *c = place_of(w, id);
-    if (c->job.id == id && clock_mono_us() - c->read_us < JOB_FRESH_US) {
+    if (c->job.id == id && clock_mono_us() - c->read_us < JOB_FRESH_US)
         return &c->job;
-    }
     ledger_job_fini(&c->job);
     memset(c, 0, sizeof *c);
     if (ledger_job_get(w->ledger, id, &c->job, err) != 0) {
@@ -112,9 +105,8 @@ bool worker_try_again(struct worker *w, int *tries, const struct fp_err *why)
     wait_ms = wait_ms < BACKOFF_MAX_MS ? wait_ms : BACKOFF_MAX_MS;
     (*tries)++;
     metrics_add("foliopost_step_errors_total", "", 1);
-    if (log_limited(&said_us, 10000)) {
+    if (log_limited(&said_us, 10000))
         log_warn("", "step failed", "tries=%d; reason=%s", *tries, why->msg);
-    }
     if (clock_mono_us() + wait_ms * 1000 > w->deadline_us || !pause_ms(w, wait_ms)) {
         worker_drop("reason=\"database\"");
         return false;
@@ -149,9 +141,8 @@ static const struct ledger_job *running_job(struct worker *w, int64_t id)
             worker_drop("reason=\"unknown_job\"");
             return NULL;
         }
-        if (!worker_try_again(w, &tries, &err)) {
+        if (!worker_try_again(w, &tries, &err))
             return NULL;
-        }
     }
     if (job->state != JOB_IN_PROGRESS) {
         worker_drop("reason=\"job_not_running\"");
@@ -169,9 +160,8 @@ static void do_grant(struct worker *w, int64_t job_id, const Foliopost__V1__Gran
     for (int32_t page = 0; more && page < grant->pages && !atomic_load(&w->stream->stopping);) {
         service_beat(w->stream->service, w->id, "worker");
         const struct ledger_job *job = running_job(w, job_id);
-        if (job == NULL) {
+        if (job == NULL)
             return;
-        }
         if (page_once(w, job, grant, &more, &err) == 0) {
             w->deadline_us = clock_mono_us() + STREAM_PATIENCE_MS * 1000;
             tries = 0;
@@ -193,9 +183,8 @@ static void do_batch(struct worker *w, int64_t job_id, int64_t batch_id)
     int tries = 0;
     const struct ledger_job *job;
     do {
-        if ((job = running_job(w, job_id)) == NULL || resend_batch(w, job, batch_id, &err) == 0) {
+        if ((job = running_job(w, job_id)) == NULL || resend_batch(w, job, batch_id, &err) == 0)
             return;
-        }
         if (err.code == FP_NOT_FOUND) {
             worker_drop("reason=\"unknown_batch\"");
             return;
@@ -212,17 +201,15 @@ static void do_message(struct worker *w, const void *data, size_t bytes)
     work = wire_unpack(&foliopost__v1__work__descriptor, data, bytes, w->arena, &err);
     if (work == NULL) {
         worker_drop("reason=\"bad_message\"");
-        if (log_limited(&said_us, 10000)) {
+        if (log_limited(&said_us, 10000))
             log_warn("", "bad work message", "bytes=%zu; reason=%s", bytes, err.msg);
-        }
         return;
     }
     w->deadline_us = clock_mono_us() + STREAM_PATIENCE_MS * 1000;
-    if (work->work_case == FOLIOPOST__V1__WORK__WORK_GRANT) {
+    if (work->work_case == FOLIOPOST__V1__WORK__WORK_GRANT)
         do_grant(w, work->job_id, work->grant);
-    } else {
+    else
         do_batch(w, work->job_id, work->batch->batch_id);
-    }
 }
 
 void *worker_main(void *worker)
@@ -230,9 +217,8 @@ void *worker_main(void *worker)
     struct worker *w = worker;
     while (!atomic_load(&w->stream->stopping)) {
         service_beat(w->stream->service, w->id, "worker");
-        if (!w->source_known_good) {
+        if (!w->source_known_good)
             probe_source(w);
-        }
         struct fp_bus_msg *msg = queue_pop(w->stream->inbox, TAKE_MS);
         if (msg != NULL) {
             size_t bytes;
