@@ -62,5 +62,7 @@ void bus_pull_shut(struct fp_bus_pull *p);
 
 /* Checks a URL list without opening anything: names the wrong part. */
 int bus_check_urls(const char *urls, bool listen, struct fp_err *err) FP_MUST_CHECK;
+/* All three files are named, or none. */
+int bus_check_tls(const struct bus_tls *tls, struct fp_err *err) FP_MUST_CHECK;
 
 #endif

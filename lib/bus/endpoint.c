@@ -137,12 +137,26 @@ out:
     return result;
 }
 
+static int count_files(const struct bus_tls *tls)
+{
+    return (tls->ca_file[0] != '\0') + (tls->cert_file[0] != '\0') + (tls->key_file[0] != '\0');
+}
+
+int bus_check_tls(const struct bus_tls *tls, struct fp_err *err)
+{
+    int files = count_files(tls);
+    if (files == 0 || files == 3)
+        return 0;
+    return err_set(err, FP_INVALID_ARGUMENT,
+                   "bus-ca-file, bus-cert-file and bus-key-file: %d of 3 are given; give all three, or none "
+                   "for plain tcp",
+                   files);
+}
+
 int endpoint_tls(const struct bus_url *u, const struct bus_tls *tls, bool server, nng_tls_config **out,
                  struct fp_err *err)
 {
-    int files = tls == NULL
-                    ? 0
-                    : (tls->ca_file[0] != '\0') + (tls->cert_file[0] != '\0') + (tls->key_file[0] != '\0');
+    int files = tls != NULL ? count_files(tls) : 0;
     *out = NULL;
     if (files == 0 && !u->tls)
         return 0;

@@ -18,6 +18,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
+#include "lib/performance/input.h"
 
 /* An RFC 5321 address is at most 254 bytes; one more shows that it was longer. */
 #define EMAIL_CHARS "255"
@@ -45,6 +46,16 @@ void source_close(struct fp_source *s)
         pg_free(s->pg);
         mem_free(s);
     }
+}
+
+int source_check_dsn(const char *dsn, struct fp_err *err)
+{
+    const struct pg_options o = {.dsn = dsn};
+    struct fp_source *s = source_open(&o, err);
+    if (s == NULL)
+        return err_prefix(err, "source-dsn");
+    source_close(s);
+    return 0;
 }
 
 struct fp_pg *source_pg(struct fp_source *s)
@@ -77,14 +88,6 @@ enum column {
     " LEFT JOIN LATERAL (SELECT bool_and(x.enabled::boolean) AS enabled FROM portfolio.preferences x"        \
     " WHERE x.user_id = u.id AND x.kind = " kind ") p ON true"
 
-static bool is_currency_code(const char *s)
-{
-    for (int i = 0; i < 3; i++)
-        if (s[i] < 'A' || s[i] > 'Z')
-            return false;
-    return s[3] == '\0';
-}
-
 /* A tag is whole or useless: half a time zone is another one. */
 static void read_tag(char *out, size_t cap, const char *in)
 {
@@ -110,7 +113,7 @@ static void read_user(const struct fp_rows *r, int row, struct source_user *u)
     read_tag(u->locale, sizeof u->locale, pg_text(r, row, COL_LOCALE));
     read_tag(u->time_zone, sizeof u->time_zone, pg_text(r, row, COL_ZONE));
     const char *currency = pg_text(r, row, COL_CURRENCY);
-    if (is_currency_code(currency))
+    if (perf_currency(currency) != 0)
         memcpy(u->base_currency, currency, sizeof u->base_currency);
     u->opted_out = pg_bool(r, row, COL_OUT);
 }

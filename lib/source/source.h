@@ -22,6 +22,8 @@ struct fp_source; /* one connection, one thread */
 /* Connects nothing yet. */
 struct fp_source *source_open(const struct pg_options *o, struct fp_err *err) FP_MUST_CHECK;
 void source_close(struct fp_source *s);
+/* The form of the setting source-dsn; "" is fine. Opens nothing. */
+int source_check_dsn(const char *dsn, struct fp_err *err) FP_MUST_CHECK;
 struct fp_pg *source_pg(struct fp_source *s);
 
 struct source_user {

@@ -204,7 +204,7 @@ static const struct wire_rules table[] = {
     /* replies */
     {MSG(list_jobs_response), false, {{"jobs", 0, 0, 1000}}, NULL},
     {MSG(list_deliveries_response), false, {{"deliveries", 0, 0, 1000}}, NULL},
-    {MSG(report), false, {{"intervals", 0, 0, 2000}, {"reasons", 0, 0, 2000}}, NULL},
+    {MSG(report), false, {{"intervals", 0, 0, WIRE_MAX_INTERVALS}, {"reasons", 0, 0, 1000}}, NULL},
     {MSG(job), false, {{"waiting", 0, WIRE_DEFAULT_STRING, 32}}, NULL},
     /* the envelope */
     {MSG(rpc_request),

@@ -26,6 +26,7 @@
 #define WIRE_MAX_ARENA_BYTES   (8 * 1024 * 1024) /* what one message may unpack to */
 #define WIRE_MAX_USERS         200               /* in one batch */
 #define WIRE_MAX_JOB_USERS     50000             /* in one job's list */
+#define WIRE_MAX_INTERVALS     2400              /* of one job: two hundred years of months */
 
 /* Appends the packed message; RESOURCE_EXHAUSTED when it is above max_bytes. */
 int wire_pack(const ProtobufCMessage *m, size_t max_bytes, struct fp_str *out,

@@ -63,9 +63,10 @@ struct renderers *renderers_start(const struct render_with *with, int threads, s
     return r;
 }
 
-bool renderers_give(struct renderers *r, struct mail *m)
+void renderers_give(struct renderers *r, struct mail *m)
 {
-    return queue_push(r->queue, m, 0);
+    if (!queue_push(r->queue, m, 0))
+        fp_panic("render queue is full: more mails than the claim slots hold");
 }
 
 void renderers_stop(struct renderers *r)

@@ -24,8 +24,8 @@ struct render_with {
 
 struct renderers *renderers_start(const struct render_with *with, int threads, size_t max_queued,
                                   struct inbox *in);
-/* False when the queue is full: later. */
-bool renderers_give(struct renderers *r, struct mail *m);
+/* The queue has room for every mail of the claim slots. */
+void renderers_give(struct renderers *r, struct mail *m);
 /* Ends the threads; what was given has come back. */
 void renderers_stop(struct renderers *r);
 

@@ -15,6 +15,7 @@
 
 #include "lib/base/text.h"
 #include "lib/bus/bus.h"
+#include "lib/service/rows.h"
 
 #define AT(field) offsetof(struct mailer_settings, field)
 #define HOUR_MS   3600e3
@@ -22,13 +23,8 @@
 const struct config_setting settings_rows[] = {
     {"summaries-from", CONFIG_STRING, NULL, "tcp://127.0.0.1:7703", 1, 4096, NULL,
      "where stats hands out summaries; several separated by commas", AT(summaries_from)},
-    {"bus-resolve", CONFIG_DURATION_MS, "ms", "5s", 500, 600e3, NULL,
-     "the names in summaries-from are looked up again this often", AT(bus_resolve_ms)},
-    {"bus-ca-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "CA of the bus's certificates; empty: plain tcp",
-     AT(bus_ca_file)},
-    {"bus-cert-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "this process's certificate on the bus",
-     AT(bus_cert_file)},
-    {"bus-key-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "the certificate's key", AT(bus_key_file)},
+    SERVICE_ROW_BUS_RESOLVE(AT(bus_resolve_ms)),
+    SERVICE_ROWS_BUS_TLS(AT(bus_ca_file), AT(bus_cert_file), AT(bus_key_file)),
 
     {"transport", CONFIG_CHOICE, NULL, "smtp", 0, 0, "smtp|maildir|null", "how mail is handed over",
      AT(transport)},
@@ -164,13 +160,10 @@ struct transport_settings settings_transport(const struct mailer_settings *s)
 
 static int check_bus(const struct mailer_settings *s, struct fp_err *err)
 {
-    int files = (s->bus_ca_file[0] != '\0') + (s->bus_cert_file[0] != '\0') + (s->bus_key_file[0] != '\0');
+    const struct bus_tls tls = {s->bus_ca_file, s->bus_cert_file, s->bus_key_file};
     if (bus_check_urls(s->summaries_from, false, err) < 0)
         return err_prefix(err, "summaries-from");
-    if (files != 0 && files != 3)
-        return err_set(err, FP_INVALID_ARGUMENT,
-                       "bus-ca-file, bus-cert-file and bus-key-file: give all three, or none for plain tcp");
-    return 0;
+    return bus_check_tls(&tls, err);
 }
 
 static int check_sender(struct mailer_settings *s, struct fp_err *err)

@@ -5,7 +5,9 @@
 #ifndef FP_SCHEDULER_LIMITS_H
 #define FP_SCHEDULER_LIMITS_H
 
-#define LIMIT_BATCH_SIZE        200      /* WIRE_MAX_USERS: 200 users fill half a message */
+#include "lib/wire/wire.h"
+
+#define LIMIT_BATCH_SIZE        WIRE_MAX_USERS
 #define LIMIT_WINDOW_BATCHES    10000    /* a job of a million users has as many batches in all */
 #define LIMIT_ATTEMPTS          100      /* the ledger's CHECK */
 #define LIMIT_INTERVAL_DELAY_MS 86400000 /* a day */

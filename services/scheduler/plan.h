@@ -10,8 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Two hundred years of months: registrations further back are broken data. */
-#define PLAN_MAX_INTERVALS 2400
+#include "lib/wire/wire.h"
+
+/* What a report can carry; registrations further back are broken data. */
+#define PLAN_MAX_INTERVALS WIRE_MAX_INTERVALS
 
 /* The last full week, Monday to Sunday, that ended before `today`. */
 void plan_last_week(int32_t today, int32_t *start_day, int32_t *end_day);

@@ -10,6 +10,8 @@
 
 #include "lib/base/clock.h"
 #include "lib/bus/bus.h"
+#include "lib/service/rows.h"
+#include "lib/source/source.h"
 #include "services/scheduler/limits.h"
 
 #define AT(field) offsetof(struct scheduler_settings, field)
@@ -35,8 +37,7 @@ const struct config_setting settings_rows[] = {
      "batches that a userstream may page with one grant", AT(grant_pages)},
     {"grant-due", CONFIG_DURATION_MS, "s", "15s", 1000, 600000, NULL,
      "a grant not paged by then is given to another userstream", AT(grant_due_ms)},
-    {"redo-after", CONFIG_DURATION_MS, "s", "30s", 1000, 3600000, NULL,
-     "a batch nobody claimed by then is sent down the pipeline again", AT(redo_after_ms)},
+    SERVICE_ROW_REDO_AFTER(AT(redo_after_ms)),
     {"tick", CONFIG_DURATION_MS, "ms", "100ms", 10, 5000, NULL,
      "the leader looks at the jobs in progress this often", AT(tick_ms)},
     {"rpc-listen", CONFIG_STRING, NULL, "tcp://0.0.0.0:7700", 1, 255, NULL,
@@ -49,13 +50,8 @@ const struct config_setting settings_rows[] = {
      AT(rpc_deadline_ms)},
     {"work-listen", CONFIG_STRING, NULL, "tcp://0.0.0.0:7701", 1, 255, NULL,
      "where userstreams dial in for work", AT(work_listen)},
-    {"source-dsn", CONFIG_STRING, NULL, "", 0, 4096, NULL,
-     "PostgreSQL with schema portfolio; empty: the ledger's database", AT(source_dsn)},
-    {"bus-ca-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "CA of the bus's certificates; empty: plain tcp",
-     AT(bus_ca_file)},
-    {"bus-cert-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "this process's certificate on the bus",
-     AT(bus_cert_file)},
-    {"bus-key-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "the certificate's key", AT(bus_key_file)},
+    SERVICE_ROW_SOURCE_DSN(AT(source_dsn)),
+    SERVICE_ROWS_BUS_TLS(AT(bus_ca_file), AT(bus_cert_file), AT(bus_key_file)),
 };
 const size_t settings_n_rows = sizeof settings_rows / sizeof settings_rows[0];
 
@@ -70,12 +66,8 @@ int settings_check(const struct scheduler_settings *s, struct fp_err *err)
         return err_prefix(err, "rpc-listen");
     if (bus_check_urls(s->work_listen, true, err))
         return err_prefix(err, "work-listen");
-
-    int files = (s->bus_ca_file[0] != 0) + (s->bus_cert_file[0] != 0) + (s->bus_key_file[0] != 0);
-    if (files != 0 && files != 3)
-        return err_set(err, FP_INVALID_ARGUMENT,
-                       "bus-ca-file, bus-cert-file and bus-key-file: give all three, or none for plain tcp");
-    return 0;
+    const struct bus_tls tls = {s->bus_ca_file, s->bus_cert_file, s->bus_key_file};
+    return bus_check_tls(&tls, err) ? -1 : source_check_dsn(s->source_dsn, err);
 }
 
 int64_t settings_range_start_us(const struct scheduler_settings *s)

@@ -17,7 +17,7 @@ struct stats {
 
 static int validate(void *values, struct fp_err *err)
 {
-    return stats_settings_check(&((struct stats *)values)->set, err);
+    return settings_check(&((struct stats *)values)->set, err);
 }
 
 static int start(struct fp_service *s, void *values, struct fp_err *err)
@@ -64,8 +64,8 @@ int main(int argc, char **argv)
     struct service_def def = {
         .name = "stats",
         .summary = "computes each user's portfolio summary",
-        .settings = stats_rows,
-        .n_settings = stats_n_rows,
+        .settings = settings_rows,
+        .n_settings = settings_n_rows,
         .values = &stats,
         .validate = validate,
         .start = start,

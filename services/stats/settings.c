@@ -8,13 +8,14 @@
 
 #include <stddef.h>
 
+#include "lib/bus/bus.h"
+#include "lib/service/rows.h"
 #include "lib/source/source.h"
 
 #define AT(field) offsetof(struct stats_settings, field)
 
-const struct config_setting stats_rows[] = {
-    {"source-dsn", CONFIG_STRING, NULL, "", 0, 4096, NULL,
-     "PostgreSQL with schema portfolio; empty: the ledger's database", AT(source_dsn)},
+const struct config_setting settings_rows[] = {
+    SERVICE_ROW_SOURCE_DSN(AT(source_dsn)),
     {"workers", CONFIG_INT, "threads", "2", 1, 16, NULL,
      "batches computed at once; each worker has a connection to the source and one to the ledger",
      AT(workers)},
@@ -22,13 +23,8 @@ const struct config_setting stats_rows[] = {
      "userstreams to pull batches from: tcp://HOST:PORT, several by commas", AT(users_from)},
     {"summaries-listen", CONFIG_STRING, NULL, "tcp://0.0.0.0:7703", 1, 255, NULL,
      "where mailers dial in for summaries", AT(summaries_listen)},
-    {"resolve-every", CONFIG_DURATION_MS, "ms", "5s", 100, 600000, NULL,
-     "the names in users-from are resolved again this often", AT(resolve_every_ms)},
-    {"bus-ca-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "CA of the bus's certificates; empty: plain tcp",
-     AT(bus_ca_file)},
-    {"bus-cert-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "this process's certificate on the bus",
-     AT(bus_cert_file)},
-    {"bus-key-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "the certificate's key", AT(bus_key_file)},
+    SERVICE_ROW_BUS_RESOLVE(AT(bus_resolve_ms)),
+    SERVICE_ROWS_BUS_TLS(AT(bus_ca_file), AT(bus_cert_file), AT(bus_key_file)),
     {"retry-for", CONFIG_DURATION_MS, "ms", "60s", 0, 3600000, NULL,
      "how long a batch is kept while the source or the mailers are away; then it is left to the ledger's "
      "redo",
@@ -43,30 +39,15 @@ const struct config_setting stats_rows[] = {
     {"cache-mb", CONFIG_INT, "MiB", "8", 1, 4096, NULL, "instruments kept for one period, in memory",
      AT(cache_mb)},
 };
-const size_t stats_n_rows = sizeof stats_rows / sizeof stats_rows[0];
+const size_t settings_n_rows = sizeof settings_rows / sizeof settings_rows[0];
 
-int stats_settings_check(const struct stats_settings *s, struct fp_err *err)
+int settings_check(const struct stats_settings *s, struct fp_err *err)
 {
-    int files = (s->bus_ca_file[0] != 0) + (s->bus_cert_file[0] != 0) + (s->bus_key_file[0] != 0);
+    const struct bus_tls tls = {s->bus_ca_file, s->bus_cert_file, s->bus_key_file};
 
     if (bus_check_urls(s->users_from, false, err))
         return err_prefix(err, "users-from");
     if (bus_check_urls(s->summaries_listen, true, err))
         return err_prefix(err, "summaries-listen");
-    if (s->source_dsn[0]) { /* its form only; nothing is connected */
-        struct fp_source *source = source_open(&(struct pg_options){.dsn = s->source_dsn}, err);
-
-        if (!source)
-            return err_prefix(err, "source-dsn");
-        source_close(source);
-    }
-    if (files != 0 && files != 3)
-        return err_set(err, FP_INVALID_ARGUMENT,
-                       "bus-ca-file, bus-cert-file and bus-key-file: give all three, or none for plain tcp");
-    return 0;
-}
-
-void stats_bus_tls(const struct stats_settings *s, struct bus_tls *out)
-{
-    *out = (struct bus_tls){s->bus_ca_file, s->bus_cert_file, s->bus_key_file};
+    return bus_check_tls(&tls, err) ? -1 : source_check_dsn(s->source_dsn, err);
 }

@@ -2,25 +2,23 @@
 #ifndef FP_STATS_SETTINGS_H
 #define FP_STATS_SETTINGS_H
 
-#include "lib/bus/bus.h"
 #include "lib/config/config.h"
 
 struct stats_settings {
     char *source_dsn;
     int64_t workers;
     char *users_from, *summaries_listen;
-    int64_t resolve_every_ms;
+    int64_t bus_resolve_ms;
     char *bus_ca_file, *bus_cert_file, *bus_key_file;
     int64_t retry_for_ms;
     int64_t max_transactions;
     int64_t cache_periods, cache_mb;
 };
 
-extern const struct config_setting stats_rows[];
-extern const size_t stats_n_rows;
+extern const struct config_setting settings_rows[];
+extern const size_t settings_n_rows;
 
 /* What one row cannot say: URLs, and files that belong together. */
-int stats_settings_check(const struct stats_settings *s, struct fp_err *err) FP_MUST_CHECK;
-void stats_bus_tls(const struct stats_settings *s, struct bus_tls *out);
+int settings_check(const struct stats_settings *s, struct fp_err *err) FP_MUST_CHECK;
 
 #endif

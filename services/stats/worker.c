@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "lib/base/clock.h"
+#include "lib/bus/bus.h"
 #include "lib/ledger/batches.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
@@ -58,7 +59,7 @@ struct fp_workers {
     pthread_mutex_t lock; /* trouble */
     char trouble[256];    /* why the source cannot be read; "" when it can */
     long long trouble_logged_us;
-    atomic_llong bad_logged_us;
+    long long bad_logged_us;
     int n;
     struct worker workers[];
 };
@@ -213,13 +214,9 @@ static void handle(struct worker *w, const void *data, size_t bytes)
     char id[64];
 
     if (!b) {
-        long long last_us = atomic_load(&w->all->bad_logged_us);
-
         metrics_add("foliopost_stats_bad_messages_total", "", 1);
-        if (log_limited(&last_us, LOG_EVERY_MS)) {
-            atomic_store(&w->all->bad_logged_us, last_us);
+        if (log_limited(&w->all->bad_logged_us, LOG_EVERY_MS))
             log_warn("", "bad message", "bytes=%zu reason=%s", bytes, err.msg);
-        }
         return;
     }
     snprintf(id, sizeof id, "job=%lld batch=%lld", (long long)b->job->job_id, (long long)b->batch_id);
@@ -337,13 +334,12 @@ static void worker_close(struct worker *w)
 
 static int open_bus(struct fp_workers *all, struct fp_err *err)
 {
-    struct bus_tls tls;
+    const struct bus_tls tls = {all->set->bus_ca_file, all->set->bus_cert_file, all->set->bus_key_file};
 
-    stats_bus_tls(all->set, &tls);
     all->push = bus_push_open("summaries", all->set->summaries_listen, &tls, err);
     if (!all->push)
         return err_prefix(err, "summaries-listen");
-    all->pull = bus_pull_open("users", all->set->users_from, &tls, (int)all->set->resolve_every_ms, err);
+    all->pull = bus_pull_open("users", all->set->users_from, &tls, (int)all->set->bus_resolve_ms, err);
     return all->pull ? 0 : err_prefix(err, "users-from");
 }
 

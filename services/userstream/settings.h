@@ -15,7 +15,7 @@ struct userstream_settings {
     int64_t workers;
     int64_t redo_after_ms;
     int64_t send_wait_ms;
-    int64_t resolve_every_ms;
+    int64_t bus_resolve_ms;
     char *bus_ca_file, *bus_cert_file, *bus_key_file;
 };
 

@@ -135,7 +135,7 @@ int stream_start(struct fp_service *service, void *values, struct fp_err *err)
     s->push = bus_push_open("users", s->set->users_listen, &tls, err);
     if (s->push == NULL)
         return err_prefix(err, "users-listen");
-    s->pull = bus_pull_open("work", s->set->work_from, &tls, (int)s->set->resolve_every_ms, err);
+    s->pull = bus_pull_open("work", s->set->work_from, &tls, (int)s->set->bus_resolve_ms, err);
     if (s->pull == NULL)
         return err_prefix(err, "work-from");
     s->inbox = queue_new(INBOX_MESSAGES);

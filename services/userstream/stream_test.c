@@ -64,7 +64,7 @@ static struct userstream_settings settings = {.work_from = work_from,
                                               .workers = 2,
                                               .redo_after_ms = 30000,
                                               .send_wait_ms = 500,
-                                              .resolve_every_ms = 500,
+                                              .bus_resolve_ms = 500,
                                               .bus_ca_file = (char *)"",
                                               .bus_cert_file = (char *)"",
                                               .bus_key_file = (char *)""};
