@@ -218,10 +218,16 @@ static T_UNUSED void t_scheduler_down(struct t_scheduler *s)
     ledger_close(s->leader.o.ledger);
 }
 
-/* A turn with its sweep. */
+/* A turn with its sweep, its counts and its try to complete: ticks follow each
+ * other here faster than the pauses between these. */
 static T_UNUSED void t_tick(struct t_scheduler *s)
 {
     s->leader.next_sweep_mono_us = 0;
+    for (int i = 0; i < s->leader.n_jobs; i++) {
+        s->leader.tracks[i].next_count_mono_us = 0;
+        if (s->leader.jobs[i].state == JOB_IN_PROGRESS)
+            s->leader.tracks[i].next_try_mono_us = 0;
+    }
     (void)leader_tick(&s->leader);
 }
 
