@@ -10,6 +10,8 @@
  *   queued  -> queued   redo     leader: due again, emitted again
  *   queued  -> split    split    leader: after LEDGER_MAX_REDOS that count; ten
  *                                batches of a tenth; one single user fails: poison
+ *                                (his redos count only when others overtook him or
+ *                                a lease ended in sending: alone he waits)
  *   queued  -> done     split    of a single user
  *
  * Who writes for a claim names batch, epoch and owner, and the owner's lease

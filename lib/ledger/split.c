@@ -93,8 +93,8 @@ static int split_one(struct fp_ledger *l, const char *leader, int64_t batch_id, 
         return -1;
     int n = pg_rows_count(rows);
     for (int i = 0; i < n; i++) {
-        out[i].job_id = pg_i64(rows, i, 0);
-        out[i].batch_id = pg_i64(rows, i, 1);
+        out[i] =
+            (struct ledger_emit){.job_id = pg_i64(rows, i, 0), .batch_id = pg_i64(rows, i, 1), .emits = 1};
         ledger_text(out[i].traceparent, sizeof out[i].traceparent, rows, i, 2);
     }
     pg_rows_free(rows);

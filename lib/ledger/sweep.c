@@ -13,8 +13,7 @@ static int read_emits(struct ledger_emit *out, const struct fp_rows *r)
 {
     int n = pg_rows_count(r);
     for (int i = 0; i < n; i++) {
-        out[i].job_id = pg_i64(r, i, 0);
-        out[i].batch_id = pg_i64(r, i, 1);
+        out[i] = (struct ledger_emit){.job_id = pg_i64(r, i, 0), .batch_id = pg_i64(r, i, 1), .emits = 1};
         ledger_text(out[i].traceparent, sizeof out[i].traceparent, r, i, 2);
     }
     return n;
@@ -85,23 +84,30 @@ int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired
 #define REDO_MAX_MS "120000"
 /* The newest batches, by key: enough of them to tell whether the pipeline
  * moves, few enough to read once a second. */
-#define RECENT "(SELECT emitted_at, claimed_at FROM foliopost.batches ORDER BY id DESC LIMIT 1000)"
+#define RECENT "(SELECT first_emitted_at, claimed_at FROM foliopost.batches ORDER BY id DESC LIMIT 1000)"
 
 /*
  * Due at -infinity (released, expired, resumed) goes at once and counts
  * nothing; another must be older than $4, since it may still be on its way.
  *
  * It counts towards a split when the pipeline has shown that it works: a batch
- * that was emitted later was claimed. The last batches of all would wait for
- * that for ever, so they count also when nothing is being sent, at most three
- * are in flight, and each service has a live process. With the bus cut that
- * can hold too; then the ten parts of a split are more than three, no more is
- * counted, and nobody becomes poison by it.
+ * that was first emitted later was claimed. First: a batch that is claimed by
+ * an old copy would else seem younger than its peers in the same queue.
+ *
+ * The last batches of all would wait for that for ever, so they count also
+ * when nothing is being sent, at most three are in flight, and each service
+ * has a live process. All this holds too while the source or the bus is in
+ * trouble, so it leads to a split and no further: for a single user, whom the
+ * next count could make poison, only an overtaking claim (or expire) counts.
+ * One who takes his workers down with nobody beside him waits for the next
+ * batch of any job, or for his job's deadline.
  */
 /* clang-format off */
 static const char redo_sql[] =
     "WITH moved AS MATERIALIZED ("
-    "  SELECT max(r.emitted_at) AS until FROM " RECENT " r WHERE r.claimed_at >= r.emitted_at),"
+    "  SELECT max(r.first_emitted_at) AS until"
+    "  FROM " RECENT " r"
+    "  WHERE r.claimed_at >= r.first_emitted_at),"
     " alone AS MATERIALIZED ("
     "  SELECT count(*) <= 3 AND count(*) FILTER (WHERE b.state = 'sending') = 0"
     "   AND 3 = (SELECT count(DISTINCT i.service) FROM foliopost.instances i WHERE i.state = 'live'"
@@ -109,19 +115,29 @@ static const char redo_sql[] =
     "  FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
     "  WHERE b.state IN ('queued', 'sending')),"
     " due AS ("
-    "  SELECT b.id, j.traceparent FROM foliopost.leader l, foliopost.batches b"
+    "  SELECT b.id, j.traceparent, b.due_at = '-infinity' AS at_once,"
+    "   b.due_at > '-infinity' AND (coalesce(b.emitted_at < moved.until, false)"
+    "    OR (alone.yes AND cardinality(b.user_ids) > 1)) AS counted"
+    "  FROM moved, alone, foliopost.leader l, foliopost.batches b"
     "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
-    "  WHERE " LEADS " AND b.state = 'queued' AND b.redos < " LEDGER_STR(LEDGER_MAX_REDOS)
+    "  WHERE " LEADS
+    "   AND b.state = 'queued'"
+    "   AND b.redos < " LEDGER_STR(LEDGER_MAX_REDOS)
     "   AND (b.due_at = '-infinity' OR (b.due_at <= clock_timestamp()"
     "    AND b.emitted_at <= clock_timestamp() - $4 * interval '1 ms'))"
-    "  ORDER BY b.due_at, b.id LIMIT $2 FOR UPDATE OF b SKIP LOCKED)"
-    " UPDATE foliopost.batches b SET emits = b.emits + 1, emitted_at = clock_timestamp(),"
-    "  due_at = clock_timestamp() + least(" REDO_MAX_MS ", $3 * 2.0 ^ least(b.emits - 1, 20))"
+    "  ORDER BY b.due_at, b.id"
+    "  LIMIT $2"
+    "  FOR UPDATE OF b SKIP LOCKED)"
+    " UPDATE foliopost.batches b"
+    " SET emits = b.emits + 1,"
+    "  emitted_at = clock_timestamp(),"
+    "  first_emitted_at = CASE WHEN due.at_once THEN clock_timestamp() ELSE b.first_emitted_at END,"
+    "  due_at = clock_timestamp() + least(" REDO_MAX_MS ", $3 * 2.0 ^ least(greatest(b.emits - 1, 0), 20))"
     "   * (0.95 + 0.1 * random()) * interval '1 ms',"
-    "  redos = b.redos + (b.due_at > '-infinity'"
-    "   AND (coalesce(b.emitted_at < moved.until, false) OR alone.yes))::integer"
-    " FROM due, moved, alone WHERE b.id = due.id AND b.state = 'queued'"
-    " RETURNING b.job_id, b.id, due.traceparent";
+    "  redos = b.redos + due.counted::integer"
+    " FROM due"
+    " WHERE b.id = due.id AND b.state = 'queued'"
+    " RETURNING b.job_id, b.id, due.traceparent, b.emits, due.counted";
 /* clang-format on */
 
 int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_age_ms, struct ledger_emit *out,
@@ -137,8 +153,47 @@ int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_ag
     if (ledger_step(l, "redo", redo_sql, &a, &rows, err) != 0)
         return -1;
     int n = read_emits(out, rows);
+    for (int i = 0; i < n; i++) {
+        out[i].emits = (int32_t)pg_i64(rows, i, 3);
+        out[i].counted = pg_bool(rows, i, 4);
+    }
     pg_rows_free(rows);
     return n;
+}
+
+/* The number of emissions is the fence: a repeated call finds another one. */
+/* clang-format off */
+static const char not_emitted_sql[] =
+    "UPDATE foliopost.batches b"
+    " SET emits = b.emits - 1,"
+    "  redos = b.redos - e.counted,"
+    "  due_at = '-infinity'"
+    " FROM foliopost.leader l,"
+    "  unnest($2::bigint[], $3::integer[], $4::integer[]) AS e (id, emits, counted)"
+    " WHERE b.id = e.id AND b.emits = e.emits AND b.state = 'queued' AND " LEADS;
+/* clang-format on */
+
+int ledger_not_emitted(struct fp_ledger *l, const char *leader, const struct ledger_emit *e, int n,
+                       struct fp_err *err)
+{
+    struct pg_args a;
+    int64_t *ids = mem_array((size_t)n + 1, sizeof *ids);
+    int32_t *emits = mem_array((size_t)n + 1, sizeof *emits);
+    int32_t *counted = mem_array((size_t)n + 1, sizeof *counted);
+    for (int i = 0; i < n; i++) {
+        ids[i] = e[i].batch_id;
+        emits[i] = e[i].emits;
+        counted[i] = e[i].counted;
+    }
+    pg_args_init(&a);
+    pg_arg_text(&a, leader);
+    pg_arg_i64s(&a, ids, (size_t)n);
+    pg_arg_i32s(&a, emits, (size_t)n);
+    pg_arg_i32s(&a, counted, (size_t)n);
+    mem_free(ids);
+    mem_free(emits);
+    mem_free(counted);
+    return ledger_count(l, "not_emitted", not_emitted_sql, &a, err) < 0 ? -1 : 0;
 }
 
 /* --- retry ---------------------------------------------------------------------------- */
@@ -199,10 +254,25 @@ int ledger_in_flight(struct fp_ledger *l, int64_t job_id, int64_t *batches, stru
     return 0;
 }
 
+/* Claims to go by: many enough for a mean, few enough that an outage's long
+ * waits are soon past. A slow pipeline claims one in minutes; after an hour
+ * without any nothing is known. */
+#define CLAIMS   "32"
+#define MEASURED "interval '1 hour'"
+/* An outage of hours must not keep the next lost message waiting for hours. */
+#define LATENCY_MAX "interval '10 minutes'"
+
+/* From the first copy on: the later ones of a slow pipeline stand behind it. */
+/* clang-format off */
 static const char latency_sql[] =
-    "SELECT coalesce(avg(extract(epoch FROM r.claimed_at - r.emitted_at)) * 1000, 0)::bigint"
-    " FROM " RECENT " r"
-    " WHERE r.claimed_at >= r.emitted_at AND r.claimed_at > clock_timestamp() - interval '1 minute'";
+    "SELECT coalesce(1000 * avg(extract(epoch FROM"
+    "   least(c.claimed_at - c.first_emitted_at, " LATENCY_MAX "))), 0)::bigint"
+    " FROM (SELECT r.first_emitted_at, r.claimed_at"
+    "  FROM " RECENT " r"
+    "  WHERE r.claimed_at >= r.first_emitted_at AND r.claimed_at > clock_timestamp() - " MEASURED
+    "  ORDER BY r.claimed_at DESC"
+    "  LIMIT " CLAIMS ") c";
+/* clang-format on */
 
 int ledger_latency_ms(struct fp_ledger *l, int64_t *ms, struct fp_err *err)
 {

@@ -24,14 +24,20 @@ int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired
 struct ledger_emit {
     int64_t job_id, batch_id;
     char traceparent[64];
+    int32_t emits; /* times emitted, with this one */
+    bool counted;  /* towards a split */
 };
 /* redo: at most max batches that are queued and due; the next due time doubles
  * from base_ms up to 2 minutes. Counted towards a split only when a batch
- * emitted later was claimed meanwhile, or when at most three are in flight,
- * none is being sent and each service lives (sweep.c says why). min_age_ms: 4
- * times the pipeline's latency. Returns how many to emit. */
+ * emitted later was claimed meanwhile, or, with several users in it, when at
+ * most three are in flight, none is being sent and each service lives (sweep.c
+ * says why). min_age_ms: 4 times the pipeline's latency. Returns how many to emit. */
 int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_age_ms, struct ledger_emit *out,
                 int max, struct fp_err *err) FP_MUST_CHECK;
+/* The message of these was not accepted: due at once, and the emission and its
+ * count are taken back. */
+int ledger_not_emitted(struct fp_ledger *l, const char *leader, const struct ledger_emit *e, int n,
+                       struct fp_err *err) FP_MUST_CHECK;
 /* split: every queued batch with LEDGER_MAX_REDOS or more, its users without an
  * outcome in tenths; out should have room for ten at least. Returns how many to emit. */
 int ledger_split(struct fp_ledger *l, const char *leader, int due_ms, struct ledger_emit *out, int max,
@@ -39,7 +45,8 @@ int ledger_split(struct fp_ledger *l, const char *leader, int due_ms, struct led
 /* retry: up to 100 deferred users of the job that are due -> one new batch. Returns 0 or 1. */
 int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int due_ms, struct ledger_emit *out,
                  struct fp_err *err) FP_MUST_CHECK;
-/* Mean time from emission to claim over the last minute, 0 when there was none. */
+/* Mean time from the first emission to the claim, over the last claims of an
+ * hour, 0 when there was none; at most ten minutes. */
 int ledger_latency_ms(struct fp_ledger *l, int64_t *ms, struct fp_err *err) FP_MUST_CHECK;
 
 #endif

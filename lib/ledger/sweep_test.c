@@ -107,8 +107,9 @@ static int redo(int base_ms, int min_age_ms)
 static void make_due(int64_t batch, int age_s)
 {
     t_sql("UPDATE foliopost.batches SET due_at = clock_timestamp(), emitted_at = clock_timestamp()"
-          " - %d * interval '1 s' WHERE id = %lld",
-          age_s, (long long)batch);
+          " - %d * interval '1 s', first_emitted_at = least(first_emitted_at, clock_timestamp()"
+          " - %d * interval '1 s') WHERE id = %lld",
+          age_s, age_s, (long long)batch);
 }
 
 static void redo_emits_what_is_due_and_doubles_the_wait(void **state)
@@ -194,6 +195,75 @@ static void the_last_batches_count_when_every_service_lives(void **state)
     assert_int_equal(t_batch(lost, "redos"), 1); /* more than three stand: rather the bus */
 }
 
+static void nobody_alone_becomes_poison_while_the_source_stands(void **state)
+{
+    (void)state;
+    char id[37];
+    struct ledger_emit e[64];
+    int64_t job = t_started(false), batch = t_paged(job, 1, 2, true);
+    t_instance("stats", id);
+    t_instance("userstream", id);
+    for (int i = 0; i < 30; i++) {
+        t_sql("UPDATE foliopost.batches SET due_at = clock_timestamp(),"
+              " emitted_at = clock_timestamp() - interval '1 h'");
+        assert_ok(ledger_split(t_ledger, t_leader, 30000, e, 64, &t_err));
+        assert_in_range(redo(30000, 0), i == 5 ? 0 : 1, 2); /* it goes on trying; the 6th time is the split */
+    }
+    assert_int_equal(t_batch(batch, "(state = 'split')::integer"), 1);
+    assert_int_equal(t_sql("SELECT sum(redos) FROM foliopost.batches WHERE origin = 'split'"), 0);
+    assert_int_equal(t_count(job, "true"), 0);
+}
+
+static void a_single_user_who_is_overtaken_again_and_again_is_poison(void **state)
+{
+    (void)state;
+    struct ledger_emit e[64];
+    int64_t job = t_started(false), batch = t_paged(job, 1, 1, false);
+    for (int i = 0; i < 5; i++) {
+        make_due(batch, 40);
+        t_claimed(t_paged(job, 10 + i, 1, false));
+        assert_int_equal(redo(30000, 0), 1);
+    }
+    assert_int_equal(ledger_split(t_ledger, t_leader, 30000, e, 64, &t_err), 0);
+    assert_int_equal(t_count(job, "state = 'failed' AND user_id = 1"), 1);
+}
+
+static void a_claim_by_an_old_copy_overtakes_nobody(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false), slow = t_paged(job, 1, 4, false), peer = t_paged(job, 5, 4, false);
+    make_due(slow, 40);
+    make_due(peer, 50);
+    t_sql("UPDATE foliopost.batches SET due_at = clock_timestamp() + interval '1 h' WHERE id = %lld",
+          (long long)slow);
+    assert_int_equal(redo(30000, 0), 1); /* the peer again, later than the slow one */
+    t_claimed(peer);                     /* by its first copy, emitted before the slow one */
+    make_due(slow, 40);
+    assert_int_equal(redo(30000, 0), 1);
+    assert_int_equal(t_batch(slow, "redos"), 0);
+}
+
+static void an_emission_that_was_not_accepted_is_taken_back(void **state)
+{
+    (void)state;
+    struct ledger_emit e;
+    int64_t job = t_started(false), lost = t_paged(job, 1, 4, false);
+    t_claimed(t_paged(job, 5, 4, false));
+    make_due(lost, 40);
+    assert_int_equal(ledger_redo(t_ledger, t_leader, 30000, 0, &e, 1, &t_err), 1);
+    assert_true(e.counted);
+    assert_int_equal(t_batch(lost, "redos * 10 + emits"), 12);
+    for (int i = 0; i < 2; i++) { /* repeated */
+        assert_ok(ledger_not_emitted(t_ledger, t_leader, &e, 1, &t_err));
+        assert_int_equal(t_batch(lost, "redos * 10 + emits"), 1);
+    }
+    assert_int_equal(ledger_redo(t_ledger, t_leader, 30000, 600000, &e, 1, &t_err), 1); /* at once */
+    assert_false(e.counted);
+    t_claimed(lost);
+    assert_ok(ledger_not_emitted(t_ledger, t_leader, &e, 1, &t_err));
+    assert_int_equal(t_batch(lost, "(state = 'sending' AND emits = 2)::integer"), 1);
+}
+
 /* --- retry -------------------------------------------------------------------------- */
 
 static void retry_makes_a_batch_of_who_is_due(void **state)
@@ -262,6 +332,23 @@ static void latency_and_flight_are_measured(void **state)
     assert_int_equal(n, 2);
 }
 
+static void latency_counts_from_the_first_copy_and_is_not_forgotten_in_a_minute(void **state)
+{
+    (void)state;
+    int64_t ms, job = t_started(false), batch = t_paged(job, 1, 4, false);
+    make_due(batch, 90);
+    assert_int_equal(redo(30000, 0), 1);
+    t_claimed(batch);
+    t_sql("UPDATE foliopost.batches SET claimed_at = claimed_at - interval '5 min',"
+          " emitted_at = emitted_at - interval '5 min',"
+          " first_emitted_at = first_emitted_at - interval '5 min'");
+    assert_ok(ledger_latency_ms(t_ledger, &ms, &t_err));
+    assert_in_range(ms, 90000, 95000);
+    t_sql("UPDATE foliopost.batches SET first_emitted_at = first_emitted_at - interval '5 h'");
+    assert_ok(ledger_latency_ms(t_ledger, &ms, &t_err));
+    assert_int_equal(ms, 600000); /* an outage is no latency */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,9 +363,14 @@ int main(void)
         cmocka_unit_test_setup(a_redo_counts_when_a_later_batch_got_through, t_clean),
         cmocka_unit_test_setup(what_was_handed_back_counts_no_redo, t_clean),
         cmocka_unit_test_setup(the_last_batches_count_when_every_service_lives, t_clean),
+        cmocka_unit_test_setup(nobody_alone_becomes_poison_while_the_source_stands, t_clean),
+        cmocka_unit_test_setup(a_single_user_who_is_overtaken_again_and_again_is_poison, t_clean),
+        cmocka_unit_test_setup(a_claim_by_an_old_copy_overtakes_nobody, t_clean),
+        cmocka_unit_test_setup(an_emission_that_was_not_accepted_is_taken_back, t_clean),
         cmocka_unit_test_setup(retry_makes_a_batch_of_who_is_due, t_clean),
         cmocka_unit_test_setup(a_retry_takes_at_most_a_hundred, t_clean),
         cmocka_unit_test_setup(latency_and_flight_are_measured, t_clean),
+        cmocka_unit_test_setup(latency_counts_from_the_first_copy_and_is_not_forgotten_in_a_minute, t_clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }

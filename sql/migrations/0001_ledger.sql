@@ -105,6 +105,7 @@ CREATE TABLE batches (
     emits        integer NOT NULL DEFAULT 1,      -- times sent down the pipeline
     redos        integer NOT NULL DEFAULT 0,      -- those that count towards a split
     emitted_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    first_emitted_at timestamptz NOT NULL DEFAULT clock_timestamp(), -- of the copies that may be on their way
     claimed_at   timestamptz,
     finished_at  timestamptz,
     sent         integer NOT NULL DEFAULT 0,      -- filled in by finish
