@@ -297,6 +297,8 @@ static void help_names_every_setting_and_completion_is_valid_bash(void **state)
     assert_contains(output, "--interval-delay DURATION");
     assert_int_equal(run("submit --help"), CLI_OK);
     assert_contains(output, "foliopost submit monthly --watch");
+    assert_int_equal(run("deliveries --help"), CLI_OK);
+    assert_contains(output, "(users, 1 to 1000; default 100)");
     assert_int_equal(run("--version"), CLI_OK);
     assert_int_equal(
         run("completion bash | bash -c 'eval \"$(cat)\"; COMP_WORDS=(foliopost submit --policy re); "

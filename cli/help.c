@@ -1,7 +1,6 @@
 /*
  * Help: everything in it comes from the tables of commands and settings.
  */
-#include <ctype.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -50,41 +49,6 @@ void cli_print_usage(FILE *out)
           out);
 }
 
-static const char *placeholder(const struct config_setting *row)
-{
-    switch (row->type) {
-    case CONFIG_INT:
-    case CONFIG_DOUBLE:
-        return " NUMBER";
-    case CONFIG_DURATION_MS:
-        return " DURATION";
-    case CONFIG_CHOICE:
-        return " CHOICE";
-    case CONFIG_SECRET_FILE:
-        return " FILE";
-    case CONFIG_STRING:
-        return " TEXT";
-    case CONFIG_BOOL:
-        break;
-    }
-    return "";
-}
-
-static void print_row(const struct config_setting *row, FILE *out)
-{
-    char env[64];
-    size_t n = 0;
-    for (; row->name[n] != '\0' && n < sizeof env - 1; n++)
-        env[n] = row->name[n] == '-' ? '_' : (char)toupper((unsigned char)row->name[n]);
-    env[n] = '\0';
-    fprintf(out, "  --%s%s\n      %s", row->name, placeholder(row), row->help);
-    if (row->choices != NULL)
-        fprintf(out, " (%s)", row->choices);
-    if (row->def != NULL && row->def[0] != '\0' && row->type != CONFIG_BOOL)
-        fprintf(out, "; default %s", row->def);
-    fprintf(out, " [FOLIOPOST_%s]\n", env);
-}
-
 void cli_print_help(const struct cli_command *c, FILE *out)
 {
     fprintf(out, "Usage: foliopost %s%s%s [--NAME VALUE]...\n\n%s.\n", c->name,
@@ -94,10 +58,11 @@ void cli_print_help(const struct cli_command *c, FILE *out)
     if (c->n_rows > 0)
         fputs("\nSettings:\n", out);
     for (size_t i = 0; i < c->n_rows; i++)
-        print_row(&c->rows[i], out);
+        config_print_row(&c->rows[i], out);
     fputs("\nEvery command:\n", out);
     for (size_t i = 0; i < cli_n_global_rows; i++)
-        print_row(&cli_global_rows[i], out);
+        config_print_row(&cli_global_rows[i], out);
+    fputs("\nEach can come from the environment too: --rpc as FOLIOPOST_RPC; the flag wins.\n", out);
 }
 
 static enum cli_exit run_help(struct cli *c, void *values, char **args, int n_args)

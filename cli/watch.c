@@ -190,14 +190,21 @@ static bool is_passing(const struct fp_err *err)
     return err->code == FP_UNAVAILABLE || err->code == FP_DEADLINE_EXCEEDED;
 }
 
-static enum cli_exit follow(struct watch *w)
+/* The first call has the time that the person gave. */
+static const Foliopost__V1__Job *get_job(struct watch *w, bool first, struct fp_err *err)
 {
     Foliopost__V1__GetJobRequest request = FOLIOPOST__V1__GET_JOB_REQUEST__INIT;
-    struct fp_err err;
+    const ProtobufCMessageDescriptor *reply = &foliopost__v1__job__descriptor;
     request.job_id = w->job_id;
+    return first ? cli_call(w->cli, "GetJob", &request.base, reply, err)
+                 : cli_call_within(w->cli, CALL_MS, "GetJob", &request.base, reply, err);
+}
+
+static enum cli_exit follow(struct watch *w)
+{
+    struct fp_err err;
     for (bool first = true; !interrupted; pause_between_polls()) {
-        const Foliopost__V1__Job *job = cli_call_within(w->cli, first ? 10000 : CALL_MS, "GetJob",
-                                                        &request.base, &foliopost__v1__job__descriptor, &err);
+        const Foliopost__V1__Job *job = get_job(w, first, &err);
         if (job == NULL && (first || !is_passing(&err))) {
             if (w->screen.drawn > 0)
                 putchar('\n');

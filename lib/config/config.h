@@ -5,7 +5,8 @@
  * the table. A wrong value stops the start with its name, value and bounds.
  *
  * A secret comes from a file named by a setting of type CONFIG_SECRET_FILE
- * (--rpc-token-file PATH); config_secret() reads it again when it changes.
+ * (--rpc-token-file PATH). config_secret() reads it anew at each call; who
+ * keeps the secret looks whether the file has changed.
  * Values live in a struct of the program: each row says where with offsetof.
  */
 #ifndef FP_CONFIG_CONFIG_H
@@ -59,6 +60,8 @@ void config_fini(const struct config_table *t, void *values);
 /* "0.1.0": what --version prints and instances publish. */
 const char *config_version(void);
 void config_print_help(const struct config_table *t, FILE *out);
+/* One setting as in that help: flag, what it is, unit, bounds and default. */
+void config_print_row(const struct config_setting *row, FILE *out);
 /* The table in Markdown, for docs/settings.md: `PROGRAM --help=markdown`. */
 void config_print_markdown(const struct config_table *t, FILE *out);
 

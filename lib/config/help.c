@@ -56,7 +56,7 @@ static void print_wrapped(const char *text, FILE *out)
     fputc('\n', out);
 }
 
-static void print_row(const struct config_setting *row, FILE *out)
+void config_print_row(const struct config_setting *row, FILE *out)
 {
     char right[200], def[200], text[1024];
     const char *value = placeholder(row);
@@ -76,11 +76,11 @@ void config_print_help(const struct config_table *t, FILE *out)
                  "FOLIOPOST_LOG_FORMAT; the flag wins. Durations: 250ms, 5s, 2m, 1h, 1d.\n"
                  "A switch is turned off by --no-NAME.\n\n");
     for (size_t i = 0; i < t->n_rows; i++)
-        print_row(&t->rows[i], out);
+        config_print_row(&t->rows[i], out);
     if (t->more && t->n_rows)
         fprintf(out, "\nCommon to all services:\n");
     for (size_t i = 0; t->more && i < t->n_more; i++)
-        print_row(&t->more[i], out);
+        config_print_row(&t->more[i], out);
     fprintf(out, "\n  --help, --help=markdown, --version\n");
 }
 

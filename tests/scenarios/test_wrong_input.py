@@ -1,5 +1,6 @@
 """Wrong settings and a wrong environment: a message that says what to do, and
 an exit or a process that lives on."""
+import re
 import subprocess
 import time
 
@@ -25,10 +26,15 @@ def stack(server):
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_help_shows_every_setting_with_its_default(stack, service):
-    done = run(stack, f"foliopost-{service}", "--help")
-    assert done.returncode == 0
-    for setting in ("--ledger-dsn", "--admin-listen", "--log-level"):
-        assert setting in done.stdout
+    done, table = run(stack, f"foliopost-{service}", "--help"), run(stack, f"foliopost-{service}", "--help=markdown")
+    assert done.returncode == table.returncode == 0
+    rows = [line.split(" | ") for line in table.stdout.splitlines() if line.startswith("| `--")]
+    assert len(rows) > 10
+    for flag, _, default, bounds, _ in rows:
+        name = flag.strip("|` ")
+        shown = " ".join(re.search(rf"^  {name}(?= |$).*?(?=^  --|\Z)", done.stdout, re.M | re.S)[0].split())
+        assert f"default {default.strip('` ') or 'none'}" in shown or default == "required" and "required" in shown, shown
+        assert bounds.replace("\\|", "|").strip() in shown, shown
 
 
 @pytest.mark.parametrize("service, setting, value, told", [
@@ -56,7 +62,7 @@ def test_a_wrong_setting_stops_the_start_with_its_name_and_value(stack, service,
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_malformed_dsn_stops_the_start(stack, service):
-    done = run(stack, f"foliopost-{service}", "--ledger-dsn", "host=127.0.0.1 prot=1")
+    done = run(stack, f"foliopost-{service}", "--ledger-dsn", "host=127.0.0.1 prot=1", "--admin-listen", "127.0.0.1:0")
     assert done.returncode == 2 and "ledger-dsn" in done.stderr and "prot" in done.stderr
 
 
