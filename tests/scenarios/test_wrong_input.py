@@ -1,12 +1,13 @@
 """Wrong settings and a wrong environment: a message that says what to do, and
 an exit or a process that lives on."""
+import os
 import re
 import subprocess
 import time
 
 import pytest
 
-from foliostack import SERVICES, Postgres
+from foliostack import ROOT, SERVICES
 
 
 def run(stack, binary, *args, seconds=20):
@@ -35,6 +36,12 @@ def test_help_shows_every_setting_with_its_default(stack, service):
         shown = " ".join(re.search(rf"^  {name}(?= |$).*?(?=^  --|\Z)", done.stdout, re.M | re.S)[0].split())
         assert f"default {default.strip('` ') or 'none'}" in shown or default == "required" and "required" in shown, shown
         assert bounds.replace("\\|", "|").strip() in shown, shown
+
+
+def test_the_page_of_settings_is_what_the_programs_say(stack):
+    made = subprocess.run([ROOT / "script/settings"], capture_output=True, text=True, check=True,
+                          env={**os.environ, "FOLIOPOST_BUILD": str(stack.build)})
+    assert made.stdout == (ROOT / "docs/settings.md").read_text(), "run: script/settings >docs/settings.md"
 
 
 @pytest.mark.parametrize("service, setting, value, told", [
