@@ -2,11 +2,9 @@
  * The leader's loop: who leads, what is open, and the order of the steps.
  *
  * Every scheduler runs this loop on a thread of its own with its own
- * connections; the one whose row in `leader` holds acts, the others ask once
- * a second. Each statement of the leader names it and checks its lease in the
- * ledger, so that one who lost the lead without knowing changes nothing. The
- * deadline kept here, counted from when the renewal was sent, makes him stop
- * asking as well.
+ * connections; the one whose row in `leader` holds acts (lead.c). Each
+ * statement of the leader names it and checks its lease in the ledger, so that
+ * one who lost the lead without knowing changes nothing.
  *
  * A loop over all jobs and no thread for each: a job costs a few small
  * statements in a tick, and one order of steps can be read at a glance.
@@ -23,13 +21,8 @@
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 
-#define RENEW_US INT64_C(1000000)
 #define SWEEP_US INT64_C(1000000)
 #define IDLE_MS  1000 /* nothing in progress: a submission on this process wakes the loop */
-
-/* The database's lease ends at the earliest LEDGER_LEASE_MS after the renewal
- * was sent; two seconds less leave time for a statement on its way. */
-#define LEAD_MS (LEDGER_LEASE_MS - 2000)
 
 static void explain_metrics(void)
 {
@@ -62,8 +55,8 @@ static void explain_metrics(void)
 int leader_init(struct leader *l, const struct leader_options *o, struct fp_err *err)
 {
     memset(l, 0, sizeof *l);
-    if (!o->ledger || !o->source || !o->owner || !o->send || !o->peers)
-        return err_set(err, FP_INTERNAL, "the leader needs a ledger, a source, an owner and a work pipe");
+    if (!o->ledger || !o->source || !o->lead || !o->send || !o->peers)
+        return err_set(err, FP_INTERNAL, "the leader needs a ledger, a source, a lead and a work pipe");
     l->o = *o;
     explain_metrics();
     l->measured_per_s = -1;
@@ -91,78 +84,16 @@ void leader_fini(struct leader *l)
 
 /* --- the lead ---------------------------------------------------------------------- */
 
-static void lost(struct leader *l, const char *why)
-{
-    if (!l->leading)
-        return;
-    l->leading = false;
-    log_warn("", "lead lost", "term=%" PRId64 " reason=%s", l->term, why);
-}
-
-/* A new owner UUID means that our lease was swept: the lead went with it. */
-static void follow_owner(struct leader *l)
-{
-    char now[LEDGER_UUID];
-
-    l->o.owner(l->o.ctx, now);
-    if (strcmp(now, l->owner) == 0)
-        return;
-    lost(l, "this process's lease was swept");
-    memcpy(l->owner, now, sizeof now);
-    l->next_renew_boot_us = 0;
-}
-
-static void renew(struct leader *l, int64_t sent_boot_us)
-{
-    static long long said_us;
-    struct fp_err err;
-    bool leading;
-    int64_t term;
-
-    l->next_renew_boot_us = sent_boot_us + RENEW_US;
-    if (ledger_lead(l->o.ledger, l->owner, &leading, &term, &err)) {
-        if (log_limited(&said_us, 10000))
-            log_warn("", "lead not renewed", "leading=%d reason=%s", l->leading, err.msg);
-        return;
-    }
-    if (!leading) {
-        lost(l, "another scheduler has it");
-        return;
-    }
-    if (!l->leading || term != l->term) {
-        l->since_boot_us = sent_boot_us;
-        l->term = term;
-        l->leading = true;
-        l->measured_per_s = -1;
-        log_info("", "lead taken", "term=%" PRId64 " owner=%s", term, l->owner);
-    }
-    l->until_boot_us = sent_boot_us + LEAD_MS * INT64_C(1000);
-}
-
 bool leader_holds(struct leader *l)
 {
-    follow_owner(l);
-    int64_t now = clock_boot_us();
-    if (now >= l->next_renew_boot_us)
-        renew(l, now);
-    if (l->leading && clock_boot_us() >= l->until_boot_us)
-        lost(l, "the lease could not be renewed in time");
-    metrics_set("foliopost_leader", "", l->leading);
+    struct lead_view v;
+
+    l->leading = lead_look(l->o.lead, &v);
+    if (v.term != l->term)
+        l->measured_per_s = -1; /* of another time */
+    l->term = v.term;
+    memcpy(l->owner, v.owner, sizeof l->owner);
     return l->leading;
-}
-
-void leader_resign(struct leader *l)
-{
-    struct fp_err err;
-
-    if (!l->leading)
-        return;
-    l->leading = false;
-    metrics_set("foliopost_leader", "", 0);
-    if (ledger_lead_end(l->o.ledger, l->owner, &err))
-        log_warn("", "lead not given back", "it ends with its lease; reason=%s", err.msg);
-    else
-        log_info("", "lead given back", "term=%" PRId64, l->term);
 }
 
 /* --- the open jobs --------------------------------------------------------------------- */
@@ -270,7 +201,7 @@ int leader_tick(struct leader *l)
     struct fp_err err;
 
     if (!leader_holds(l))
-        return IDLE_MS;
+        return (int)l->o.set->tick_ms;
     l->send_failed = false;
     l->turn++;
     if (leader_load_jobs(l, &err) || start_pending(l, &err) || sweep(l, &err) || grant_jobs(l, &err)) {

@@ -15,6 +15,7 @@
 #include "lib/ledger/intervals.h"
 #include "lib/ledger/sweep.h"
 #include "lib/source/source.h"
+#include "services/scheduler/lead.h"
 #include "services/scheduler/limits.h"
 #include "services/scheduler/settings.h"
 
@@ -25,8 +26,8 @@ struct leader_options {
     const struct scheduler_settings *set;
     struct fp_ledger *ledger; /* the leader's own connections */
     struct fp_source *source;
+    struct lead *lead; /* renewed by another thread */
     void *ctx;
-    void (*owner)(void *ctx, char out[LEDGER_UUID]); /* the process's present owner UUID */
     /* The work pipe: hands one message to any userstream, or fails within timeout_ms. */
     int (*send)(void *ctx, const void *data, size_t bytes, int timeout_ms, struct fp_err *err);
     int (*peers)(void *ctx); /* userstreams connected */
@@ -52,8 +53,7 @@ struct leader {
     char owner[LEDGER_UUID];
     bool leading;
     int64_t term;
-    int64_t since_boot_us, until_boot_us; /* of the lead, by our own clock */
-    int64_t next_renew_boot_us, next_sweep_mono_us;
+    int64_t next_sweep_mono_us;
     struct ledger_job *jobs;     /* open ones, oldest first; without user ids */
     struct leader_track *tracks; /* tracks[i] belongs to jobs[i] */
     int n_jobs;
@@ -69,10 +69,8 @@ void leader_fini(struct leader *l);
 
 /* One turn of the loop: all periodic work. Returns how long to wait, in ms. */
 int leader_tick(struct leader *l);
-/* True while the lead is held; contests or renews it once a second. */
+/* True while the lead is held. Takes over its owner and its term. */
 bool leader_holds(struct leader *l);
-/* Gives the lead away, so that the standby need not wait for the lease's end. */
-void leader_resign(struct leader *l);
 
 /* The steps. Each returns -1 only when the ledger cannot be reached; what
  * goes wrong with one job is logged and stops no other. */

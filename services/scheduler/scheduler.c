@@ -2,8 +2,8 @@
  * What the process is made of, and in which order it comes and goes.
  *
  * The work pipe listens first, so that userstreams can dial in to a standby
- * too; then the RPC door; then the leader's thread. A drain ends the leader
- * and gives its lead back at once, while calls are still answered: any
+ * too; then the RPC door; then the leader's thread, which makes that of its
+ * lead. A drain ends the leader and gives its lead back at once, while calls are still answered: any
  * scheduler can, and a client should not see the difference.
  */
 #include "services/scheduler/scheduler.h"
@@ -19,12 +19,16 @@
 #include "services/scheduler/methods.h"
 
 /* The leader's loop asks the source one small question for each job, and
- * stands while it does: a slow source must not cost it the lead. */
+ * stands while it does. */
 #define LEADER_SOURCE_CONNECT_MS 2000
 #define LEADER_SOURCE_QUERY_MS   5000
 
+/* Of the lead's own connection: two tries fit into the lead. */
+#define LEAD_TIMEOUT_MS 3000
+
 #define PIPE_SHUT_MS 500
 #define BEAT_LEADER  0
+#define BEAT_LEAD    1
 
 struct scheduler {
     struct scheduler_settings set; /* first: see scheduler.h */
@@ -32,14 +36,16 @@ struct scheduler {
     struct fp_bus_push *work;
     struct methods *methods;
     struct fp_rpc_server *rpc;
-    struct fp_ledger *ledger; /* the leader's */
+    struct fp_ledger *ledger, *lead_ledger; /* the leader's */
     struct fp_source *source;
     struct leader leader;
-    pthread_t thread;
+    struct lead lead;
+    pthread_t thread, lead_thread;
     bool thread_runs;
-    pthread_mutex_t lock; /* of the three below */
+    pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     bool woken, stopping, ended;
+    bool loop_over; /* the lead is not needed any more */
 };
 
 struct scheduler *scheduler_instance(void)
@@ -58,8 +64,8 @@ int scheduler_validate(void *values, struct fp_err *err)
 
 /* --- the leader's thread ---------------------------------------------------------------- */
 
-/* False when the thread is to end. */
-static bool wait_for_turn(struct scheduler *s, int ms)
+/* Waits until one of the two is set. Returns *stop. */
+static bool wait_for(struct scheduler *s, int ms, bool *woken, const bool *stop)
 {
     struct timespec until;
 
@@ -68,13 +74,36 @@ static bool wait_for_turn(struct scheduler *s, int ms)
     until.tv_sec += ns / 1000000000;
     until.tv_nsec = ns % 1000000000;
     pthread_mutex_lock(&s->lock);
-    while (!s->woken && !s->stopping)
+    while (!*woken && !*stop)
         if (pthread_cond_timedwait(&s->changed, &s->lock, &until))
             break;
-    s->woken = false;
-    bool go_on = !s->stopping;
+    *woken = false;
+    bool stopped = *stop;
     pthread_mutex_unlock(&s->lock);
-    return go_on;
+    return stopped;
+}
+
+static void set(struct scheduler *s, bool *flag)
+{
+    pthread_mutex_lock(&s->lock);
+    *flag = true;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void *run_lead(void *arg)
+{
+    struct scheduler *s = arg;
+    bool never = false;
+    int wait_ms;
+
+    do {
+        service_beat(s->service, BEAT_LEAD, "lead");
+        wait_ms = lead_turn(&s->lead);
+    } while (!wait_for(s, wait_ms, &never, &s->loop_over));
+    lead_resign(&s->lead);
+    service_beat_end(s->service, BEAT_LEAD);
+    return NULL;
 }
 
 static void *run_leader(void *arg)
@@ -82,15 +111,17 @@ static void *run_leader(void *arg)
     struct scheduler *s = arg;
     int wait_ms;
 
+    int rc = pthread_create(&s->lead_thread, NULL, run_lead, s);
+    if (rc)
+        fp_panic("no thread for the lead: error %d", rc);
     do {
         service_beat(s->service, BEAT_LEADER, "leader");
         wait_ms = leader_tick(&s->leader);
-    } while (wait_for_turn(s, wait_ms));
-    leader_resign(&s->leader);
+    } while (!wait_for(s, wait_ms, &s->woken, &s->stopping));
     service_beat_end(s->service, BEAT_LEADER);
-    pthread_mutex_lock(&s->lock);
-    s->ended = true;
-    pthread_mutex_unlock(&s->lock);
+    set(s, &s->loop_over);
+    pthread_join(s->lead_thread, NULL);
+    set(s, &s->ended);
     return NULL;
 }
 
@@ -98,10 +129,7 @@ static void wake(void *ctx)
 {
     struct scheduler *s = ctx;
 
-    pthread_mutex_lock(&s->lock);
-    s->woken = true;
-    pthread_cond_signal(&s->changed);
-    pthread_mutex_unlock(&s->lock);
+    set(s, &s->woken);
 }
 
 static void owner(void *ctx, char out[LEDGER_UUID])
@@ -168,19 +196,22 @@ static int start_doors(struct scheduler *s, const struct pg_options *ledger, con
 static int start_leader(struct scheduler *s, const struct pg_options *ledger, const struct pg_options *source,
                         struct fp_err *err)
 {
-    struct pg_options quick = *source;
+    struct pg_options quick = *source, lead = *ledger;
 
     quick.connect_timeout_ms = LEADER_SOURCE_CONNECT_MS;
     quick.query_timeout_ms = LEADER_SOURCE_QUERY_MS;
+    lead.connect_timeout_ms = lead.query_timeout_ms = LEAD_TIMEOUT_MS;
     s->ledger = ledger_open(ledger, err);
-    s->source = s->ledger ? source_open(&quick, err) : NULL;
+    s->lead_ledger = s->ledger ? ledger_open(&lead, err) : NULL;
+    s->source = s->lead_ledger ? source_open(&quick, err) : NULL;
     if (!s->source)
         return -1;
+    lead_init(&s->lead, s->lead_ledger, s, owner);
     struct leader_options lo = {.set = &s->set,
                                 .ledger = s->ledger,
                                 .source = s->source,
+                                .lead = &s->lead,
                                 .ctx = s,
-                                .owner = owner,
                                 .send = send_work,
                                 .peers = work_peers};
     if (leader_init(&s->leader, &lo, err))
@@ -220,10 +251,7 @@ void scheduler_drain(struct fp_service *service, void *values)
     struct scheduler *s = values;
 
     (void)service;
-    pthread_mutex_lock(&s->lock);
-    s->stopping = true;
-    pthread_cond_signal(&s->changed);
-    pthread_mutex_unlock(&s->lock);
+    set(s, &s->stopping);
 }
 
 bool scheduler_drained(struct fp_service *service, void *values)
@@ -250,12 +278,15 @@ static void stop_leader(struct fp_service *service, struct scheduler *s)
         pthread_join(s->thread, NULL);
     s->thread_runs = false;
     leader_fini(&s->leader);
+    lead_fini(&s->lead);
     if (s->source)
         source_close(s->source);
     if (s->ledger)
         ledger_close(s->ledger);
+    if (s->lead_ledger)
+        ledger_close(s->lead_ledger);
     s->source = NULL;
-    s->ledger = NULL;
+    s->ledger = s->lead_ledger = NULL;
     if (s->work)
         bus_push_shut(s->work, PIPE_SHUT_MS);
     s->work = NULL;

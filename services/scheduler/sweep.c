@@ -9,8 +9,9 @@
  *   waiting what only the leader knows about why a job stands
  *
  * Nobody is declared dead by a leader that was itself away: expire waits until
- * the leader's connection and its lead are each as old as a lease, since
- * before that the missing renewals may be the database's fault.
+ * the leader's connection is as old as a lease and its lead was renewed for as
+ * long without a gap, since before that the missing renewals may be the
+ * database's fault.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -42,9 +43,10 @@
 static int expire(struct leader *l, struct fp_err *err)
 {
     struct ledger_expired e = {0};
-    int64_t led_ms = (clock_boot_us() - l->since_boot_us) / 1000;
+    struct lead_view v;
 
-    if (led_ms < LEDGER_LEASE_MS || pg_connected_ms(ledger_pg(l->o.ledger)) < LEDGER_LEASE_MS)
+    if (!lead_look(l->o.lead, &v) || v.steady_ms < LEDGER_LEASE_MS ||
+        pg_connected_ms(ledger_pg(l->o.ledger)) < LEDGER_LEASE_MS)
         return 0;
     if (ledger_expire(l->o.ledger, l->owner, &e, err))
         return -1;

@@ -142,6 +142,8 @@ static T_UNUSED void t_users(int n, const char *first, const char *every)
 
 struct t_scheduler {
     struct leader leader;
+    struct lead lead;
+    bool unrenewed; /* t_tick() leaves the lead alone */
     char owner[LEDGER_UUID];
     int peers;
     bool deaf; /* nobody takes a message */
@@ -200,11 +202,12 @@ static T_UNUSED void t_scheduler_up(struct t_scheduler *s)
     memset(s, 0, sizeof *s);
     s->peers = 1;
     text_new_uuid(s->owner);
+    lead_init(&s->lead, ledger_open(&o, &t_err), s, t_owner);
     struct leader_options lo = {.set = &t_set,
                                 .ledger = ledger_open(&o, &t_err),
                                 .source = source_open(&o, &t_err),
+                                .lead = &s->lead,
                                 .ctx = s,
-                                .owner = t_owner,
                                 .send = t_send,
                                 .peers = t_peers};
     assert_ok(leader_init(&s->leader, &lo, &t_err));
@@ -212,7 +215,9 @@ static T_UNUSED void t_scheduler_up(struct t_scheduler *s)
 
 static T_UNUSED void t_scheduler_down(struct t_scheduler *s)
 {
-    leader_resign(&s->leader);
+    lead_resign(&s->lead);
+    ledger_close(s->lead.ledger);
+    lead_fini(&s->lead);
     leader_fini(&s->leader);
     source_close(s->leader.o.source);
     ledger_close(s->leader.o.ledger);
@@ -228,6 +233,8 @@ static T_UNUSED void t_tick(struct t_scheduler *s)
         if (s->leader.jobs[i].state == JOB_IN_PROGRESS)
             s->leader.tracks[i].next_try_mono_us = 0;
     }
+    if (!s->unrenewed)
+        (void)lead_turn(&s->lead);
     (void)leader_tick(&s->leader);
 }
 
