@@ -5,7 +5,8 @@
  *   queued  -> sending  claim    mailer: first claim wins; epoch + 1
  *   sending -> queued   release  its owner: nothing open; counts nothing
  *   sending -> queued   expire   leader: the owner's lease is over; open intents
- *                                become ambiguous (resend: requeued, maybe_doubles + 1)
+ *                                become ambiguous (resend: requeued, maybe_doubles + 1,
+ *                                unless that was the last attempt)
  *   sending -> done     finish   its owner: each user has an outcome
  *   queued  -> queued   redo     leader: due again, emitted again
  *   queued  -> split    split    leader: after LEDGER_MAX_REDOS that count; ten
@@ -95,8 +96,9 @@ int ledger_release(struct fp_ledger *l, const char *owner, int64_t batch_id, int
 /* finish: *done false when a user has no outcome yet, an intent is open or the claim is lost. */
 int ledger_finish(struct fp_ledger *l, const char *owner, int64_t batch_id, int32_t epoch, bool *done,
                   struct fp_err *err) FP_MUST_CHECK;
-/* late truth: ambiguous (by expire, of this epoch) -> what really was; to
- * deferred only while the job is open. Returns how many changed. */
+/* late truth: ambiguous (by expire, of this epoch), or requeued and not claimed
+ * since -> what really was; to deferred only while the job is open; attempted
+ * false takes the attempt back. Returns how many changed. */
 int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch,
                       const struct ledger_outcome *outcomes, size_t n, struct fp_err *err) FP_MUST_CHECK;
 

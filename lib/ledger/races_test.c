@@ -88,6 +88,62 @@ static void a_claim_that_waited_for_the_winner_loses(void **state)
     assert_false(b.claim.won);
 }
 
+/* --- late truth ------------------------------------------------------------------- */
+
+static void step_late(struct fp_ledger *l, struct other *o)
+{
+    struct ledger_outcome sent = {
+        .batch_id = o->batch, .user_id = 1, .state = DELIVERY_SENT, .reason = "", .attempted = true};
+    o->result = o->rc = ledger_late_truth(l, o->batch, o->epoch, &sent, 1, &o->err);
+}
+
+/* User 1 was being mailed, and is requeued. */
+static int64_t requeued(char other[37], int32_t *epoch)
+{
+    struct ledger_expired e;
+    int64_t batch = t_paged(t_started(true), 1, 5, false);
+    *epoch = t_claimed(batch);
+    assert_true(t_record(t_mailer, batch, *epoch, DELIVERY_SENT, 1, 0, 1, 1));
+    t_lease_over(t_mailer);
+    assert_ok(ledger_expire(t_ledger, t_leader, &e, &t_err));
+    assert_int_equal(e.requeued, 1);
+    t_instance("mailer", other);
+    return batch;
+}
+
+static void a_claim_that_waited_for_a_late_truth_goes_by_it(void **state)
+{
+    (void)state;
+    char mailer2[37];
+    struct other now = {0}, b = {.step = step_claim, .owner = mailer2};
+    b.batch = now.batch = requeued(mailer2, &now.epoch);
+    begin();
+    step_late(first, &now);
+    assert_int_equal(now.result, 1);
+    start(&b, 1);
+    commit();
+    join(&b);
+    assert_true(b.claim.won);
+    assert_int_equal(b.claim.n_due, 4);
+    claim_fini(&b.claim);
+}
+
+static void a_late_truth_that_waited_for_a_claim_comes_too_late(void **state)
+{
+    (void)state;
+    char mailer2[37];
+    struct other late = {.step = step_late}, b = {.owner = mailer2};
+    b.batch = late.batch = requeued(mailer2, &late.epoch);
+    begin();
+    step_claim(first, &b);
+    assert_int_equal(b.claim.n_due, 5);
+    claim_fini(&b.claim);
+    start(&late, 1);
+    commit();
+    join(&late);
+    assert_int_equal(late.result, 0);
+}
+
 /* --- pages ------------------------------------------------------------------------ */
 
 static void step_page(struct fp_ledger *l, struct other *o)
@@ -348,6 +404,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RACE(of_two_claims_one_wins),
+        RACE(a_claim_that_waited_for_a_late_truth_goes_by_it),
+        RACE(a_late_truth_that_waited_for_a_claim_comes_too_late),
         RACE(a_claim_that_waited_sees_what_was_recorded),
         RACE(a_claim_that_waited_for_the_winner_loses),
         RACE(of_two_pagers_one_moves_the_cursor),

@@ -206,7 +206,13 @@ int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *e
 
 /* --- late truth ----------------------------------------------------------------------- */
 
-/* The rows that expire marked for this claim, and that nobody changed since.
+/* The rows that expire marked for this claim, and that nobody changed since:
+ * ambiguous ones, and requeued ones as long as nobody claimed the batch again.
+ * Whose batch is claimed in this moment is told by its row: it is locked first
+ * and read under the lock, and a claim reads who is due after its own commit.
+ * Who was certainly not attempted gets back the attempt that expire counted;
+ * maybe_doubles is never lowered.
+ *
  * Back to deferred only while the job is open, and counted in jobs.revived,
  * which keeps complete from going by an older snapshot (complete.c). A batch
  * that is being finished in this very moment by its new owner keeps counting
@@ -214,19 +220,32 @@ int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *e
 /* clang-format off */
 static const char late_sql[] =
     "WITH batch AS ("
-    "  SELECT id, job_id, state FROM foliopost.batches WHERE id = $1 AND epoch >= $2 FOR UPDATE),"
-    " truth AS (SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[])"
-    "  AS o (user_id, state, reason, provider_id, retry_ms)),"
-    " revived AS (UPDATE foliopost.jobs j SET revived = j.revived + 1 FROM batch WHERE j.id = batch.job_id"
-    "  AND j.state IN ('IN_PROGRESS', 'PAUSED') AND 'deferred' = ANY ($4::text[]) RETURNING j.id),"
+    "  SELECT id, job_id, state, epoch = $2 AND state = 'queued' AS unclaimed"
+    "  FROM foliopost.batches"
+    "  WHERE id = $1 AND epoch >= $2"
+    "  FOR UPDATE),"
+    " truth AS ("
+    "  SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],"
+    "   $8::integer[], $9::integer[])"
+    "   AS o (user_id, state, reason, provider_id, retry_ms, attempted, doubles)),"
+    " revived AS ("
+    "  UPDATE foliopost.jobs j SET revived = j.revived + 1"
+    "  FROM batch"
+    "  WHERE j.id = batch.job_id AND j.state IN ('IN_PROGRESS', 'PAUSED')"
+    "   AND 'deferred' = ANY ($4::text[])"
+    "  RETURNING j.id),"
     " changed AS ("
     "  UPDATE foliopost.deliveries d SET state = o.state, reason = o.reason, provider_id = o.provider_id,"
+    "   attempts = greatest(d.attempts - 1 + o.attempted, 0),"
+    "   maybe_doubles = d.maybe_doubles + (o.doubles > 0 AND d.state = 'ambiguous')::integer,"
     "   due_at = CASE o.state WHEN 'deferred' THEN " IN_MS("o.retry_ms") " END,"
     "   updated_at = clock_timestamp()"
     "  FROM batch, truth o"
     "  WHERE d.job_id = batch.job_id AND d.user_id = o.user_id AND d.batch_id = batch.id AND d.epoch = $2"
-    "   AND d.state = 'ambiguous' AND d.reason = '" LEDGER_EXPIRED "' AND o.state <> 'ambiguous'"
-    "   AND (o.state <> 'deferred' OR EXISTS (SELECT FROM revived)) RETURNING o.state),"
+    "   AND (d.state = 'ambiguous' OR (d.state = 'requeued' AND batch.unclaimed))"
+    "   AND d.reason = '" LEDGER_EXPIRED "' AND o.state <> 'ambiguous'"
+    "   AND (o.state <> 'deferred' OR EXISTS (SELECT FROM revived))"
+    "  RETURNING o.state),"
     " counted AS ("
     "  UPDATE foliopost.batches b SET ambiguous = b.ambiguous - s.n, sent = b.sent + s.sent,"
     "   failed = b.failed + s.failed, skipped = b.skipped + s.skipped, deferred = b.deferred + s.deferred"
@@ -253,6 +272,8 @@ int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch,
     pg_arg_texts(&a, c.reasons, n);
     pg_arg_texts(&a, c.provider_ids, n);
     pg_arg_i64s(&a, c.retry_ms, n);
+    pg_arg_i32s(&a, c.attempted, n);
+    pg_arg_i32s(&a, c.doubles, n);
     columns_fini(&c);
     if (ledger_step(l, "late_truth", late_sql, &a, &rows, err) != 0)
         return -1;

@@ -178,6 +178,7 @@ static int late(int32_t its_epoch, enum delivery_state s, int64_t user)
 {
     struct ledger_outcome o = {
         .batch_id = batch, .user_id = user, .state = s, .reason = "late", .retry_in_ms = 1};
+    o.attempted = s != DELIVERY_DEFERRED;
     int n = ledger_late_truth(t_ledger, batch, its_epoch, &o, 1, &t_err);
     assert_true(n >= 0);
     return n;
@@ -252,6 +253,40 @@ static void late_truth_defers_nobody_of_a_job_that_is_over(void **state)
     assert_int_equal(late(epoch, DELIVERY_SENT, 1), 1);
 }
 
+static void late_truth_gives_back_the_attempt_that_was_none(void **state)
+{
+    (void)state;
+    expire();
+    assert_int_equal(t_count(job, "attempts = 1 AND user_id IN (1, 2)"), 2);
+    assert_int_equal(late(epoch, DELIVERY_DEFERRED, 1), 1);
+    assert_int_equal(late(epoch, DELIVERY_FAILED, 2), 1);
+    assert_int_equal(t_count(job, "attempts = 0 AND user_id = 1"), 1);
+    assert_int_equal(t_count(job, "attempts = 1 AND user_id = 2"), 1);
+}
+
+static void late_truth_keeps_a_requeued_user_from_being_mailed_again(void **state)
+{
+    (void)state;
+    struct ledger_expired e;
+    char other[37];
+    size_t due;
+    job = t_started(true);
+    batch = t_paged(job, 1, 4, false);
+    epoch = t_claimed(batch);
+    assert_true(record(DELIVERY_SENT, 1, 0, 1, 3));
+    t_lease_over(t_mailer);
+    assert_ok(ledger_expire(t_ledger, t_leader, &e, &t_err));
+    assert_int_equal(e.requeued, 3);
+    assert_int_equal(late(epoch, DELIVERY_SENT, 1), 1);
+    assert_int_equal(late(epoch, DELIVERY_DEFERRED, 2), 1);
+    assert_int_equal(t_count(job, "state = 'sent' AND user_id = 1 AND maybe_doubles = 1"), 1);
+    assert_int_equal(t_count(job, "state = 'deferred' AND user_id = 2 AND attempts = 0"), 1);
+    t_instance("mailer", other);
+    assert_int_equal(t_claimed_by(other, batch, &due), epoch + 1);
+    assert_int_equal(due, 2);                           /* users 3 and 4 */
+    assert_int_equal(late(epoch, DELIVERY_SENT, 3), 0); /* his next mail is on its way */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +304,8 @@ int main(void)
         cmocka_unit_test_setup(late_truth_leaves_what_the_mailer_called_ambiguous, setup),
         cmocka_unit_test_setup(late_truth_moves_the_counters_of_a_finished_batch, setup),
         cmocka_unit_test_setup(late_truth_defers_nobody_of_a_job_that_is_over, setup),
+        cmocka_unit_test_setup(late_truth_gives_back_the_attempt_that_was_none, setup),
+        cmocka_unit_test_setup(late_truth_keeps_a_requeued_user_from_being_mailed_again, setup),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }

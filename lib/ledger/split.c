@@ -7,7 +7,11 @@
  * has no outcome yet) in its snapshot, and would go on with that snapshot if
  * it had to wait for the batch. But outcomes are only written under a claim,
  * and a claim counts up the epoch: a batch that is queued under the epoch of
- * the candidate was in nobody's hands since before the snapshot.
+ * the candidate was in nobody's hands since before the snapshot. A late truth
+ * alone can settle a requeued user in that moment: then the conditions on his
+ * own row fail here, and the part he got into finds that he is not due.
+ *
+ * Poison who may have got his mail already is ambiguous, not failed.
  *
  * The parts get only those without an outcome. The batch keeps its counters
  * for the others; when nobody is left it is simply done.
@@ -45,9 +49,10 @@ static const char split_sql[] =
     "  INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason)"
     "  SELECT t.job_id, u.user_id, t.id, t.epoch, 'failed', 'poison: no worker finished it alone'"
     "  FROM target t, users u WHERE cardinality(t.user_ids) = 1 AND u.due"
-    "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state,"
+    "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch,"
+    "   state = CASE WHEN d.maybe_doubles > 0 THEN 'ambiguous' ELSE excluded.state END,"
     "   reason = excluded.reason, updated_at = excluded.updated_at"
-    "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id RETURNING 1),"
+    "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id RETURNING d.state),"
     " cut AS ("
     "  SELECT u.user_id, ceil(row_number() OVER (ORDER BY u.no)"
     "   / ceil(count(*) OVER () / " LEDGER_STR(PARTS) ".0)) AS part"
@@ -65,8 +70,9 @@ static const char split_sql[] =
     " ended AS ("
     "  UPDATE foliopost.batches b SET finished_at = clock_timestamp(),"
     "   state = CASE WHEN EXISTS (SELECT FROM parts) THEN 'split' ELSE 'done' END, sent = c.sent,"
-    "   failed = c.failed + (SELECT count(*) FROM poison), skipped = c.skipped,"
-    "   ambiguous = c.ambiguous, deferred = c.deferred"
+    "   failed = c.failed + (SELECT count(*) FROM poison WHERE state = 'failed'), skipped = c.skipped,"
+    "   ambiguous = c.ambiguous + (SELECT count(*) FROM poison WHERE state = 'ambiguous'),"
+    "   deferred = c.deferred"
     "  FROM target t, (SELECT"
     "   count(*) FILTER (WHERE NOT due AND state = 'sent' AND batch_id <= $2) AS sent,"
     "   count(*) FILTER (WHERE NOT due AND state = 'failed' AND batch_id <= $2) AS failed,"

@@ -70,6 +70,24 @@ static void a_split_keeps_what_was_settled(void **state)
     assert_int_equal(c.sent, 10);
 }
 
+static void poison_who_may_have_his_mail_is_ambiguous(void **state)
+{
+    (void)state;
+    struct ledger_emit e[64];
+    struct ledger_expired x;
+    struct ledger_counts c;
+    int64_t job = t_started(true), batch = t_paged(job, 1, 1, false);
+    assert_true(t_record(t_mailer, batch, t_claimed(batch), DELIVERY_SENT, 1, 0, 1, 1));
+    t_lease_over(t_mailer);
+    assert_ok(ledger_expire(t_ledger, t_leader, &x, &t_err));
+    assert_int_equal(x.requeued, 1);
+    wear_out(batch);
+    assert_int_equal(split(e, 64), 0);
+    assert_int_equal(t_count(job, "state = 'ambiguous' AND reason LIKE 'poison:%%'"), 1);
+    assert_ok(ledger_job_counts(t_ledger, job, &c, &t_err));
+    assert_int_equal(c.ambiguous * 10 + c.failed, 10);
+}
+
 static void a_split_of_a_settled_batch_finishes_it(void **state)
 {
     (void)state;
@@ -103,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_batch_is_split_down_to_the_poisonous_user, t_clean),
         cmocka_unit_test_setup(a_split_keeps_what_was_settled, t_clean),
+        cmocka_unit_test_setup(poison_who_may_have_his_mail_is_ambiguous, t_clean),
         cmocka_unit_test_setup(a_split_of_a_settled_batch_finishes_it, t_clean),
         cmocka_unit_test_setup(a_split_leaves_claimed_batches_and_standing_jobs, t_clean),
     };

@@ -29,7 +29,9 @@ static int read_emits(struct ledger_emit *out, const struct fp_rows *r)
  * with the intents of a record that we waited for; the epoch says it is still
  * the orphan's claim. A record that waits for us finds the batch queued.
  * Outcomes: an intent is open only while it has none, so the upsert needs to
- * look at nothing but the row it meets.
+ * look at nothing but the row it meets. tried: his attempts so far; they stand
+ * still from the claim on while his intent is open. The last attempt leaves him
+ * ambiguous also where the policy is resend.
  */
 /* clang-format off */
 static const char expire_sql[] =
@@ -41,18 +43,29 @@ static const char expire_sql[] =
     "  WHERE b.state = 'sending' AND " LEADS " AND (b.owner IN (SELECT id FROM gone) OR NOT EXISTS"
     "   (SELECT FROM foliopost.instances i WHERE i.id = b.owner AND i.state = 'live'))),"
     " held AS ("
-    "  SELECT b.id, b.job_id, b.epoch, b.open_intents, j.ambiguous_policy = 'resend' AS resend"
-    "  FROM foliopost.batches b JOIN orphaned o ON o.id = b.id AND o.epoch = b.epoch"
-    "  JOIN foliopost.jobs j ON j.id = b.job_id WHERE b.state = 'sending' ORDER BY b.id FOR UPDATE OF b),"
+    "  SELECT b.id, b.job_id, b.epoch, b.open_intents, j.ambiguous_policy = 'resend' AS resend,"
+    "   j.max_attempts"
+    "  FROM foliopost.batches b"
+    "  JOIN orphaned o ON o.id = b.id AND o.epoch = b.epoch"
+    "  JOIN foliopost.jobs j ON j.id = b.job_id"
+    "  WHERE b.state = 'sending'"
+    "  ORDER BY b.id"
+    "  FOR UPDATE OF b),"
     " back AS ("
     "  UPDATE foliopost.batches b SET state = 'queued', due_at = '-infinity', redos = b.redos + 1,"
     "   open_intents = '{}', claim_token = NULL FROM held h WHERE b.id = h.id RETURNING b.id),"
     " marked AS ("
     "  INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason, attempts,"
     "   maybe_doubles)"
-    "  SELECT h.job_id, u.user_id, h.id, h.epoch, CASE WHEN h.resend THEN 'requeued' ELSE 'ambiguous' END,"
-    "   '" LEDGER_EXPIRED "', 1, h.resend::integer"
-    "  FROM held h JOIN back ON back.id = h.id CROSS JOIN unnest(h.open_intents) AS u (user_id)"
+    "  SELECT h.job_id, u.user_id, h.id, h.epoch, CASE WHEN x.again THEN 'requeued' ELSE 'ambiguous' END,"
+    "   '" LEDGER_EXPIRED "', 1, x.again::integer"
+    "  FROM held h"
+    "  JOIN back ON back.id = h.id"
+    "  CROSS JOIN unnest(h.open_intents) AS u (user_id)"
+    "  LEFT JOIN LATERAL (SELECT attempts FROM foliopost.deliveries"
+    "   WHERE job_id = h.job_id AND user_id = u.user_id LIMIT 1) tried ON true"
+    "  CROSS JOIN LATERAL"
+    "   (SELECT h.resend AND coalesce(tried.attempts, 0) + 1 < h.max_attempts AS again) x"
     "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state,"
     "   reason = excluded.reason, attempts = d.attempts + 1,"
     "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles, updated_at = excluded.updated_at"

@@ -54,6 +54,23 @@ static void expire_requeues_where_the_policy_is_resend(void **state)
     assert_int_equal(t_count(job, "state = 'sent' AND maybe_doubles = 2 AND attempts = 3"), 1);
 }
 
+static void expire_leaves_the_last_attempt_to_a_person(void **state)
+{
+    (void)state;
+    int64_t job = t_started(true), batch = t_paged(job, 1, 2, false);
+    for (int i = 1; i <= 3; i++) { /* max_attempts is 3 */
+        char mailer[37];
+        t_instance("mailer", mailer);
+        int32_t epoch = t_claimed_by(mailer, batch, NULL);
+        assert_true(t_record(mailer, batch, epoch, DELIVERY_SENT, 1, 0, 1, 1));
+        t_lease_over(mailer);
+        struct ledger_expired e = expire();
+        assert_int_equal(e.requeued, i < 3);
+        assert_int_equal(e.ambiguous, i == 3);
+    }
+    assert_int_equal(t_count(job, "state = 'ambiguous' AND attempts = 3 AND maybe_doubles = 2"), 1);
+}
+
 static void expire_takes_a_lease_from_the_future_for_over(void **state)
 {
     (void)state;
@@ -354,6 +371,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(expire_marks_open_intents_and_frees_the_batch, t_clean),
         cmocka_unit_test_setup(expire_requeues_where_the_policy_is_resend, t_clean),
+        cmocka_unit_test_setup(expire_leaves_the_last_attempt_to_a_person, t_clean),
         cmocka_unit_test_setup(expire_takes_a_lease_from_the_future_for_over, t_clean),
         cmocka_unit_test_setup(expire_treats_batches_of_owners_that_ended, t_clean),
         cmocka_unit_test_setup(the_sweep_needs_the_lead, t_clean),
