@@ -176,6 +176,17 @@ static bool wait_ms(struct fp_lease *le, int ms)
     return stop;
 }
 
+/* A renewal that was long on its way bought little, or nothing any more: the
+ * next one follows early enough to have a third of the lease for itself. */
+int lease_pause_ms(int64_t left_us)
+{
+    int64_t pause_ms = left_us / 1000 - RENEW_MS;
+
+    if (pause_ms < 0)
+        return 0;
+    return pause_ms < RENEW_MS ? (int)pause_ms : RENEW_MS;
+}
+
 static void *lease_run(void *arg)
 {
     struct fp_lease *le = arg;
@@ -188,7 +199,7 @@ static void *lease_run(void *arg)
         ok = keep(le, &err) == 0;
         if (!ok)
             note_problem(le, &err);
-        next_ms = ok ? RENEW_MS : RETRY_MS;
+        next_ms = ok ? lease_pause_ms(le->deadline_us - clock_boot_us()) : RETRY_MS;
         log_change(le);
     }
     service_beat_end(le->service, BEAT_LEASE);

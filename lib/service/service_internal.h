@@ -92,5 +92,6 @@ bool lease_held(struct fp_lease *le);
 void lease_owner(struct fp_lease *le, char out[LEDGER_UUID]);
 bool lease_owns(struct fp_lease *le, const char *owner);
 void lease_problem(struct fp_lease *le, char *out, size_t cap); /* why it is not held */
+int lease_pause_ms(int64_t left_us); /* before the next renewal, when so much is left of the lease */
 
 #endif

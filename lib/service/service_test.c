@@ -22,6 +22,7 @@
 #include "lib/ledger/ledger.h"
 #include "lib/log/log.h"
 #include "lib/service/service.h"
+#include "lib/service/service_internal.h"
 
 #define WAIT_S 30 /* for anything awaited: sanitizers and a busy machine are slow */
 
@@ -557,6 +558,18 @@ static void a_lease_that_is_not_renewed_is_over_before_the_ledgers(void **state)
     assert_int_equal(end_by(SIGTERM), 0);
 }
 
+static void a_renewal_that_bought_little_is_followed_at_once(void **state)
+{
+    const int third_ms = LEDGER_LEASE_MS / 3;
+
+    (void)state;
+    assert_int_equal(lease_pause_ms(8000 * 1000), third_ms);
+    assert_int_equal(lease_pause_ms(5000 * 1000), 5000 - third_ms);
+    assert_int_equal(lease_pause_ms(3000 * 1000), 0);
+    assert_int_equal(lease_pause_ms(-1), 0); /* over before it was known to be renewed */
+    assert_int_equal(lease_pause_ms(-INT64_C(86400) * FP_US_PER_S * 365), 0);
+}
+
 static void logs_can_be_json(void **state)
 {
     (void)state;
@@ -586,6 +599,7 @@ int main(void)
         TEST(the_service_can_say_that_it_is_not_ready),
         TEST(a_swept_lease_is_followed_by_a_new_owner),
         TEST(a_lease_that_is_not_renewed_is_over_before_the_ledgers),
+        cmocka_unit_test(a_renewal_that_bought_little_is_followed_at_once),
         TEST(logs_can_be_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
