@@ -3,7 +3,10 @@
  *
  * Both steps have their conditions on the interval's own row, so of two that
  * wait for it the second finds the cursor or the grant moved on and changes
- * nothing. The job's state is an old reading after such a wait: a page that
+ * nothing. The cursor is the fence of a page: whoever read from it has read the
+ * right users, also when his grant was given to another meanwhile. Would his
+ * page be thrown away for that, a source slower than a grant's time would never
+ * get anywhere. The job's state is an old reading after such a wait: a page that
  * slips in behind a pause is a batch that is queued and not claimed.
  */
 #include "lib/ledger/ledger_internal.h"
@@ -79,14 +82,27 @@ int ledger_granted_pages(struct fp_ledger *l, int64_t job_id, int64_t *pages, st
     return read_number(l, "granted_pages", granted_sql, job_id, pages, err);
 }
 
-/* An older grant of the same interval is void from here on: its number is over. */
+/* A page that was being read may still come; beyond it the older grant is void.
+ * A grant that was too short is doubled; each one that was not is followed by
+ * one a tenth shorter, so that a slow source is not asked twice all the time. */
+#define DUE_MS                                                                                               \
+    "greatest($5::bigint, CASE v.state"                                                                      \
+    " WHEN 'granted' THEN least(2 * v.due_ms, " LEDGER_STR(                                                  \
+        LEDGER_GRANT_DUE_MAX) " * $5::bigint)"                                                               \
+                              " ELSE v.due_ms * 9 / 10 END)"
 /* clang-format off */
 static const char grant_sql[] =
-    "UPDATE foliopost.intervals v SET state = 'granted', grant_no = v.grant_no + 1, grant_pages = $4,"
-    "  due_at = " IN_MS("$5") ", started_at = coalesce(v.started_at, clock_timestamp())"
+    "UPDATE foliopost.intervals v"
+    " SET state = 'granted',"
+    "  grant_no = v.grant_no + 1,"
+    "  grant_pages = $4,"
+    "  due_ms = " DUE_MS ","
+    "  due_at = " IN_MS(DUE_MS) ","
+    "  started_at = coalesce(v.started_at, clock_timestamp())"
     " FROM foliopost.leader l, foliopost.jobs j"
     " WHERE v.job_id = $2 AND v.no = $3 AND " GRANTABLE " AND " LEADS
-    "  AND j.id = v.job_id AND j.state = 'IN_PROGRESS' RETURNING v.grant_no";
+    "  AND j.id = v.job_id AND j.state = 'IN_PROGRESS'"
+    " RETURNING v.grant_no";
 /* clang-format on */
 
 int ledger_grant(struct fp_ledger *l, const char *leader, int64_t job_id, int32_t no, int32_t pages,
@@ -141,18 +157,24 @@ int ledger_interval_get(struct fp_ledger *l, int64_t job_id, int32_t no, struct 
 /* clang-format off */
 static const char page_sql[] =
     "WITH moved AS ("
-    "  UPDATE foliopost.intervals v SET cursor_at = $6, cursor_id = $7, grant_pages = v.grant_pages - 1,"
+    "  UPDATE foliopost.intervals v"
+    "  SET cursor_at = $6,"
+    "   cursor_id = $7,"
+    "   grant_pages = v.grant_pages - 1,"
+    "   due_at = " IN_MS("v.due_ms") ","
     "   state = CASE WHEN $9::boolean THEN 'paged' WHEN v.grant_pages <= 1 THEN 'ready' ELSE 'granted' END,"
     "   paged_at = CASE WHEN $9::boolean THEN clock_timestamp() END"
     "  FROM foliopost.jobs j"
-    "  WHERE v.job_id = $1 AND v.no = $2 AND v.grant_no = $3 AND v.state = 'granted'"
-    "   AND v.cursor_at = $4 AND v.cursor_id = $5 AND j.id = v.job_id AND j.state = 'IN_PROGRESS'"
-    "  RETURNING v.job_id, v.no, v.grant_pages, v.state, j.round),"
+    "  WHERE v.job_id = $1 AND v.no = $2 AND v.grant_no >= $3 AND v.state = 'granted'"
+    "   AND v.cursor_at = $4 AND v.cursor_id = $5"
+    "   AND j.id = v.job_id AND j.state = 'IN_PROGRESS'"
+    "  RETURNING v.job_id, v.no, v.state, j.round,"
+    "   CASE v.grant_no WHEN $3 THEN v.grant_pages ELSE 0 END AS pages_left),"
     " made AS ("
     "  INSERT INTO foliopost.batches (job_id, interval_no, round, origin, user_ids, due_at)"
     "  SELECT m.job_id, m.no, m.round, 'page', $8::bigint[], " IN_MS("$10")
     "  FROM moved m WHERE cardinality($8::bigint[]) > 0 RETURNING id)"
-    " SELECT made.id, m.grant_pages, m.state = 'paged' FROM moved m LEFT JOIN made ON true";
+    " SELECT made.id, m.pages_left, m.state = 'paged' FROM moved m LEFT JOIN made ON true";
 /* clang-format on */
 
 /* Zero rows moved: was it this very page that moved the cursor here? Without

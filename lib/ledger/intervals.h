@@ -2,7 +2,9 @@
  * Intervals: table foliopost.intervals. The only writer of intervals.state.
  *
  *   ready   -> granted  grant   leader: room in the window; also granted and overdue
- *   granted -> granted  page    userstream: batch and cursor in one statement
+ *   granted -> granted  page    userstream: batch and cursor in one statement; the
+ *                               cursor is the fence, so a page that was read for an
+ *                               overdue grant still counts, against the new one
  *   granted -> ready    page    the last page of a grant
  *   granted -> paged    page    a short page: the range is at its end
  */
@@ -28,7 +30,10 @@ int ledger_intervals_grantable(struct fp_ledger *l, int64_t job_id, struct ledge
 /* Pages still open of all grants that are not overdue: they count in the window. */
 int ledger_granted_pages(struct fp_ledger *l, int64_t job_id, int64_t *pages,
                          struct fp_err *err) FP_MUST_CHECK;
-/* grant: *granted false when the condition does not hold. due_ms: until it is overdue. */
+/* grant: *granted false when the condition does not hold. due_ms: until it is
+ * overdue, from the grant or its last page on; twice what it was, up to
+ * LEDGER_GRANT_DUE_MAX times due_ms, when the grant before was overdue. */
+#define LEDGER_GRANT_DUE_MAX 8
 int ledger_grant(struct fp_ledger *l, const char *leader, int64_t job_id, int32_t no, int32_t pages,
                  int due_ms, bool *granted, int32_t *grant_no, struct fp_err *err) FP_MUST_CHECK;
 int ledger_interval_get(struct fp_ledger *l, int64_t job_id, int32_t no, struct ledger_interval *out,
@@ -47,7 +52,7 @@ struct ledger_page {
 struct ledger_paged {
     bool moved;         /* by this call, or by an earlier try of it whose reply was lost */
     int64_t batch_id;   /* 0: none */
-    int32_t pages_left; /* of the grant */
+    int32_t pages_left; /* of the grant; 0 for who has an older one */
     bool ended;         /* interval paged */
 };
 int ledger_page(struct fp_ledger *l, const struct ledger_page *p, struct ledger_paged *out,

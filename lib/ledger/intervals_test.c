@@ -138,15 +138,67 @@ static void a_stale_pager_changes_nothing(void **state)
     grant(5, 0, &no);
     struct ledger_page old = next_page(no, 3, false);
     assert_true(grant(5, 60000, &newer)); /* overdue at once */
-    assert_false(page(&old).moved);
     struct ledger_page p = next_page(newer, 2, false);
     assert_true(page(&p).moved);
-    old.grant_no = newer; /* the right grant, the wrong cursor */
+    assert_false(page(&old).moved); /* the cursor is not where it read from */
+    old.grant_no = newer;
+    assert_false(page(&old).moved);
+    old = next_page(newer + 1, 3, false); /* never granted */
     assert_false(page(&old).moved);
     old = next_page(newer, 3, false);
     assert_ok(ledger_job_pause(t_ledger, job, "", "tester", &t_err));
     assert_false(page(&old).moved);
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.batches"), 1);
+}
+
+/* A source that needs longer for a page than a grant lasts. */
+static void a_page_of_an_overdue_grant_counts_against_the_new_one(void **state)
+{
+    (void)state;
+    int32_t no, newer;
+    int64_t pages;
+    grant(2, 1000, &no);
+    struct ledger_page slow = next_page(no, 3, false);
+    t_sql("UPDATE foliopost.intervals SET due_at = clock_timestamp()");
+    assert_true(grant(2, 1000, &newer));
+    struct ledger_page second = next_page(newer, 2, false);
+    struct ledger_paged out = page(&slow);
+    assert_true(out.moved);
+    assert_int_equal(out.pages_left, 0); /* the rest is another's */
+    assert_false(page(&second).moved);
+    t_sql("UPDATE foliopost.intervals SET due_at = clock_timestamp() + interval '1 min'");
+    assert_ok(ledger_granted_pages(t_ledger, job, &pages, &t_err));
+    assert_int_equal(pages, 1);
+    second = next_page(newer, 2, false);
+    assert_true(page(&second).moved);
+    assert_int_equal(t_sql("SELECT sum(cardinality(user_ids)) FROM foliopost.batches"), 5);
+}
+
+static int64_t due_in_ms(void)
+{
+    return t_sql("SELECT (1000 * extract(epoch FROM due_at - clock_timestamp()))::bigint"
+                 " FROM foliopost.intervals");
+}
+
+static void a_page_puts_the_grants_end_off_and_an_overdue_one_is_doubled(void **state)
+{
+    (void)state;
+    static const int doubled_ms[] = {20000, 40000, 80000, 80000};
+    int32_t no;
+    grant(2, 10000, &no);
+    t_sql("UPDATE foliopost.intervals SET due_at = clock_timestamp() + interval '1 s'");
+    struct ledger_page p = next_page(no, 3, false);
+    assert_true(page(&p).moved);
+    assert_in_range(due_in_ms(), 9000, 10000);
+    for (int i = 0; i < 4; i++) {
+        t_sql("UPDATE foliopost.intervals SET due_at = clock_timestamp()");
+        assert_true(grant(1, 10000, &no));
+        assert_in_range(due_in_ms(), doubled_ms[i] - 1000, doubled_ms[i]);
+    }
+    p = next_page(no, 2, false);
+    assert_true(page(&p).moved); /* ready again */
+    assert_true(grant(1, 10000, &no));
+    assert_in_range(due_in_ms(), 71000, 72000);
 }
 
 /* Two pagers read one range differently: the one that was first has the page. */
@@ -188,6 +240,8 @@ int main(void)
         cmocka_unit_test_setup(a_short_page_ends_the_interval, setup),
         cmocka_unit_test_setup(an_empty_page_ends_the_interval_without_a_batch, setup),
         cmocka_unit_test_setup(a_stale_pager_changes_nothing, setup),
+        cmocka_unit_test_setup(a_page_of_an_overdue_grant_counts_against_the_new_one, setup),
+        cmocka_unit_test_setup(a_page_puts_the_grants_end_off_and_an_overdue_one_is_doubled, setup),
         cmocka_unit_test_setup(another_page_to_the_same_cursor_is_not_ours, setup),
         cmocka_unit_test_setup(the_report_counts_each_interval, setup),
     };

@@ -81,7 +81,8 @@ CREATE TABLE intervals (
     cursor_id   bigint NOT NULL,                  -- at first (lower_at, least id); a list job uses the id alone
     grant_no    integer NOT NULL DEFAULT 0,
     grant_pages integer NOT NULL DEFAULT 0,       -- still open of the current grant
-    due_at      timestamptz,                      -- of the grant
+    due_at      timestamptz,                      -- of the grant: put off by each of its pages
+    due_ms      bigint NOT NULL DEFAULT 0,        -- the length of that; doubled when it was too short
     started_at  timestamptz,
     paged_at    timestamptz,
     PRIMARY KEY (job_id, no)
