@@ -7,6 +7,8 @@
  *   sending -> queued   expire   leader: the owner's lease is over; open intents
  *                                become ambiguous (resend: requeued, maybe_doubles + 1,
  *                                unless that was the last attempt)
+ *   sending -> queued   forget   its owner, who does not know the claim any more: open
+ *                                intents as with expire; counts no redo
  *   sending -> done     finish   its owner: each user has an outcome
  *   queued  -> queued   redo     leader: due again, emitted again
  *   queued  -> split    split    leader: after LEDGER_MAX_REDOS that count; ten
@@ -36,6 +38,7 @@ struct ledger_batch {
     int64_t *user_ids;
     size_t n_users;
     int32_t epoch, emits, redos;
+    char owner[LEDGER_UUID]; /* of the last claim; "": never claimed */
 };
 int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch *out,
                      struct fp_err *err) FP_MUST_CHECK;
@@ -95,6 +98,15 @@ int ledger_release(struct fp_ledger *l, const char *owner, int64_t batch_id, int
                    struct fp_err *err) FP_MUST_CHECK;
 /* finish: *done false when a user has no outcome yet, an intent is open or the claim is lost. */
 int ledger_finish(struct fp_ledger *l, const char *owner, int64_t batch_id, int32_t epoch, bool *done,
+                  struct fp_err *err) FP_MUST_CHECK;
+/* forget.c: claims of mine that are in no hands (a reply lost while the lease
+ * lapsed). Batches 'sending' with this owner, by id: batch_id and epoch. Returns
+ * how many, at most max. */
+int ledger_claims(struct fp_ledger *l, const char *owner, struct ledger_held *out, int max,
+                  struct fp_err *err) FP_MUST_CHECK;
+/* forget: hands one back. *done also when it is queued already; false when the
+ * claim is not this one's any more, or the lease is over. */
+int ledger_forget(struct fp_ledger *l, const char *owner, int64_t batch_id, int32_t epoch, bool *done,
                   struct fp_err *err) FP_MUST_CHECK;
 /* late truth: ambiguous (by expire, of this epoch), or requeued and not claimed
  * since -> what really was; to deferred only while the job is open; attempted
