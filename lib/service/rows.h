@@ -29,6 +29,12 @@
 #define SERVICE_ROW_REDO_AFTER(at)                                                                           \
     {"redo-after", CONFIG_DURATION_MS, "s", "30s", 1000, 3600e3, NULL,                                       \
      "a batch nobody claimed by then is sent down the pipeline again; the same for scheduler and userstream", at}
+
+/* The scheduler ends an audience by it; userstream asks a replica to have come as far. */
+#define SERVICE_ROW_AUDIENCE_MARGIN(at)                                                                      \
+    {"audience-margin", CONFIG_DURATION_MS, "s", "60s", 0, 86400e3, NULL,                                    \
+     "a job's audience ends this long before its submission; longer than any transaction that adds a user; " \
+     "the same for scheduler and userstream", at}
 /* clang-format on */
 
 #endif

@@ -68,28 +68,46 @@ static int read_range(struct worker *w, const struct ledger_job *job, const stru
     return 0;
 }
 
-/* A replica that has not replayed the end of the range yet would make its last
- * page too short, and miss users for ever. One that was asked about a later
- * moment already is not asked again. */
-static int check_replayed(struct worker *w, const struct ledger_interval *iv, struct fp_err *err)
+/* How far the source must have come before an interval is read. Whoever
+ * registered before its end is committed at the latest the margin later, and
+ * the job's submission was later than that for all of its intervals: the ledger
+ * ends an audience by the margin before it. A list names its users; for them
+ * the end itself will do. */
+static int64_t needed_us(const struct worker *w, const struct ledger_job *job,
+                         const struct ledger_interval *iv)
 {
-    if (iv->upper_us <= w->replayed_us)
+    int64_t settled_us = iv->upper_us + w->stream->set->audience_margin_ms * 1000;
+
+    if (job->user_ids != NULL)
+        return iv->upper_us;
+    return settled_us < job->submitted_us ? settled_us : job->submitted_us;
+}
+
+/* A replica that has not come so far would make the last page too short, and
+ * miss users for ever. One that was asked about a later moment already is not
+ * asked again. */
+static int check_replayed(struct worker *w, const struct ledger_job *job, const struct ledger_interval *iv,
+                          struct fp_err *err)
+{
+    int64_t needed = needed_us(w, job, iv);
+
+    if (needed <= w->replayed_us)
         return 0;
     if (source_replayed_us(w->source, &w->replayed_us, err) != 0)
         return -1;
-    if (iv->upper_us <= w->replayed_us)
+    if (needed <= w->replayed_us)
         return 0;
     return err_set(err, FP_UNAVAILABLE,
-                   "the source has replayed only up to %" PRId64 " us, the interval ends at %" PRId64
-                   " us: its replica is behind, or its clock",
-                   w->replayed_us, iv->upper_us);
+                   "the source has replayed only up to %" PRId64 " us, the interval that ends at %" PRId64
+                   " us needs %" PRId64 " us: its replica is behind, or its clock",
+                   w->replayed_us, iv->upper_us, needed);
 }
 
 static int read_page(struct worker *w, const struct ledger_job *job, const struct ledger_interval *iv,
                      struct ledger_page *p, struct fp_err *err)
 {
     int64_t began_us = clock_mono_us();
-    if (check_replayed(w, iv, err) != 0 ||
+    if (check_replayed(w, job, iv, err) != 0 ||
         (job->user_ids != NULL ? read_list(w, job, p, err) : read_range(w, job, iv, p, err)) != 0) {
         w->replayed_us = INT64_MIN; /* the next connection may be to another replica */
         stream_source_state(w, err->msg);

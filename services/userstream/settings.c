@@ -20,6 +20,7 @@ const struct config_setting settings_rows[] = {
     SERVICE_ROW_SOURCE_DSN(AT(source_dsn)),
     {"workers", CONFIG_INT, "threads", "2", 1, STREAM_MAX_WORKERS, NULL,
      "pages read at once; each has a connection to the ledger and one to the source", AT(workers)},
+    SERVICE_ROW_AUDIENCE_MARGIN(AT(audience_margin_ms)),
     SERVICE_ROW_REDO_AFTER(AT(redo_after_ms)),
     {"send-wait", CONFIG_DURATION_MS, "ms", "5s", 100, 30000, NULL,
      "how long a batch waits for a stats that can take it, before it is left to redo", AT(send_wait_ms)},

@@ -14,6 +14,7 @@ struct userstream_settings {
     char *source_dsn; /* "": the ledger's database */
     int64_t workers;
     int64_t redo_after_ms;
+    int64_t audience_margin_ms;
     int64_t send_wait_ms;
     int64_t bus_resolve_ms;
     char *bus_ca_file, *bus_cert_file, *bus_key_file;

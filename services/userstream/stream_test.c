@@ -62,6 +62,7 @@ static struct userstream_settings settings = {.work_from = work_from,
                                               .users_listen = users_listen,
                                               .source_dsn = (char *)"",
                                               .workers = 2,
+                                              .audience_margin_ms = 60000,
                                               .redo_after_ms = 30000,
                                               .send_wait_ms = 500,
                                               .bus_resolve_ms = 500,
@@ -487,6 +488,72 @@ static void a_source_that_is_away_makes_it_unready_and_the_page_is_done_when_it_
     await_ready(true);
 }
 
+static void await_complaint(const char *part)
+{
+    struct fp_str why;
+    for (int i = 0;; i++) {
+        str_init(&why, 0);
+        bool found = !stream_ready(NULL, &settings, &why) && strstr(why.data, part) != NULL;
+        str_fini(&why);
+        if (found)
+            return;
+        assert_true(i < WAIT_MS / 10);
+        clock_sleep_us(10000);
+    }
+}
+
+/* Connections of userstream to a database that says it is a replica, and has
+ * replayed what was committed up to `moment`. */
+static void the_source_is_a_replica_at(const char *moment)
+{
+    t_sql("DROP SCHEMA IF EXISTS replica CASCADE");
+    t_sql("CREATE SCHEMA replica");
+    t_sql("CREATE FUNCTION replica.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'");
+    t_sql("CREATE TABLE replica.replayed AS SELECT %s AS moment", moment);
+    t_sql("CREATE FUNCTION replica.pg_last_xact_replay_timestamp() RETURNS timestamptz LANGUAGE sql"
+          " AS 'SELECT moment FROM replica.replayed'");
+    t_sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET search_path = replica, pg_catalog',"
+          " current_database()); END $$");
+    t_sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+          " WHERE application_name = 'userstream_test' AND datname = current_database()");
+}
+
+static void the_source_is_no_replica(void)
+{
+    t_sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I RESET search_path', current_database()); END $$");
+    t_sql("DROP SCHEMA replica CASCADE");
+}
+
+/* Who registered just before the audience's end may be committed up to the
+ * margin later: a replica in between does not have him yet. */
+static void a_replica_is_read_when_it_has_replayed_the_margin_behind_the_end(void **state)
+{
+    (void)state;
+    add_users(5);
+    int64_t job = started(NULL, 0, 20); /* its audience ended 60 s before its submission */
+    t_sql("UPDATE foliopost.jobs SET submitted_at = audience_end + interval '60 s'");
+    the_source_is_a_replica_at("(SELECT audience_end + interval '59 s' FROM foliopost.jobs)");
+    grant(job, 1, 60000);
+    await_complaint("replica is behind");
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.batches"), 0);
+    t_sql("UPDATE replica.replayed SET moment = moment + interval '1 s'");
+    assert_int_equal(take(WAIT_MS)->n_users, 5);
+    the_source_is_no_replica();
+}
+
+/* A scheduler with a smaller margin than ours: its submission is late enough. */
+static void a_replica_is_not_asked_for_more_than_the_submission(void **state)
+{
+    (void)state;
+    add_users(5);
+    int64_t job = started(NULL, 0, 20);
+    t_sql("UPDATE foliopost.jobs SET submitted_at = audience_end + interval '1 s'");
+    the_source_is_a_replica_at("(SELECT submitted_at FROM foliopost.jobs)");
+    grant(job, 1, 60000);
+    assert_int_equal(take(WAIT_MS)->n_users, 5);
+    the_source_is_no_replica();
+}
+
 /* Two workers at grants and batches again, and connections cut all the while. */
 static void cut_connections_miss_nobody_and_double_nobody(void **state)
 {
@@ -527,6 +594,8 @@ int main(void)
         TEST(garbage_is_counted_and_the_next_message_is_done),
         TEST(without_a_stats_the_batch_waits_in_the_ledger),
         TEST(a_source_that_is_away_makes_it_unready_and_the_page_is_done_when_it_is_back),
+        TEST(a_replica_is_read_when_it_has_replayed_the_margin_behind_the_end),
+        TEST(a_replica_is_not_asked_for_more_than_the_submission),
         TEST(cut_connections_miss_nobody_and_double_nobody),
     };
     int failed = cmocka_run_group_tests(tests, up, down);
