@@ -232,8 +232,10 @@ static void turn(struct desk *d, struct plan *plan, bool *owned)
     *plan = make_plan(d);
     if (plan->record && *owned)
         desk_record(d, plan->can);
-    if (*owned || !d->batches)
+    if (*owned) {
         desk_settle(d);
+        desk_check_strays(d);
+    }
     measure(d, clock_mono_us());
     atomic_store(&d->open_now, (int)(d->out + d->lists.known.n + d->lists.unsent.n));
 }

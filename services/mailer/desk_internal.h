@@ -30,6 +30,14 @@ struct record_set {
     struct ledger_intent withdrawn[OPEN_MAX], intents[OPEN_MAX];
 };
 
+/* Claims that the ledger holds for us and that are in no hands. */
+#define STRAYS_MAX 64
+struct strays {
+    struct ledger_held seen[STRAYS_MAX];
+    int n;
+    int64_t looked_us;
+};
+
 struct desk {
     struct desk_options o;
     struct fp_ledger *ledger;
@@ -56,6 +64,8 @@ struct desk {
     size_t measured;       /* outcomes since then */
     int64_t retry_wait_us; /* while the ledger is away */
     long long logged_us;
+    atomic_llong claiming; /* the intake's: a claim under way, or on its way to the inbox; 0: none */
+    struct strays strays;
     unsigned short dice[3];
     struct record_set record;
 };
@@ -66,6 +76,13 @@ void desk_record(struct desk *d, size_t n_new);
 
 /* settle.c: finishes, releases and forgets batches that are at rest. */
 void desk_settle(struct desk *d);
+bool desk_holds_lease(const struct desk *d);
+
+/* strays.c: what the ledger says of a batch after a step of ours changed nothing. */
+enum claim_is { CLAIM_MINE, CLAIM_GONE, CLAIM_UNKNOWN };
+enum claim_is desk_look_at_claim(struct desk *d, const struct batch *b);
+/* Every few seconds: claims of ours that nobody here knows go back. */
+void desk_check_strays(struct desk *d);
 /* A new owner: what was claimed before is lost. False while no lease is held. */
 bool desk_check_owner(struct desk *d);
 /* A fault that lasts: pauses the jobs at hand. */

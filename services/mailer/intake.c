@@ -118,6 +118,7 @@ static bool claim_and_give(struct intake *in, struct fp_arena *arena,
 {
     char owner[LEDGER_UUID], label[64];
     struct ledger_claim c = {0};
+    atomic_store(&in->o.desk->claiming, message->batch_id);
     bool won = claim(in, message->batch_id, owner, &c);
     if (won) {
         struct batch *b = batch_new(&c, owner, arena, message);
@@ -132,6 +133,7 @@ static bool claim_and_give(struct intake *in, struct fp_arena *arena,
             release_unclaimed(in, message->batch_id);
         arena_free(arena);
     }
+    atomic_store(&in->o.desk->claiming, 0);
     mem_free(c.due);
     mem_free(c.attempts);
     return won;

@@ -89,6 +89,7 @@ struct batch {
     const char *why;     /* it closes; a literal */
     atomic_bool stopped; /* senders hand back what they have not begun */
     int not_held;        /* records in a row that said so */
+    int refused;         /* partings in a row that changed nothing although it is ours */
     size_t held_at;      /* its place in the record being made */
 };
 
@@ -111,7 +112,7 @@ struct batch *batch_new(const struct ledger_claim *claim, const char *owner, str
 void batch_free(struct batch *b); /* no mail may be RENDERING or SENDING */
 
 /* The one writer of mail.state; keeps counts and lists. An illegal move panics. */
-void mail_move(struct mail_lists *lists, struct mail *m, enum mail_state to);
+void mail_move(struct mail_lists *lists, struct mail *m, enum mail_state to) __attribute__((nonnull));
 
 /* OPEN -> CLOSING, or any -> LOST. Takes back what it can at once. */
 void batch_close(struct mail_lists *lists, struct batch *b, const char *why);

@@ -64,6 +64,7 @@ static void describe_metrics(void)
     metrics_help("foliopost_throttled_total", "replies that asked to slow down");
     metrics_help("foliopost_claims_total", "batches claimed, or already taken");
     metrics_help("foliopost_claims_lost_total", "claims that became another's while in work");
+    metrics_help("foliopost_claims_strayed_total", "claims in no hands that were handed back");
     metrics_set("foliopost_provider_fault", "", 0);
 }
 

@@ -17,7 +17,8 @@
 #include "lib/metrics/metrics.h"
 
 /* A claim that is not held is looked at once more after this, since a lease
- * renewed in the same moment can make it held again. */
+ * renewed in the same moment can make it held again; and it is given up only
+ * when its row says so, since a clock that steps ends leases that are renewed. */
 #define LOOK_AGAIN_US INT64_C(900000)
 #define HELD_TWICE    2
 
@@ -134,10 +135,10 @@ static void apply_held(struct desk *d, struct batch *b, const struct ledger_held
         batch_close(&d->lists, b, job_state_name(h->job_state));
         return;
     }
-    if (!d->o.lease.owns(d->o.lease.ctx, d->owner))
+    if (!desk_holds_lease(d))
         return;
     d->last_record_us -= LOOK_AGAIN_US;
-    if (++b->not_held < HELD_TWICE)
+    if (++b->not_held < HELD_TWICE || desk_look_at_claim(d, b) != CLAIM_GONE)
         return;
     log_warn(batch_label(b, label), "claim lost", "epoch=%d", b->epoch);
     metrics_add("foliopost_claims_lost_total", "", 1);

@@ -16,6 +16,7 @@
 #define AGAIN_MIN_US (FP_US_PER_S / 10)
 #define AGAIN_MAX_US (5 * FP_US_PER_S)  /* a restarted PostgreSQL is found within this */
 #define NAP_US       (FP_US_PER_S / 20) /* how late a stop may be seen */
+#define REFUSED_MAX  5                  /* each a turn of the desk apart: a renewal comes in between */
 
 /* --- the ledger is away ------------------------------------------------------------------ */
 
@@ -79,43 +80,75 @@ static bool tell_late_truth(struct desk *d, const struct batch *b)
     return !atomic_load(&d->stopping);
 }
 
-/* *done: the ledger's answer. False: stop. */
-static bool finish_or_release(struct desk *d, const struct batch *b, bool finish, bool *done)
+/* A record or a step before this one can have taken minutes. */
+bool desk_holds_lease(const struct desk *d)
 {
-    struct fp_err err;
-    int rc;
-    do {
-        rc = finish ? ledger_finish(d->ledger, d->owner, b->id, b->epoch, done, &err)
-                    : ledger_release(d->ledger, d->owner, b->id, b->epoch, done, &err);
-    } while (rc < 0 && desk_again(d, finish ? "finish" : "release", &err));
-    if (rc < 0)
-        return false;
-    desk_ledger_well(d);
-    return true;
+    return d->o.lease.owns(d->o.lease.ctx, d->owner);
 }
 
-/* False: stop. A batch that cannot be finished goes back to the queue, and one
- * that cannot be released is not ours any more: both are safe to forget. */
-static bool part(struct desk *d, const struct batch *b)
+/* GONE: not ours any more, told by the ledger. LATER: ours still, or who knows. */
+enum parting { PART_GONE, PART_LATER, PART_STOP };
+
+/* *done: the ledger's answer; without it GONE is not told. */
+static enum parting finish_or_release(struct desk *d, const struct batch *b, bool finish, bool *done)
+{
+    struct fp_err err;
+    *done = false;
+    while (desk_holds_lease(d)) {
+        int rc = finish ? ledger_finish(d->ledger, d->owner, b->id, b->epoch, done, &err)
+                        : ledger_release(d->ledger, d->owner, b->id, b->epoch, done, &err);
+        if (rc == 0) {
+            desk_ledger_well(d);
+            return PART_GONE;
+        }
+        if (!desk_again(d, finish ? "finish" : "release", &err))
+            return PART_STOP;
+    }
+    return PART_LATER;
+}
+
+/* Nothing changed. While the row says that the claim is ours, it is: the lease
+ * had lapsed and is renewed, say. What is refused again and again has an intent
+ * open that we do not know (of a record that was committed late). */
+static enum parting part_refused(struct desk *d, struct batch *b)
+{
+    struct fp_err err;
+    bool done = false;
+    switch (desk_look_at_claim(d, b)) {
+    case CLAIM_GONE:
+        return PART_GONE;
+    case CLAIM_UNKNOWN:
+        return PART_LATER;
+    case CLAIM_MINE:
+        break;
+    }
+    if (++b->refused <= REFUSED_MAX || ledger_forget(d->ledger, d->owner, b->id, b->epoch, &done, &err) < 0)
+        return PART_LATER;
+    return done ? PART_GONE : PART_LATER;
+}
+
+/* A batch that cannot be finished goes back to the queue. It is forgotten on
+ * proof alone: a claim that nobody knows while its owner lives stands for ever. */
+static enum parting part(struct desk *d, struct batch *b)
 {
     char label[64];
     bool done = false;
     (void)batch_label(b, label);
     if (b->state == BATCH_LOST)
-        return tell_late_truth(d, b);
-    if (batch_complete(b)) {
-        if (!finish_or_release(d, b, true, &done))
-            return false;
-        if (done) {
-            log_debug(label, "batch finished", "epoch=%d due=%zu", b->epoch, b->n_mails);
-            return true;
-        }
+        return tell_late_truth(d, b) ? PART_GONE : PART_STOP;
+    enum parting p = batch_complete(b) ? finish_or_release(d, b, true, &done) : PART_GONE;
+    if (p == PART_GONE && batch_complete(b) && done) {
+        log_debug(label, "batch finished", "epoch=%d due=%zu", b->epoch, b->n_mails);
+        return PART_GONE;
     }
-    if (!finish_or_release(d, b, false, &done))
-        return false;
-    log_info(label, "batch released", "epoch=%d settled=%zu left=%zu held=%d reason=%s", b->epoch,
-             b->count[MAIL_SETTLED], b->count[MAIL_LEFT], done, b->why ? b->why : "cannot be finished");
-    return true;
+    if (p == PART_GONE)
+        p = finish_or_release(d, b, false, &done);
+    if (p == PART_GONE && !done)
+        p = part_refused(d, b);
+    if (p == PART_GONE)
+        log_info(label, "batch released", "epoch=%d settled=%zu left=%zu held=%d reason=%s", b->epoch,
+                 b->count[MAIL_SETTLED], b->count[MAIL_LEFT], done, b->why ? b->why : "cannot be finished");
+    return p;
 }
 
 static bool may_part(const struct batch *b)
@@ -127,12 +160,13 @@ void desk_settle(struct desk *d)
 {
     for (struct batch **at = &d->batches; *at;) {
         struct batch *b = *at;
-        if (!may_part(b)) {
+        enum parting p = may_part(b) ? part(d, b) : PART_LATER;
+        if (p == PART_STOP)
+            return;
+        if (p == PART_LATER) {
             at = &b->next;
             continue;
         }
-        if (!part(d, b))
-            return;
         *at = b->next;
         d->n_batches--;
         batch_free(b);
@@ -155,7 +189,7 @@ bool desk_check_owner(struct desk *d)
         metrics_add("foliopost_claims_lost_total", "", 1);
         batch_lose(&d->lists, b);
     }
-    return d->o.lease.owns(d->o.lease.ctx, d->owner);
+    return desk_holds_lease(d);
 }
 
 static bool seen_before(const struct batch *first, const struct batch *b)
