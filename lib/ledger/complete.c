@@ -10,6 +10,12 @@
  * exception is a late truth that turns an ambiguous user into a deferred one;
  * it counts up jobs.revived, which must still be what it was before the
  * snapshot.
+ *
+ * For the same reason the leader's lease need only hold at the statement's
+ * beginning. The proof of a big job can take longer than what is left of the
+ * lease, and a renewal meanwhile is not in its snapshot: judged at the end it
+ * would fail again and again. Should a second leader come up meanwhile, he
+ * proves the same of the same rows, and the job's row lets one of both change it.
  */
 #include "lib/ledger/ledger_internal.h"
 
@@ -124,7 +130,7 @@ static const char complete_sql[] =
     "   'maybe_doubles', sums.maybe_doubles, 'batches', flow.batches,"
     "   'proved_us', (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
     " FROM foliopost.leader l, span, flow, missing, unlisted, sums"
-    " WHERE j.id = $2 AND j.state = 'IN_PROGRESS' AND j.revived = $3 AND " LEADS
+    " WHERE j.id = $2 AND j.state = 'IN_PROGRESS' AND j.revived = $3 AND " LED
     "  AND span.wrong = 0 AND span.last = j.audience_end"
     "  AND (j.user_ids IS NOT NULL OR span.first = least(j.registered_from, j.audience_end))"
     "  AND flow.open = 0 AND missing.n = 0 AND unlisted.n = 0"

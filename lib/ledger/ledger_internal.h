@@ -15,6 +15,11 @@
     "(" t ".lease_until > clock_timestamp() AND " t ".lease_until < clock_timestamp() + 2 * " LEASE_LENGTH ")"
 /* The row l of leader is mine and its lease holds; $1 is my UUID. */
 #define LEADS "(l.owner = $1::uuid AND " LEASE_HOLDS("l") ")"
+/* The same for one statement that may run longer than what is left of the lease:
+ * it held when the statement began, by the row of its snapshot. */
+#define LED                                                                                                  \
+    "(l.owner = $1::uuid AND l.lease_until > statement_timestamp()"                                          \
+    " AND l.lease_until < statement_timestamp() + 2 * " LEASE_LENGTH ")"
 /* The row i of instances is mine and its lease holds; $1 is my UUID. */
 #define LIVES "(i.id = $1::uuid AND i.state = 'live' AND " LEASE_HOLDS("i") ")"
 /* $n milliseconds from now. */

@@ -176,6 +176,27 @@ static void throttling_lowers_the_rate_for_a_while(void **state)
     assert_true(fabs(rate - 100) < 0.001);
 }
 
+static void a_provider_that_nobody_uses_speaks_no_more(void **state)
+{
+    (void)state;
+    double rate;
+    char fault[256];
+    int64_t fault_s;
+    assert_ok(ledger_rate_configure(t_ledger, "old", 100, &t_err));
+    assert_ok(ledger_provider_fault(t_ledger, "old", "relay down", &t_err));
+    t_sql("UPDATE foliopost.provider_rates SET touched_at = touched_at - interval '11 min'");
+    assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
+    assert_string_equal(fault, "old: relay down"); /* the only one, however long it stands */
+    assert_ok(ledger_rate_configure(t_ledger, "new", 50, &t_err));
+    assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
+    assert_true(rate == 50);
+    assert_string_equal(fault, "");
+    assert_ok(ledger_provider_fault(t_ledger, "old", "relay down", &t_err)); /* a probe */
+    assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
+    assert_true(rate == 150);
+    assert_string_equal(fault, "old: relay down");
+}
+
 static void a_fault_stands_with_its_age(void **state)
 {
     (void)state;
@@ -287,6 +308,7 @@ int main(void)
         cmocka_unit_test_setup(no_limit_is_a_rate_of_nothing, t_clean),
         cmocka_unit_test_setup(throttling_lowers_the_rate_for_a_while, t_clean),
         cmocka_unit_test_setup(a_fault_stands_with_its_age, t_clean),
+        cmocka_unit_test_setup(a_provider_that_nobody_uses_speaks_no_more, t_clean),
         cmocka_unit_test_setup(the_error_log_is_written, t_clean),
         cmocka_unit_test_setup(deliveries_are_listed_and_counted, t_clean),
         cmocka_unit_test_setup(suppressed_users_are_found, t_clean),

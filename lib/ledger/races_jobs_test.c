@@ -49,6 +49,23 @@ static void a_pause_in_the_last_moment_wins(void **state)
     assert_int_equal(t_state(job), JOB_PAUSED);
 }
 
+static void a_proof_may_take_longer_than_the_lease(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 5, true);
+    t_sent(batch, 1, 5);
+    struct other c = {.step = step_complete, .job = job};
+    begin();
+    t_sql_on(first, "UPDATE foliopost.jobs SET waiting = 'for a proof'"); /* so it is checked anew */
+    t_sql("UPDATE foliopost.leader SET lease_until = clock_timestamp() + interval '2 s'");
+    start(&c, 1);
+    clock_sleep_us(2200 * 1000);
+    commit();
+    join(&c);
+    assert_true(c.result);
+    assert_int_equal(t_state(job), JOB_COMPLETED);
+}
+
 /* --- submit, lead, migrate ---------------------------------------------------------------- */
 
 static struct ledger_job submission;
@@ -131,8 +148,11 @@ static void two_migrations_at_once_apply_each_file_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RACE(a_late_truth_in_the_last_moment_keeps_the_job_open), RACE(a_pause_in_the_last_moment_wins),
-        RACE(two_submissions_of_one_request_are_one_job),         RACE(of_two_who_take_the_lead_one_has_it),
+        RACE(a_late_truth_in_the_last_moment_keeps_the_job_open),
+        RACE(a_pause_in_the_last_moment_wins),
+        RACE(a_proof_may_take_longer_than_the_lease),
+        RACE(two_submissions_of_one_request_are_one_job),
+        RACE(of_two_who_take_the_lead_one_has_it),
         RACE(two_migrations_at_once_apply_each_file_once),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);

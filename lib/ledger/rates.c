@@ -18,6 +18,7 @@
 static const char configure_sql[] =
     "INSERT INTO foliopost.provider_rates AS r (provider, rate, rate_limit) VALUES ($1, $2, $2)"
     " ON CONFLICT (provider) DO UPDATE SET rate_limit = excluded.rate_limit,"
+    "  touched_at = clock_timestamp(),"
     "  rate = CASE WHEN r.rate_limit = excluded.rate_limit THEN r.rate ELSE excluded.rate END";
 /* clang-format on */
 
@@ -41,7 +42,8 @@ int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_
 /* clang-format off */
 static const char take_sql[] =
     "UPDATE foliopost.provider_rates r"
-    " SET next_free = CASE WHEN r.rate > 0 THEN " BASE " + " SLICE " ELSE r.next_free END"
+    " SET next_free = CASE WHEN r.rate > 0 THEN " BASE " + " SLICE " ELSE r.next_free END,"
+    "  touched_at = clock_timestamp()"
     " WHERE r.provider = $1 AND (r.rate = 0 OR r.next_free <= clock_timestamp() + " MAX_AHEAD ")"
     " RETURNING r.rate, CASE WHEN r.rate > 0 THEN greatest(0,"
     "  extract(epoch FROM r.next_free - " SLICE " - clock_timestamp()) * 1000000)::bigint ELSE 0 END";
@@ -133,9 +135,11 @@ int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part, st
 
 /* clang-format off */
 static const char fault_sql[] =
-    "UPDATE foliopost.provider_rates SET fault = $2, fault_since ="
-    "  CASE WHEN $2 = '' THEN NULL WHEN fault = '' THEN clock_timestamp() ELSE fault_since END"
-    " WHERE provider = $1 AND fault <> $2";
+    "UPDATE foliopost.provider_rates"
+    " SET fault = $2,"
+    "  fault_since = CASE WHEN $2 = '' THEN NULL WHEN fault = '' THEN clock_timestamp() ELSE fault_since END,"
+    "  touched_at = clock_timestamp()"
+    " WHERE provider = $1";
 /* clang-format on */
 
 int ledger_provider_fault(struct fp_ledger *l, const char *provider, const char *fault, struct fp_err *err)
@@ -147,6 +151,11 @@ int ledger_provider_fault(struct fp_ledger *l, const char *provider, const char 
     return ledger_count(l, "provider_fault", fault_sql, &a, err) < 0 ? -1 : 0;
 }
 
+/* The row of a provider that was renamed or is not used any more would speak
+ * for ever. A mailer that sends touches its row all the time, one that holds
+ * its batches with each probe. The last touched one speaks in any case. */
+#define IN_USE "interval '10 minutes'"
+
 /* clang-format off */
 static const char total_sql[] =
     "SELECT CASE WHEN coalesce(min(r.rate), 0) > 0 THEN sum(r.rate) ELSE 0 END, coalesce("
@@ -154,7 +163,9 @@ static const char total_sql[] =
     "   FILTER (WHERE r.fault <> ''))[1], ''),"
     "  coalesce(extract(epoch FROM clock_timestamp()"
     "   - min(r.fault_since) FILTER (WHERE r.fault <> '')), 0)::bigint"
-    " FROM foliopost.provider_rates r";
+    " FROM foliopost.provider_rates r"
+    " WHERE r.touched_at >= least(clock_timestamp() - " IN_USE ","
+    "  (SELECT max(touched_at) FROM foliopost.provider_rates))";
 /* clang-format on */
 
 int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256], int64_t *fault_for_s,

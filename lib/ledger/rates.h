@@ -21,10 +21,11 @@ int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, 
 /* Quiet again: up by a part of the limit, once lowered_until is over. */
 int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part,
                       struct fp_err *err) FP_MUST_CHECK;
-/* Why the provider stands; "" when it goes again. */
+/* Why the provider stands, told again with each probe; "" when it goes again. */
 int ledger_provider_fault(struct fp_ledger *l, const char *provider, const char *fault,
                           struct fp_err *err) FP_MUST_CHECK;
-/* Sum of rates in force, 0 when one has no limit or there is none; and the first fault. */
+/* Sum of rates in force, 0 when one has no limit or there is none; and the first
+ * fault. Of the providers that mailers used within ten minutes, or used last. */
 int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256], int64_t *fault_for_s,
                        struct fp_err *err) FP_MUST_CHECK;
 

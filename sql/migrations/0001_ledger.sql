@@ -167,7 +167,8 @@ CREATE TABLE provider_rates (
     next_free      timestamptz NOT NULL DEFAULT '-infinity',
     lowered_until  timestamptz,                   -- after throttling replies
     fault          text NOT NULL DEFAULT '',      -- '' when well
-    fault_since    timestamptz
+    fault_since    timestamptz,
+    touched_at     timestamptz NOT NULL DEFAULT clock_timestamp() -- by a mailer: configure, take, fault
 ) WITH (fillfactor = 50);
 
 CREATE TABLE schedules (
