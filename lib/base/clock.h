@@ -12,6 +12,10 @@
 #define FP_US_PER_S   INT64_C(1000000)
 #define FP_US_PER_DAY INT64_C(86400000000)
 
+/* 1900-01-01 and 9999-12-31: what day_parse() takes, and what is a day at all. */
+#define FP_DAY_MIN (-25567)
+#define FP_DAY_MAX 2932896
+
 int64_t clock_wall_us(void); /* since 1970, UTC */
 int64_t clock_mono_us(void); /* CLOCK_MONOTONIC: for waiting and timing */
 int64_t clock_boot_us(void); /* CLOCK_BOOTTIME: for leases, goes on in suspend */

@@ -13,6 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#undef err_set /* the analyzer's, see err.h */
+#undef err_prefix
+
 int err_set(struct fp_err *err, enum fp_code code, const char *fmt, ...)
 {
     char msg[sizeof err->msg];

@@ -121,7 +121,7 @@ static int read_tag(struct compiler *c, size_t start, struct tag *tag)
     char closing[MAX_DELIMITER_BYTES + 2] = "";
     if (tag->sigil == '{' || tag->sigil == '=')
         closing[0] = tag->sigil == '{' ? '}' : '=';
-    strcat(closing, c->close.text);
+    memcpy(closing + strlen(closing), c->close.text, c->close.bytes + 1);
     size_t closing_bytes = strlen(closing);
     const char *end = find(c->src + p, c->len - p, closing, closing_bytes);
     if (!end)

@@ -125,7 +125,7 @@ struct walk {
 static void join_name(const struct op *op, char out[MUSTACHE_MAX_NAME_BYTES + 1])
 {
     if (op->segments == 0) {
-        strcpy(out, ".");
+        memcpy(out, ".", sizeof ".");
         return;
     }
     memcpy(out, op->text, op->bytes);

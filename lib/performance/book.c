@@ -306,7 +306,7 @@ static bool delivered(struct fp_performance *p, struct perf_holding *h, const st
 static bool book_meaning(struct fp_performance *p, struct perf_holding *h, const struct perf_tx *t, int cash,
                          fp_i128 cost_before_e8)
 {
-    bool delivery = t->type == PERF_DELIVERY_IN || t->type == PERF_DELIVERY_OUT;
+    bool delivery = h && (t->type == PERF_DELIVERY_IN || t->type == PERF_DELIVERY_OUT);
     bool transfer = types[t->type].rank == RANK_TRANSFER, unpriced = h && !perf_is_priced(h);
     fp_i128 gross_e8, kind_e8 = 0, result_e8;
 

@@ -20,10 +20,6 @@
 #include "lib/base/mem.h"
 #include "lib/performance/internal.h"
 
-/* 1900-01-01 and 9999-12-31, as base/clock.h takes days. */
-#define FIRST_DAY (-25567)
-#define LAST_DAY  2932896
-
 struct fp_performance *performance_new(void)
 {
     return mem_alloc(sizeof(struct fp_performance));
@@ -111,7 +107,7 @@ static bool begin(struct fp_performance *p, const struct perf_input *in, struct 
     p->flows = (struct perf_flows){0};
     p->other = 0;
     perf_chain_init(&p->chain);
-    if (in->period_start > in->period_end || in->period_start <= FIRST_DAY || in->period_end > LAST_DAY ||
+    if (in->period_start > in->period_end || in->period_start <= FP_DAY_MIN || in->period_end > FP_DAY_MAX ||
         in->period_end - in->period_start >= PERF_MAX_DAYS)
         return perf_fail(p, "bad_period", "days %d to %d", in->period_start, in->period_end);
     p->day = in->period_start - 1;

@@ -109,7 +109,7 @@ void pg_arg_text(struct pg_args *a, const char *s)
     size_t bytes = strlen(s);
     char *p = add(a, 0, 0, bytes + 1);
     if (p != NULL)
-        memcpy(p, s, bytes);
+        memcpy(p, s, bytes + 1);
 }
 
 void pg_arg_null(struct pg_args *a)

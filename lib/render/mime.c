@@ -24,7 +24,7 @@
 /* Clean text, blanks at the ends taken off, runs of them made one. */
 static void tidy(const char *value, char out[MIME_MAX_HEADER_BYTES])
 {
-    char clean[MIME_MAX_HEADER_BYTES];
+    char clean[MIME_MAX_HEADER_BYTES] = "";
     text_clean(clean, sizeof clean, value);
     char *o = out;
     for (const char *p = clean; *p; p++)

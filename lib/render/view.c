@@ -27,22 +27,14 @@ struct field {
     size_t offset, count_offset;
 };
 
-#define CHARS(of, f)                                                                                         \
-    {                                                                                                        \
-#f, FIELD_CHARS, offsetof(of, f), 0                                                                  \
-    }
-#define TEXT(of, f)                                                                                          \
-    {                                                                                                        \
-#f, FIELD_TEXT, offsetof(of, f), 0                                                                   \
-    }
-#define BOOL(of, f)                                                                                          \
-    {                                                                                                        \
-#f, FIELD_BOOL, offsetof(of, f), 0                                                                   \
-    }
-#define LIST(of, f, kind, n)                                                                                 \
-    {                                                                                                        \
-#f, kind, offsetof(of, f), offsetof(of, n)                                                           \
-    }
+/* clang-format off */
+/* NOLINTBEGIN(bugprone-macro-parentheses): `of` is a type */
+#define CHARS(of, f)         {#f, FIELD_CHARS, offsetof(of, f), 0}
+#define TEXT(of, f)          {#f, FIELD_TEXT, offsetof(of, f), 0}
+#define BOOL(of, f)          {#f, FIELD_BOOL, offsetof(of, f), 0}
+#define LIST(of, f, kind, n) {#f, kind, offsetof(of, f), offsetof(of, n)}
+/* NOLINTEND(bugprone-macro-parentheses) */
+/* clang-format on */
 
 /* Each table is in the order of its names: they are found by halving. */
 static const struct field root_fields[] = {
@@ -104,10 +96,9 @@ struct fields {
     const struct field *rows;
     size_t n;
 };
-#define FIELDS(a)                                                                                            \
-    {                                                                                                        \
-        a, sizeof a / sizeof a[0]                                                                            \
-    }
+/* clang-format off */
+#define FIELDS(a) {a, sizeof(a) / sizeof(a)[0]}
+/* clang-format on */
 
 static const struct fields root_table = FIELDS(root_fields), row_table = FIELDS(row_fields),
                            table_table = FIELDS(table_fields), mover_table = FIELDS(mover_fields);

@@ -23,8 +23,6 @@
 #define WORD_HOLDING    "holding"
 #define WORD_HOLDINGS   "holdings"
 
-#define WORD_NO_RETURN "not available"
-
 #define REMARK_STALE_PRICE                                                                                   \
     "For at least one holding no recent price was available; the last known price was used."
 #define REMARK_PRICE_AFTER                                                                                   \

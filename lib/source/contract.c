@@ -243,7 +243,7 @@ static int check_relation(struct contract *c, const struct relation *r, struct f
 /* --- indexes ---------------------------------------------------------------------------- */
 
 /* How many indexes serve; null when the relation has none of its own. */
-static const char INDEX_SQL[] =
+static const char index_sql[] =
     "SELECT count(i.indexrelid) FILTER (WHERE i.indisvalid AND i.indpred IS NULL AND"
     " (SELECT string_agg(a.attname, ',' ORDER BY k.n) || ',' FROM unnest(i.indkey) WITH ORDINALITY AS k(att, n)"
     "  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.att WHERE k.n <= i.indnkeyatts) LIKE $2::text || ',%')"
@@ -258,7 +258,7 @@ static int check_index(const struct contract *c, size_t i, struct fp_err *err)
     pg_args_init(&a);
     pg_arg_text(&a, indexes[i].relation);
     pg_arg_text(&a, indexes[i].columns);
-    int failed = contract_number(c, "indexes", INDEX_SQL, &a, &serving, &none, err);
+    int failed = contract_number(c, "indexes", index_sql, &a, &serving, &none, err);
     pg_args_fini(&a);
     if (failed || none) /* a view, or not there */
         return failed;

@@ -33,37 +33,40 @@
     " > $3::date AND " column " <= date '9999-12-31' AND " good " ORDER BY " column                          \
     " LIMIT 1)) AS x(day, value)"
 
-static const char INSTRUMENTS_SQL[] = "SELECT DISTINCT ON (w.no) w.no, left(i.symbol::text, 40), "
-                                      "left(i.name::text, 120), left(i.currency::text, 4)"
-                                      " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no) JOIN "
-                                      "portfolio.instruments i ON i.id = w.id ORDER BY w.no";
+/* clang-format off */
+static const char instruments_sql[] =
+    "SELECT DISTINCT ON (w.no) w.no, left(i.symbol::text, 40), left(i.name::text, 120), left(i.currency::text, 4)"
+    " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no) JOIN portfolio.instruments i ON i.id = w.id"
+    " ORDER BY w.no";
 
-static const char CLOSES_SQL[] = "SELECT w.no, x.day::date - date '1970-01-01', (x.value * 100000000)::bigint"
-                                 " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no)," SERIES(
-                                     "portfolio.prices", "day", "instrument_id = w.id",
-                                     "close::numeric BETWEEN 0 AND 90000000000 AND (recorded_at <= "
-                                     "$4::timestamptz OR recorded_at IS NULL)",
-                                     "close::numeric") " ORDER BY w.no, x.day, x.value";
+static const char closes_sql[] =
+    "SELECT w.no, x.day::date - date '1970-01-01', (x.value * 100000000)::bigint"
+    " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no),"
+    SERIES("portfolio.prices", "day", "instrument_id = w.id",
+           "close::numeric BETWEEN 0 AND 90000000000"
+           " AND (recorded_at <= $4::timestamptz OR recorded_at IS NULL)", "close::numeric")
+    " ORDER BY w.no, x.day, x.value";
 
-static const char SPLITS_SQL[] = "SELECT w.no, x.day - date '1970-01-01', x.numerator, x.denominator"
-                                 " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no),"
-                                 " LATERAL (SELECT day::date, coalesce(numerator::integer, 0) AS numerator, "
-                                 "coalesce(denominator::integer, 0) AS denominator"
-                                 " FROM portfolio.splits WHERE instrument_id = w.id AND day BETWEEN date "
-                                 "'1900-01-01' AND date '9999-12-31'"
-                                 " ORDER BY day LIMIT " MAX_SPLITS ") AS x ORDER BY w.no, x.day";
+static const char splits_sql[] =
+    "SELECT w.no, x.day - date '1970-01-01', x.numerator, x.denominator"
+    " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no), LATERAL (SELECT day::date,"
+    "  coalesce(numerator::integer, 0) AS numerator, coalesce(denominator::integer, 0) AS denominator"
+    "  FROM portfolio.splits WHERE instrument_id = w.id"
+    "   AND day BETWEEN date '1900-01-01' AND date '9999-12-31' ORDER BY day LIMIT " MAX_SPLITS ") AS x"
+    " ORDER BY w.no, x.day";
 
 /* The distinct pairs by a loose scan of the primary key. */
-static const char RATES_SQL[] =
+static const char rates_sql[] =
     "WITH RECURSIVE pair AS ((SELECT base, quote FROM portfolio.fx_rates ORDER BY base, quote LIMIT 1)"
     " UNION ALL SELECT n.base, n.quote FROM pair AS p, LATERAL (SELECT base, quote FROM portfolio.fx_rates"
-    " WHERE (base, quote) > (p.base, p.quote) ORDER BY base, quote LIMIT 1) AS n)"
-    " SELECT left(w.base::text, 4), left(w.quote::text, 4), x.day::date - date '1970-01-01', (x.value * "
-    "10000000000)::bigint"
-    " FROM (SELECT base, quote, $1::integer FROM pair) AS w," SERIES(
-        "portfolio.fx_rates", "day", "base = w.base AND quote = w.quote",
-        "rate::numeric BETWEEN 0.0000000001 AND 900000000",
-        "rate::numeric") " ORDER BY w.base, w.quote, x.day, x.value LIMIT $4::bigint";
+    "  WHERE (base, quote) > (p.base, p.quote) ORDER BY base, quote LIMIT 1) AS n)"
+    " SELECT left(w.base::text, 4), left(w.quote::text, 4), x.day::date - date '1970-01-01',"
+    "  (x.value * 10000000000)::bigint"
+    " FROM (SELECT base, quote, $1::integer FROM pair) AS w,"
+    SERIES("portfolio.fx_rates", "day", "base = w.base AND quote = w.quote",
+           "rate::numeric BETWEEN 0.0000000001 AND 900000000", "rate::numeric")
+    " ORDER BY w.base, w.quote, x.day, x.value LIMIT $4::bigint";
+/* clang-format on */
 
 static int run(struct fp_source *s, const char *name, const char *sql, const struct portfolio_period *p,
                const int64_t *ids, size_t n, struct fp_rows **rows, struct fp_err *err)
@@ -157,9 +160,9 @@ static int load_chunk(struct fp_source *s, const struct portfolio_period *p, con
                       struct portfolio_instrument **out, struct fp_err *err)
 {
     struct chunk c = {0};
-    int failed = run(s, "portfolio_instruments", INSTRUMENTS_SQL, NULL, ids, n, &c.names, err) ||
-                 run(s, "portfolio_closes", CLOSES_SQL, p, ids, n, &c.closes, err) ||
-                 run(s, "portfolio_splits", SPLITS_SQL, NULL, ids, n, &c.splits, err);
+    int failed = run(s, "portfolio_instruments", instruments_sql, NULL, ids, n, &c.names, err) ||
+                 run(s, "portfolio_closes", closes_sql, p, ids, n, &c.closes, err) ||
+                 run(s, "portfolio_splits", splits_sql, NULL, ids, n, &c.splits, err);
 
     for (size_t i = 0; !failed && i < n; i++)
         out[i] = read_instrument(&c, ids[i], (int64_t)i + 1);
@@ -223,7 +226,7 @@ int portfolio_rates_load(struct fp_source *s, const struct portfolio_period *per
     pg_arg_day(&a, period->start - 1);
     pg_arg_day(&a, period->end);
     pg_arg_i64(&a, MAX_RATES + 1);
-    int failed = pg_run(source_pg(s), "portfolio_rates", RATES_SQL, &a, &rows, err);
+    int failed = pg_run(source_pg(s), "portfolio_rates", rates_sql, &a, &rows, err);
     pg_args_fini(&a);
     if (failed)
         return err_prefix(err, "exchange rates");

@@ -41,26 +41,19 @@ enum column {
     COL_TAX
 };
 
-static const char TXS_SQL[] =
-    "SELECT user_id::bigint, id::bigint, instrument_id::bigint, left(type::text, 20), left(currency::text, "
-    "4),"
+/* clang-format off */
+static const char txs_sql[] =
+    "SELECT user_id::bigint, id::bigint, instrument_id::bigint, left(type::text, 20), left(currency::text, 4),"
     " CASE WHEN trade_date::date >= date '1900-01-01' THEN trade_date::date - date '1970-01-01' END,"
-    " CASE WHEN quantity IS NULL THEN 0 ELSE " E8(
-        "quantity") " END,"
-                    " CASE WHEN price IS NULL THEN 0 ELSE " E8(
-                        "price") " END,"
-                                 " " E4("amount") ","
-                                                  " CASE WHEN fee IS NULL THEN 0 ELSE " E4(
-                                                      "fee") " END,"
-                                                             " CASE WHEN tax IS NULL THEN 0 ELSE " E4(
-                                                                 "tax") " END"
-                                                                        " FROM portfolio.transactions"
-                                                                        " WHERE user_id = ANY($1::bigint[]) "
-                                                                        "AND trade_date <= $2::date AND "
-                                                                        "(recorded_at <= $3::timestamptz OR "
-                                                                        "recorded_at IS NULL)"
-                                                                        " ORDER BY user_id, trade_date, id "
-                                                                        "LIMIT $4::bigint";
+    " CASE WHEN quantity IS NULL THEN 0 ELSE " E8("quantity") " END,"
+    " CASE WHEN price IS NULL THEN 0 ELSE " E8("price") " END,"
+    " " E4("amount") ","
+    " CASE WHEN fee IS NULL THEN 0 ELSE " E4("fee") " END,"
+    " CASE WHEN tax IS NULL THEN 0 ELSE " E4("tax") " END"
+    " FROM portfolio.transactions WHERE user_id = ANY($1::bigint[]) AND trade_date <= $2::date"
+    "  AND (recorded_at <= $3::timestamptz OR recorded_at IS NULL)"
+    " ORDER BY user_id, trade_date, id LIMIT $4::bigint";
+/* clang-format on */
 
 static const char *const type_names[PERF_TYPES] = {
     [PERF_DEPOSIT] = "deposit",
@@ -216,7 +209,7 @@ int portfolio_txs_load(struct fp_source *s, const struct portfolio_period *perio
     pg_arg_day(&a, period->end);
     pg_arg_time_us(&a, period->as_of_us);
     pg_arg_i64(&a, (int64_t)max_rows + 1);
-    int failed = pg_run(source_pg(s), "portfolio_txs", TXS_SQL, &a, &rows, err);
+    int failed = pg_run(source_pg(s), "portfolio_txs", txs_sql, &a, &rows, err);
     pg_args_fini(&a);
     if (failed)
         return err_prefix(err, "transactions of %zu users", n);

@@ -120,7 +120,7 @@ static void read_user(const struct fp_rows *r, int row, struct source_user *u)
 
 /* --- pages and ids ----------------------------------------------------------------- */
 
-static const char PAGE_SQL[] =
+static const char page_sql[] =
     "SELECT " USER_COLUMNS " FROM ("
     "SELECT DISTINCT ON (created_at, id) id, created_at, email, first_name, last_name, locale, time_zone,"
     " base_currency FROM portfolio.users"
@@ -129,7 +129,7 @@ static const char PAGE_SQL[] =
 
 const char *source_users_page_sql(void)
 {
-    return PAGE_SQL;
+    return page_sql;
 }
 
 int source_users_page(struct fp_source *s, const char *kind, int64_t after_us, int64_t after_id,
@@ -143,7 +143,7 @@ int source_users_page(struct fp_source *s, const char *kind, int64_t after_us, i
     pg_arg_time_us(&a, before_us);
     pg_arg_i64(&a, max);
     pg_arg_text(&a, kind);
-    int failed = pg_run(s->pg, "source_users_page", PAGE_SQL, &a, &rows, err);
+    int failed = pg_run(s->pg, "source_users_page", page_sql, &a, &rows, err);
     pg_args_fini(&a);
     if (failed)
         return err_prefix(err, "page of portfolio.users");
@@ -154,7 +154,7 @@ int source_users_page(struct fp_source *s, const char *kind, int64_t after_us, i
     return n < max ? n : max;
 }
 
-static const char BY_ID_SQL[] =
+static const char by_id_sql[] =
     "SELECT " USER_COLUMNS ", w.place FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, place)"
     " JOIN portfolio.users u ON u.id = w.id" PREFERENCES_OF_U("$2");
 
@@ -166,7 +166,7 @@ int source_users_by_id(struct fp_source *s, const char *kind, const int64_t *ids
     pg_args_init(&a);
     pg_arg_i64s(&a, ids, n);
     pg_arg_text(&a, kind);
-    int failed = pg_run(s->pg, "source_users_by_id", BY_ID_SQL, &a, &rows, err);
+    int failed = pg_run(s->pg, "source_users_by_id", by_id_sql, &a, &rows, err);
     pg_args_fini(&a);
     if (failed)
         return err_prefix(err, "users by id of portfolio.users");

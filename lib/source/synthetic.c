@@ -30,7 +30,7 @@ extern const struct fp_embedded embedded_portfolio[];
 /* The index of a hundred million transactions is built in less. */
 #define STEP_TIMEOUT_MS (2 * 3600 * 1000)
 
-static const char STEP_MARK[] = "-- step: ";
+static const char step_mark[] = "-- step: ";
 
 #define CONTRACT_TABLES                                                                                      \
     "'users','preferences','accounts','instruments','transactions','prices','fx_rates','splits'"
@@ -176,12 +176,12 @@ static int run_next(const struct seeding *s, const char *step, const char **next
 {
     char name[64];
     size_t line = strcspn(step, "\n");
-    snprintf(name, sizeof name, "%.*s", (int)(line - strlen(STEP_MARK)), step + strlen(STEP_MARK));
+    snprintf(name, sizeof name, "%.*s", (int)(line - strlen(step_mark)), step + strlen(step_mark));
     char *each = strstr(name, " each ");
     int64_t users_each = each != NULL ? strtoll(each + strlen(" each "), NULL, 10) : 0;
     if (each != NULL)
         *each = '\0';
-    *next = strstr(step + line, STEP_MARK);
+    *next = strstr(step + line, step_mark);
     struct fp_str sql;
     str_init(&sql, 0);
     str_add(&sql, step + line, *next != NULL ? (size_t)(*next - step) - line : strlen(step + line));

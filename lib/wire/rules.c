@@ -15,29 +15,15 @@
 
 #include "lib/base/clock.h"
 
-/* Days from 1900-01-01 to 9999-12-31: what day_parse() takes. */
-#define DAY_MIN (-25567)
-#define DAY_MAX 2932896
-#define US_MAX  ((DAY_MAX + INT64_C(1)) * FP_US_PER_DAY)
+#define US_MAX ((FP_DAY_MAX + INT64_C(1)) * FP_US_PER_DAY)
 
+/* clang-format off */
 #define MSG(name) (&foliopost__v1__##name##__descriptor)
-#define ID(name)                                                                                             \
-    {                                                                                                        \
-        name, 1, INT64_MAX, 0                                                                                \
-    }
-#define VERSION                                                                                              \
-    {                                                                                                        \
-        "schema_version", WIRE_SCHEMA_VERSION, WIRE_SCHEMA_VERSION, 0                                        \
-    }
-#define TRACE                                                                                                \
-    {                                                                                                        \
-        "traceparent", 0, 63, 0                                                                              \
-    } /* the ledger's width; what it says only matters to tracing */
-#define NAME                                                                                                 \
-    {"template_name", 0, 64, 0},                                                                             \
-    {                                                                                                        \
-        "brand", 0, 64, 0                                                                                    \
-    }
+#define ID(name)  {name, 1, INT64_MAX, 0}
+#define VERSION   {"schema_version", WIRE_SCHEMA_VERSION, WIRE_SCHEMA_VERSION, 0}
+#define TRACE     {"traceparent", 0, 63, 0} /* the ledger's width; what it says only matters to tracing */
+#define NAMES     {"template_name", 0, 64, 0}, {"brand", 0, 64, 0}
+/* clang-format on */
 
 /* Template and brand name files: nothing that could lead out of their folder. */
 static int check_file_name(const char *s, const char *field, const struct wire_at *at, struct fp_err *err)
@@ -141,11 +127,11 @@ static const struct wire_rules table[] = {
     {MSG(job_context),
      false,
      {ID("job_id"),
-      {"period_start_day", DAY_MIN, DAY_MAX, 0},
-      {"period_end_day", DAY_MIN, DAY_MAX, 0},
+      {"period_start_day", FP_DAY_MIN, FP_DAY_MAX, 0},
+      {"period_end_day", FP_DAY_MIN, FP_DAY_MAX, 0},
       {"as_of_us", 0, US_MAX, 0},
       {"mail_date_us", 0, US_MAX, 0},
-      NAME},
+      NAMES},
      check_context},
     {MSG(user),
      false,
@@ -174,8 +160,8 @@ static const struct wire_rules table[] = {
      false,
      {{"currency", 3, 3, 0},
       {"exponent", 0, 4, 0},
-      {"since_day", DAY_MIN, DAY_MAX, 0},
-      {"prices_as_of_day", DAY_MIN, DAY_MAX, 0},
+      {"since_day", FP_DAY_MIN, FP_DAY_MAX, 0},
+      {"prices_as_of_day", FP_DAY_MIN, FP_DAY_MAX, 0},
       {"holdings", 0, INT64_MAX, 0},
       {"top", 0, 0, 10},
       {"bottom", 0, 0, 10}},
@@ -188,7 +174,7 @@ static const struct wire_rules table[] = {
       {"period_end", 0, 10, 0},
       {"user_ids", 1, INT64_MAX, WIRE_MAX_JOB_USERS},
       {"title", 0, 200, 0},
-      NAME},
+      NAMES},
      check_spec},
     {MSG(submit_job_request), true, {{"request_id", 1, 128, 0}, {"spec", 1, 1, 0}}, NULL},
     {MSG(get_job_request), true, {ID("job_id")}, NULL},

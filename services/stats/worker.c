@@ -94,13 +94,14 @@ static void dropped(struct worker *w, const Foliopost__V1__UserBatch *b, const c
                     const struct fp_err *why)
 {
     struct fp_err err;
-    char labels[40];
+    char labels[40], owner[LEDGER_UUID];
 
     snprintf(labels, sizeof labels, "code=\"%s\"", err_code_name(why->code));
     metrics_add("foliopost_stats_batches_dropped_total", labels, 1);
     log_warn(id, "dropped", "it comes again by redo; reason=%s", why->msg);
-    if (ledger_error(w->ledger, "stats", "", b->job->job_id, b->batch_id, err_code_name(why->code), why->msg,
-                     &err))
+    service_owner(w->all->service, owner);
+    if (ledger_error(w->ledger, "stats", owner, b->job->job_id, b->batch_id, err_code_name(why->code),
+                     why->msg, &err))
         log_debug(id, "not in error_log", "reason=%s", err.msg);
 }
 
