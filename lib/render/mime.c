@@ -24,7 +24,7 @@
 /* Clean text, blanks at the ends taken off, runs of them made one. */
 static void tidy(const char *value, char out[MIME_MAX_HEADER_BYTES])
 {
-    char clean[MIME_MAX_HEADER_BYTES] = "";
+    char clean[MIME_MAX_HEADER_BYTES];
     text_clean(clean, sizeof clean, value);
     char *o = out;
     for (const char *p = clean; *p; p++)
@@ -109,7 +109,7 @@ static size_t add_encoded(struct fp_str *out, const char *value, size_t column)
 
 void mime_add_text_header(struct fp_str *out, const char *name, const char *value)
 {
-    char text[MIME_MAX_HEADER_BYTES];
+    char text[MIME_MAX_HEADER_BYTES] = "";
     tidy(value, text);
     str_puts(out, name);
     str_puts(out, ": ");
@@ -145,7 +145,7 @@ static size_t add_phrase(struct fp_str *out, const char *name, size_t column)
 void mime_add_address_header(struct fp_str *out, const char *name, const char *display_name,
                              const char *address)
 {
-    char text[MIME_MAX_HEADER_BYTES];
+    char text[MIME_MAX_HEADER_BYTES] = "";
     tidy(display_name, text);
     str_puts(out, name);
     str_puts(out, ": ");
