@@ -269,13 +269,55 @@ static const char *hint(const char *sqlstate)
     return unprepared ? "; turn prepared statements off behind a pooler in transaction mode" : "";
 }
 
+/* Data errors (class 22), constraints (23) and what views raise (P0) quote the
+ * value that was wrong, and that can be somebody's address. */
+static bool can_quote_data(const char *sqlstate)
+{
+    return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0 ||
+           strncmp(sqlstate, "P0", 2) == 0;
+}
+
+/* From the first quotation mark to the last: a value can hold some itself. The
+ * marks of a server that speaks another language are not ASCII, so all that is
+ * not counts as one. */
+static void blank_quoted(char *out, size_t cap, const char *text)
+{
+    const char *first = NULL, *last = NULL;
+    for (const char *s = text; *s != '\0'; s++) {
+        if (*s == '"' || (unsigned char)*s >= 0x80) {
+            first = first != NULL ? first : s;
+            last = s;
+        }
+    }
+    if (first == NULL)
+        snprintf(out, cap, "%s", text);
+    else
+        snprintf(out, cap, "%.*s\"...\"%s", (int)(first - text), text, last > first ? last + 1 : "");
+}
+
+/* The primary message only: DETAIL and CONTEXT show whole rows. */
+static void statement_text(char *out, size_t cap, const PGconn *conn, const PGresult *res,
+                           const char *sqlstate)
+{
+    char text[300];
+    const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    const char *constraint = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
+    if (can_quote_data(sqlstate))
+        blank_quoted(text, sizeof text, primary != NULL ? primary : "");
+    else
+        snprintf(text, sizeof text, "%s", primary != NULL ? primary : PQerrorMessage(conn));
+    one_line(out, cap, text);
+    size_t n = strlen(out);
+    if (constraint != NULL)
+        snprintf(out + n, cap - n, " (%s)", constraint);
+}
+
 static int statement_failed(struct fp_pg *pg, const char *name, const PGresult *res, struct fp_err *err)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-    const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     bool lost = PQstatus(pg->conn) != CONNECTION_OK;
     char line[300];
-    one_line(line, sizeof line, text != NULL ? text : PQerrorMessage(pg->conn));
+    statement_text(line, sizeof line, pg->conn, res, state != NULL ? state : "");
     snprintf(pg->sqlstate, sizeof pg->sqlstate, "%s", state != NULL ? state : "");
     enum fp_code code = state != NULL ? state_code(state) : lost ? FP_UNAVAILABLE : FP_INTERNAL;
     err_set(err, code, "PostgreSQL (host %s, port %s, database %s, user %s)%s%s: %s%s%s%s",

@@ -223,6 +223,27 @@ static void errors_have_their_codes(void **state)
     pg_rows_free(r);
 }
 
+/* What a user is called or where he gets his mail is for no log. */
+static void a_wrong_value_is_not_in_the_message(void **state)
+{
+    (void)state;
+    assert_fails(pg, "SELECT 'anna@example.com'::bigint", FP_INVALID_ARGUMENT);
+    assert_null(strstr(err.msg, "anna"));
+    assert_non_null(strstr(err.msg, "invalid input syntax for type bigint: \"...\", SQLSTATE 22P02"));
+    assert_fails(pg, "SELECT 'say \"x\" to anna@example.com, \"y\" and\n\"z'::bigint", FP_INVALID_ARGUMENT);
+    assert_null(strstr(err.msg, "anna"));
+    assert_fails(pg, "DO $$ BEGIN RAISE EXCEPTION 'Benutzer »anna@example.com« fehlt'; END $$", FP_INTERNAL);
+    assert_null(strstr(err.msg, "anna"));
+    pg_rows_free(
+        run(NULL, "CREATE TABLE pg_test (a text CONSTRAINT pg_test_length CHECK (length(a) < 3))", NULL));
+    assert_fails(pg, "INSERT INTO pg_test VALUES ('anna@example.com')", FP_INVALID_ARGUMENT);
+    assert_null(strstr(err.msg, "anna"));
+    assert_non_null(strstr(err.msg, "pg_test_length"));
+    assert_fails(pg, "SELECT anna FROM pg_test", FP_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.msg, "\"anna\"")); /* a name of the statement is told */
+    pg_rows_free(run(NULL, "DROP TABLE pg_test", NULL));
+}
+
 static void a_wrong_dsn_never_shows_a_password(void **state)
 {
     (void)state;
@@ -363,6 +384,7 @@ int main(void)
         cmocka_unit_test(arrays_of_all_lengths),
         cmocka_unit_test(too_much_is_refused),
         cmocka_unit_test(errors_have_their_codes),
+        cmocka_unit_test(a_wrong_value_is_not_in_the_message),
         cmocka_unit_test(a_wrong_dsn_never_shows_a_password),
         cmocka_unit_test(who_cannot_connect_is_told_where),
         cmocka_unit_test(another_date_style_is_refused_with_the_cure),
