@@ -82,6 +82,7 @@ static int grant_job(struct leader *l, const struct ledger_job *j, struct leader
     t->delayed = false;
     if (grant_room(l, j, t, &room, err))
         return -1;
+    room -= t->reserved;
     if (room <= 0)
         return 0;
     int n = ledger_intervals_grantable(l->o.ledger, j->id, iv, LOOK_AT, err);

@@ -41,6 +41,8 @@ struct leader_track {
     int64_t counted_mono_us, next_count_mono_us;
     double users_per_s; /* finished, between the last two counts */
     int64_t in_flight, granted, window;
+    int64_t reserved; /* of the window, for retries, until the next sweep */
+    int64_t next_reserve_mono_us;
     int64_t next_interval_mono_us; /* the first grant of another interval waits until then */
     int64_t progress_mono_us;      /* when a user was last finished, or nothing was in flight */
     int64_t next_try_mono_us;      /* to start or to complete it, after it did not work */
@@ -57,8 +59,10 @@ struct leader {
     struct ledger_job *jobs;     /* open ones, oldest first; without user ids */
     struct leader_track *tracks; /* tracks[i] belongs to jobs[i] */
     int n_jobs;
-    unsigned turn;    /* which job is first in this tick */
-    bool send_failed; /* in this tick: no more grants until the next one */
+    unsigned turn;            /* which job is first in this tick */
+    bool send_failed;         /* in this tick: nothing more is emitted or granted until the next one */
+    struct fp_err source_err; /* why the source did not answer; asked again, for any job, from then on: */
+    int64_t next_plan_mono_us;
     double limit_per_s, measured_per_s;
     int slots, mailers;
     int64_t latency_ms;

@@ -117,9 +117,48 @@ static void a_source_that_fails_is_waited_for(void **state)
     assert_non_null(strstr(t_job(job).waiting, "portfolio.users"));
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.error_log"), 1); /* once, not each second */
     t_sql("ALTER TABLE portfolio.hidden RENAME TO users");
-    s.leader.tracks[0].next_try_mono_us = 0;
+    s.leader.tracks[0].next_try_mono_us = s.leader.next_plan_mono_us = 0;
     t_run_until(&s, job, JOB_COMPLETED, 10);
     assert_string_equal(t_job(job).waiting, "");
+    t_scheduler_down(&s);
+}
+
+/* Each question to a source that is silent costs the loop seconds. */
+static void a_source_that_fails_is_asked_once_for_all_jobs(void **state)
+{
+    struct t_scheduler s;
+    struct ledger_job list = t_spec();
+    int64_t ids[] = {1, 2}, job[3];
+
+    (void)state;
+    t_users(10, "2024-01-01", "1 day");
+    t_set.max_jobs = 5;
+    t_scheduler_up(&s);
+    t_sql("CREATE SEQUENCE portfolio.questions");
+    t_sql("ALTER TABLE portfolio.users RENAME TO hidden");
+    t_sql("CREATE FUNCTION portfolio.fail() RETURNS boolean LANGUAGE plpgsql AS"
+          " $$ BEGIN PERFORM nextval('portfolio.questions'); RAISE 'it is silent'; END $$");
+    t_sql("CREATE VIEW portfolio.users AS SELECT * FROM portfolio.hidden WHERE portfolio.fail()");
+    for (int i = 0; i < 3; i++) {
+        struct ledger_job spec = t_spec();
+        job[i] = t_submit(&spec);
+    }
+    list.user_ids = ids;
+    list.n_user_ids = 2;
+    int64_t list_job = t_submit(&list);
+    t_tick(&s);
+    t_tick(&s);
+    int64_t asked = t_sql("SELECT last_value FROM portfolio.questions");
+    t_sql("DROP VIEW portfolio.users");
+    t_sql("DROP FUNCTION portfolio.fail");
+    t_sql("DROP SEQUENCE portfolio.questions");
+    t_sql("ALTER TABLE portfolio.hidden RENAME TO users");
+    assert_int_equal(asked, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(t_job(job[i]).state, JOB_PENDING);
+        assert_non_null(strstr(t_job(job[i]).waiting, "it is silent"));
+    }
+    assert_int_equal(t_job(list_job).state, JOB_IN_PROGRESS); /* its plan needs no source */
     t_scheduler_down(&s);
 }
 
@@ -267,6 +306,47 @@ static void without_a_userstream_nothing_is_granted_and_the_job_says_so(void **s
     t_scheduler_down(&s);
 }
 
+/* Whom a full window of new pages would keep waiting. */
+static void retries_get_their_share_of_a_full_window(void **state)
+{
+    struct t_scheduler s;
+    struct ledger_job spec = t_spec();
+    int64_t batch[3];
+    bool more;
+
+    (void)state;
+    t_users(1000, "2024-01-01", "1 minute");
+    spec.batch_size = 10;
+    spec.window_batches = 3;
+    t_scheduler_up(&s);
+    int64_t job = t_submit(&spec);
+    t_tick(&s);
+    for (int i = 0; i < 3; i++)
+        batch[i] = t_page(&t_bus[0], &more);
+    t_mail(batch[0], DELIVERY_DEFERRED, DELIVERY_SENT);
+    t_sql("UPDATE foliopost.deliveries SET due_at = clock_timestamp() WHERE state = 'deferred'");
+    t_n_work = 0;
+    assert_ok(grant_jobs(&s.leader, &t_err)); /* the turns between two sweeps */
+    assert_true(t_bus[0].pages == 1);
+    t_n_work = 0;
+    s.leader.tracks[0].next_reserve_mono_us = 0; /* nobody was due at first */
+    t_tick(&s);                                  /* the sweep finds the window full */
+    assert_int_equal(t_n_work, 0);
+    t_mail(batch[1], DELIVERY_SENT, DELIVERY_SENT);
+    assert_ok(grant_jobs(&s.leader, &t_err));
+    assert_int_equal(t_n_work, 0); /* the place is kept */
+    t_tick(&s);
+    assert_int_equal(t_n_work, 1);
+    assert_true(t_bus[0].batch_id > 0);
+    t_mail(t_bus[0].batch_id, DELIVERY_SENT, DELIVERY_SENT);
+    t_n_work = 0;
+    assert_ok(grant_jobs(&s.leader, &t_err)); /* and now it is the turn of the pages */
+    assert_int_equal(t_n_work, 1);
+    assert_int_equal(t_bus[0].pages, 1);
+    assert_int_equal(t_bus[0].job_id, job);
+    t_scheduler_down(&s);
+}
+
 /* --- what is lost comes again ---------------------------------------------------------------- */
 
 static void a_lost_grant_comes_again(void **state)
@@ -340,6 +420,38 @@ static void a_lost_batch_comes_again(void **state)
         again = again || t_bus[i].batch_id == batch;
     assert_true(again);
     t_run_until(&s, job, JOB_COMPLETED, 20);
+    t_scheduler_down(&s);
+}
+
+static void a_batch_that_no_userstream_took_is_not_counted(void **state)
+{
+    struct t_scheduler s;
+    struct ledger_job spec = t_spec();
+    bool more = true;
+
+    (void)state;
+    t_users(50, "2024-01-01", "1 hour");
+    spec.audience_end_us = INT64_C(1706745600000000); /* one interval */
+    spec.batch_size = 10;
+    t_set.redo_after_ms = 50;
+    t_scheduler_up(&s);
+    (void)t_submit(&spec);
+    t_tick(&s);
+    while (more)
+        (void)t_page(&t_bus[0], &more);
+    int64_t emits = t_sql("SELECT sum(emits) FROM foliopost.batches");
+    clock_sleep_us(60000);
+    s.deaf = true;
+    int64_t before = (int64_t)metrics_value("foliopost_work_dropped_total", "kind=\"batch\"");
+    for (int i = 0; i < 3; i++)
+        t_tick(&s);
+    assert_int_equal(metrics_value("foliopost_work_dropped_total", "kind=\"batch\"") - before, 3);
+    assert_int_equal(t_sql("SELECT sum(emits) FROM foliopost.batches"), emits);
+    assert_int_equal(t_sql("SELECT sum(redos) FROM foliopost.batches"), 0);
+    s.deaf = false;
+    t_n_work = 0;
+    t_tick(&s);
+    assert_int_equal(t_n_work, 5); /* still due */
     t_scheduler_down(&s);
 }
 
@@ -633,14 +745,17 @@ int main(void)
         cmocka_unit_test_setup(the_range_start_setting_bounds_the_audience, t_clean),
         cmocka_unit_test_setup(a_job_that_cannot_be_planned_fails_and_says_why, t_clean),
         cmocka_unit_test_setup(a_source_that_fails_is_waited_for, t_clean),
+        cmocka_unit_test_setup(a_source_that_fails_is_asked_once_for_all_jobs, t_clean),
         cmocka_unit_test_setup(grants_stop_at_the_window, t_clean),
         cmocka_unit_test_setup(a_small_job_beside_a_big_one_is_granted_at_once, t_clean),
         cmocka_unit_test_setup(no_more_jobs_run_than_may, t_clean),
         cmocka_unit_test_setup(the_delay_between_intervals_is_kept, t_clean),
         cmocka_unit_test_setup(without_a_userstream_nothing_is_granted_and_the_job_says_so, t_clean),
+        cmocka_unit_test_setup(retries_get_their_share_of_a_full_window, t_clean),
         cmocka_unit_test_setup(a_lost_grant_comes_again, t_clean),
         cmocka_unit_test_setup(a_pipe_that_takes_nothing_does_not_hold_the_loop, t_clean),
         cmocka_unit_test_setup(a_lost_batch_comes_again, t_clean),
+        cmocka_unit_test_setup(a_batch_that_no_userstream_took_is_not_counted, t_clean),
         cmocka_unit_test_setup(who_was_refused_for_now_is_tried_again, t_clean),
         cmocka_unit_test_setup(a_young_leader_declares_nobody_dead, t_clean),
         cmocka_unit_test_setup(a_paused_job_gets_nothing_and_goes_on_after_resume, t_clean),

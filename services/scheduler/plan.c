@@ -20,6 +20,11 @@
 /* One batch being sent, one waiting, one on its way, for each claim slot. */
 #define BATCHES_PER_SLOT 3
 
+/* Under a provider's limit the slots alone may not ask for more than this: ten
+ * mailers with 120 batches between them would hold two minutes' worth of 100
+ * mails a second, and a small job would wait behind all of it. */
+#define SLOTS_MAX_S 10
+
 /* An automatic window ends here: 2,000 batches of 100 are five seconds at
  * 40,000 users a second, and some 60 MB in the sockets of the pipeline. */
 #define WINDOW_MAX_BATCHES 2000
@@ -82,17 +87,35 @@ static double window_rate(const struct plan_window *w)
     return w->limit_per_s < 2 * measured ? w->limit_per_s : 2 * measured;
 }
 
+static double slots_window(const struct plan_window *w, double batch_size)
+{
+    double by_slots = (double)BATCHES_PER_SLOT * (w->slots > 0 ? w->slots : 0);
+    double most = SLOTS_MAX_S * w->limit_per_s / batch_size;
+
+    return w->limit_per_s > 0 && by_slots > most ? most : by_slots;
+}
+
 int plan_window(const struct plan_window *w)
 {
     if (w->job_batches > 0)
         return w->job_batches;
 
-    double by_rate = WINDOW_S * window_rate(w) / (w->batch_size > 0 ? w->batch_size : 1);
-    double by_slots = (double)BATCHES_PER_SLOT * (w->slots > 0 ? w->slots : 0);
+    double batch_size = w->batch_size > 0 ? w->batch_size : 1;
+    double by_rate = WINDOW_S * window_rate(w) / batch_size;
+    double by_slots = slots_window(w, batch_size);
     double window = by_rate > by_slots ? by_rate : by_slots;
     if (!(window > 2))
         return 2;
     return window < WINDOW_MAX_BATCHES ? (int)(window + 0.5) : WINDOW_MAX_BATCHES;
+}
+
+int plan_reserve(int64_t window, int max)
+{
+    int64_t tenth = window / 10;
+
+    if (tenth < 1)
+        return 1;
+    return tenth < max ? (int)tenth : max;
 }
 
 double plan_throughput(double average_per_s, double last_second)

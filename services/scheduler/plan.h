@@ -37,6 +37,9 @@ struct plan_window {
 /* Batches of one job that may be in flight, at least 2 unless the job says 1. */
 int plan_window(const struct plan_window *w);
 
+/* How much of a full window is kept free for retries: a tenth, 1 to max. */
+int plan_reserve(int64_t window, int max);
+
 /* Mixes one second's throughput into the average of the last seconds. */
 double plan_throughput(double average_per_s, double last_second);
 

@@ -189,14 +189,35 @@ static void without_a_limit_the_window_follows_the_throughput(void **state)
 
 static void mailers_have_something_for_each_slot(void **state)
 {
-    struct plan_window w = {.batch_size = 100, .limit_per_s = 1, .measured_per_s = 0, .slots = 12};
+    struct plan_window w = {.batch_size = 100, .measured_per_s = 0, .slots = 12};
 
     (void)state;
+    assert_int_equal(plan_window(&w), 36);
+    w.limit_per_s = 1000; /* of which 36 are under four seconds' worth */
     assert_int_equal(plan_window(&w), 36);
     w.slots = 0;
     assert_int_equal(plan_window(&w), 2);
     w.slots = -5;
     assert_int_equal(plan_window(&w), 2);
+}
+
+static void under_a_limit_many_slots_hold_ten_seconds_and_not_minutes(void **state)
+{
+    struct plan_window w = {.batch_size = 100, .limit_per_s = 100, .measured_per_s = 100, .slots = 40};
+
+    (void)state;
+    assert_int_equal(plan_window(&w), 10);
+    w.limit_per_s = 1;
+    assert_int_equal(plan_window(&w), 2);
+}
+
+static void retries_are_kept_a_tenth_of_the_window(void **state)
+{
+    (void)state;
+    assert_int_equal(plan_reserve(0, 10), 1);
+    assert_int_equal(plan_reserve(10, 10), 1);
+    assert_int_equal(plan_reserve(50, 10), 5);
+    assert_int_equal(plan_reserve(INT64_MAX, 10), 10);
 }
 
 static void no_figure_makes_a_window_without_end(void **state)
@@ -242,6 +263,8 @@ int main(void)
         cmocka_unit_test(under_a_limit_the_window_is_five_seconds_of_it),
         cmocka_unit_test(without_a_limit_the_window_follows_the_throughput),
         cmocka_unit_test(mailers_have_something_for_each_slot),
+        cmocka_unit_test(under_a_limit_many_slots_hold_ten_seconds_and_not_minutes),
+        cmocka_unit_test(retries_are_kept_a_tenth_of_the_window),
         cmocka_unit_test(no_figure_makes_a_window_without_end),
         cmocka_unit_test(throughput_begins_at_the_start_value_and_follows),
     };

@@ -20,8 +20,8 @@
 #include "services/scheduler/plan.h"
 #include "services/scheduler/start.h"
 
-/* When the source does not answer, ask again after this; connecting costs the
- * loop seconds, and other jobs are waiting for it. */
+/* When the source does not answer, ask again after this, once for all jobs:
+ * connecting costs the loop seconds, and other jobs are waiting for it. */
 #define RETRY_US INT64_C(10000000)
 
 int start_first_us(struct fp_source *source, const struct scheduler_settings *set, const struct ledger_job *j,
@@ -83,8 +83,11 @@ static int plan_failed(struct leader *l, const struct ledger_job *j, struct lead
     char id[32];
     bool done;
 
-    if (why->code != FP_OUT_OF_RANGE)
+    if (why->code != FP_OUT_OF_RANGE) {
+        l->source_err = *why;
+        l->next_plan_mono_us = clock_mono_us() + RETRY_US;
         return put_off(l, j, t, why, err);
+    }
     if (ledger_job_fail(l->o.ledger, l->owner, j->id, why->msg, &done, err))
         return -1;
     if (!done)
@@ -95,6 +98,11 @@ static int plan_failed(struct leader *l, const struct ledger_job *j, struct lead
                         err);
 }
 
+static bool asks_source(const struct leader *l, const struct ledger_job *j)
+{
+    return j->n_user_ids == 0 && j->registered_from_us == 0 && settings_range_start_us(l->o.set) == 0;
+}
+
 static int start_job(struct leader *l, struct ledger_job *j, struct leader_track *t,
                      const struct ledger_job *whole, struct start_intervals *iv, struct fp_err *err)
 {
@@ -102,6 +110,8 @@ static int start_job(struct leader *l, struct ledger_job *j, struct leader_track
     char id[32];
     bool done;
 
+    if (clock_mono_us() < l->next_plan_mono_us && asks_source(l, whole))
+        return put_off(l, j, t, &l->source_err, err);
     if (start_plan(l->o.source, l->o.set, whole, iv, &why))
         return plan_failed(l, j, t, &why, err);
     if (ledger_job_start(l->o.ledger, l->owner, j->id, (int)l->o.set->max_jobs, iv->lower_us, iv->upper_us,

@@ -35,6 +35,9 @@
  * second is faster than anybody's refusals come due. */
 #define MAX_RETRIES 10
 
+/* Nobody was due: so long the window is not kept free to ask again. */
+#define RESERVE_PAUSE_US INT64_C(5000000)
+
 /* Nothing was finished for this long with batches in flight: said aloud. */
 #define STALLED_US INT64_C(30000000)
 
@@ -91,57 +94,83 @@ int sweep_instances(struct leader *l, struct fp_err *err)
 
 /* --- batches --------------------------------------------------------------------------- */
 
-static void emit(struct leader *l, const struct ledger_emit *e, int n, const char *counter, const char *event)
+/* Until the first one that nobody takes. Returns how many were taken. */
+static int emit(struct leader *l, const struct ledger_emit *e, int n, const char *counter, const char *event)
 {
     char id[64];
+    int sent = 0;
 
-    if (n == 0)
-        return;
-    for (int i = 0; i < n; i++)
-        work_batch(l, &e[i]);
-    metrics_add(counter, "", n);
+    while (sent < n && !l->send_failed) {
+        work_batch(l, &e[sent]);
+        sent += !l->send_failed;
+    }
+    if (sent == 0)
+        return 0;
+    metrics_add(counter, "", sent);
     snprintf(id, sizeof id, "job=%" PRId64, e[0].job_id);
-    log_info(id, event, "batches=%d first=%" PRId64, n, e[0].batch_id);
+    log_info(id, event, "batches=%d first=%" PRId64, sent, e[0].batch_id);
+    return sent;
+}
+
+/* What no userstream took says nothing against the batch: it does not count. */
+static int redo(struct leader *l, struct fp_err *err)
+{
+    struct ledger_emit e[MAX_EMITS];
+    int64_t min_age_ms = 4 * l->latency_ms;
+    int n = ledger_redo(l->o.ledger, l->owner, (int)l->o.set->redo_after_ms,
+                        min_age_ms < INT32_MAX ? (int)min_age_ms : INT32_MAX, e, MAX_EMITS, err);
+
+    if (n < 0)
+        return -1;
+    int sent = emit(l, e, n, "foliopost_redos_total", "emitted again");
+    return sent < n ? ledger_not_emitted(l->o.ledger, l->owner, e + sent, n - sent, err) : 0;
+}
+
+/* New pages fill a window ten times as often as retries look for room, and
+ * would leave them a tenth of a slow provider's rate. So when the window was
+ * full, and somebody may be due, the grants leave a part of it free until the
+ * next sweep: every other second, and every few seconds while nobody is due. */
+static void reserve(struct leader_track *t)
+{
+    if (t->counts.deferred > 0 && clock_mono_us() >= t->next_reserve_mono_us)
+        t->reserved = plan_reserve(t->window, MAX_RETRIES);
 }
 
 static int retry_job(struct leader *l, const struct ledger_job *j, struct leader_track *t, struct fp_err *err)
 {
-    struct ledger_emit e[MAX_RETRIES];
+    struct ledger_emit e;
     int64_t room;
-    int n = 0;
+    int made = 1;
 
     if (grant_room(l, j, t, &room, err))
         return -1;
-    while (n < MAX_RETRIES && n < room) {
-        int made = ledger_retry(l->o.ledger, l->owner, j->id, (int)l->o.set->redo_after_ms, &e[n], err);
+    t->reserved = 0;
+    if (room <= 0)
+        reserve(t);
+    for (int n = 0; n < MAX_RETRIES && n < room && made > 0 && !l->send_failed; n++) {
+        made = ledger_retry(l->o.ledger, l->owner, j->id, (int)l->o.set->redo_after_ms, &e, err);
         if (made < 0)
             return -1;
-        if (made == 0)
-            break;
-        n++;
+        (void)emit(l, &e, made, "foliopost_retries_total", "retried");
     }
-    emit(l, e, n, "foliopost_retries_total", "retried");
+    if (made == 0)
+        t->next_reserve_mono_us = clock_mono_us() + RESERVE_PAUSE_US;
     return 0;
 }
 
 int sweep_batches(struct leader *l, struct fp_err *err)
 {
     struct ledger_emit e[MAX_EMITS];
-    int redo_ms = (int)l->o.set->redo_after_ms;
 
     if (l->o.peers(l->o.ctx) == 0) /* what is marked as emitted now would be lost for certain */
         return 0;
-    int64_t min_age_ms = 4 * l->latency_ms;
-    int n = ledger_split(l->o.ledger, l->owner, redo_ms, e, MAX_EMITS, err);
+    int n = ledger_split(l->o.ledger, l->owner, (int)l->o.set->redo_after_ms, e, MAX_EMITS, err);
     if (n < 0)
         return -1;
-    emit(l, e, n, "foliopost_splits_total", "split");
-    n = ledger_redo(l->o.ledger, l->owner, redo_ms, min_age_ms < INT32_MAX ? (int)min_age_ms : INT32_MAX, e,
-                    MAX_EMITS, err);
-    if (n < 0)
+    (void)emit(l, e, n, "foliopost_splits_total", "split");
+    if (!l->send_failed && redo(l, err))
         return -1;
-    emit(l, e, n, "foliopost_redos_total", "emitted again");
-    for (int i = 0; i < l->n_jobs; i++) {
+    for (int i = 0; i < l->n_jobs && !l->send_failed; i++) {
         if (l->jobs[i].state != JOB_IN_PROGRESS)
             continue;
         if (retry_job(l, &l->jobs[i], &l->tracks[i], err) &&

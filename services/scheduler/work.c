@@ -24,7 +24,7 @@ static void send_work(struct leader *l, Foliopost__V1__Work *w, const char *kind
     w->schema_version = WIRE_SCHEMA_VERSION;
     str_init(&packed, WIRE_MAX_MESSAGE_BYTES);
     if (wire_pack(&w->base, WIRE_MAX_MESSAGE_BYTES, &packed, &err) ||
-        l->o.send(l->o.ctx, packed.data, packed.len, l->send_failed ? 0 : SEND_MS, &err)) {
+        l->o.send(l->o.ctx, packed.data, packed.len, SEND_MS, &err)) {
         l->send_failed = true;
         metrics_add("foliopost_work_dropped_total", kind, 1);
         if (log_limited(&said_us, 10000))
