@@ -267,6 +267,31 @@ int ledger_in_flight(struct fp_ledger *l, int64_t job_id, int64_t *batches, stru
     return 0;
 }
 
+/* clang-format off */
+static const char most_emitted_sql[] =
+    "SELECT id, emits"
+    " FROM foliopost.batches"
+    " WHERE job_id = $1 AND state = 'queued'"
+    " ORDER BY emits DESC, id"
+    " LIMIT 1";
+/* clang-format on */
+
+int ledger_most_emitted(struct fp_ledger *l, int64_t job_id, int64_t *batch_id, int32_t *emits,
+                        struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_i64(&a, job_id);
+    if (ledger_step(l, "most_emitted", most_emitted_sql, &a, &rows, err) != 0)
+        return -1;
+    bool any = pg_rows_count(rows) > 0;
+    *batch_id = any ? pg_i64(rows, 0, 0) : 0;
+    *emits = any ? (int32_t)pg_i64(rows, 0, 1) : 0;
+    pg_rows_free(rows);
+    return 0;
+}
+
 /* Claims to go by: many enough for a mean, few enough that an outage's long
  * waits are soon past. A slow pipeline claims one in minutes; after an hour
  * without any nothing is known. */

@@ -13,6 +13,11 @@
 /* queued and sending: what is in flight. */
 int ledger_in_flight(struct fp_ledger *l, int64_t job_id, int64_t *batches, struct fp_err *err) FP_MUST_CHECK;
 
+/* The queued batch of the job that was emitted most often, and how often: for
+ * the reasons of a job whose last batch nobody takes. *emits 0: none is queued. */
+int ledger_most_emitted(struct fp_ledger *l, int64_t job_id, int64_t *batch_id, int32_t *emits,
+                        struct fp_err *err) FP_MUST_CHECK;
+
 struct ledger_expired {
     int instances, batches, ambiguous, requeued;
 };

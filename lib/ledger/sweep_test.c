@@ -347,6 +347,15 @@ static void latency_and_flight_are_measured(void **state)
     assert_in_range(ms, 2000, 3000);
     assert_ok(ledger_in_flight(t_ledger, job, &n, &t_err));
     assert_int_equal(n, 2);
+    int64_t id, often = t_paged(job, 9, 1, false);
+    int32_t emits;
+    make_due(often, 40);
+    assert_int_equal(redo(30000, 0), 1);
+    assert_ok(ledger_most_emitted(t_ledger, job, &id, &emits, &t_err));
+    assert_int_equal(id, often);
+    assert_int_equal(emits, 2);
+    assert_ok(ledger_most_emitted(t_ledger, job + 1, &id, &emits, &t_err));
+    assert_int_equal(emits, 0);
 }
 
 static void latency_counts_from_the_first_copy_and_is_not_forgotten_in_a_minute(void **state)
