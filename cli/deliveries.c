@@ -89,9 +89,11 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
         if (!v->all)
             break;
     }
-    if (!cli_json(c))
-        fprintf(stderr, "more: foliopost deliveries %s --after %" PRId64 ", or --all\n", args[0],
-                request.after_user_id);
+    if (!cli_json(c)) {
+        fflush(stdout); /* the hint comes last, also where both streams are one */
+        fprintf(stderr, "more: foliopost deliveries %s%s%s --after %" PRId64 ", or --all\n", args[0],
+                state > 0 ? " --state " : "", state > 0 ? v->state : "", request.after_user_id);
+    }
     return CLI_OK;
 }
 

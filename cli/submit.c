@@ -31,7 +31,7 @@ static const struct config_setting rows[] = {
     {"period", CONFIG_STRING, NULL, "auto", 1, 32, NULL,
      "the days reported on, FIRST..LAST, both included; auto: the last full week or month", AT(period)},
     {"user-ids", CONFIG_STRING, NULL, "all", 1, 2097152, NULL,
-     "only these users: 1,2,3 or @FILE (- for stdin), separated by commas or white space", AT(user_ids)},
+     "only these users: 1,2,3 or @FILE (@- for stdin), separated by commas or white space", AT(user_ids)},
     {"registered-from", CONFIG_STRING, NULL, "any", 1, 10, NULL,
      "only users registered on this day or later (YYYY-MM-DD, UTC)", AT(registered_from)},
     {"registered-to", CONFIG_STRING, NULL, "any", 1, 10, NULL,
@@ -96,17 +96,19 @@ static int read_list(const char *flag, struct fp_str *out, struct fp_err *err)
         return 0;
     }
     const char *path = flag + 1;
+    if (path[0] == '\0')
+        return err_set(err, FP_INVALID_ARGUMENT, "--user-ids: @ needs a file's name, or - for stdin");
     FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
     if (f == NULL)
         return err_set(err, FP_INVALID_ARGUMENT, "--user-ids: cannot read %s: %s", path, strerror(errno));
     char block[8192];
     for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
         str_add(out, block, n);
-    bool failed = ferror(f) != 0;
+    int failed = ferror(f) != 0 ? errno : 0;
     if (f != stdin)
         fclose(f);
     if (failed)
-        return err_set(err, FP_INVALID_ARGUMENT, "--user-ids: cannot read %s", path);
+        return err_set(err, FP_INVALID_ARGUMENT, "--user-ids: cannot read %s: %s", path, strerror(failed));
     if (out->overflow)
         return err_set(err, FP_INVALID_ARGUMENT, "--user-ids: %s is longer than %zu bytes", path,
                        out->max_bytes);

@@ -80,6 +80,18 @@ static void add_bar(struct fp_str *out, const struct progress_view *v)
         str_printf(out, " %s users", format_count(v->done, done));
 }
 
+/* A paused job has no rate, and no time when it will be done. */
+static bool moves(const Foliopost__V1__Job *job)
+{
+    return !job_is_over(job) && job->state != FOLIOPOST__V1__JOB_STATE__JOB_STATE_PAUSED;
+}
+
+/* Why it is paused stands in `waiting` already. */
+static bool tells_response(const Foliopost__V1__Job *job)
+{
+    return job->response[0] != '\0' && job->n_waiting == 0;
+}
+
 static void live_text(const Foliopost__V1__Job *job, const struct progress_view *v, struct fp_str *out)
 {
     char a[FORMAT_CAP];
@@ -88,15 +100,16 @@ static void live_text(const Foliopost__V1__Job *job, const struct progress_view 
     job_print_headline(job, out);
     str_printf(out, "\n%s", job_state_text(job));
     if (job->started_us > 0)
-        str_printf(out, "  for %s", format_duration((double)(end_us - job->started_us) / 1e6, a));
-    if (job->response[0] != '\0')
+        str_printf(out, "  %s %s", job_is_over(job) ? "after" : "for",
+                   format_duration((double)(end_us - job->started_us) / 1e6, a));
+    if (tells_response(job))
         str_printf(out, "  %s", job->response);
     str_putc(out, '\n');
     add_bar(out, v);
     str_putc(out, '\n');
     if (job->counts != NULL)
         job_print_counts(job->counts, out);
-    if (!job_is_over(job)) {
+    if (moves(job)) {
         str_putc(out, '\n');
         add_rates(out, v);
     }
@@ -122,11 +135,11 @@ static void plain_line(struct watch *w, const Foliopost__V1__Job *job, const str
         str_puts(&line, "; ");
         job_print_counts(job->counts, &line);
     }
-    if (!job_is_over(job)) {
+    if (moves(job)) {
         str_puts(&line, "; ");
         add_rates(&line, v);
     }
-    if (job->response[0] != '\0')
+    if (tells_response(job))
         str_printf(&line, "; %s", job->response);
     for (size_t i = 0; i < job->n_waiting; i++)
         str_printf(&line, "; waiting: %s", job->waiting[i]);
