@@ -209,7 +209,7 @@ class Stack:
              "FOLIOPOST_LEDGER_DSN": self.dsn, "FOLIOPOST_SOURCE_DSN": self.dsn}
         schedulers = self.of("scheduler")
         if schedulers:
-            e["FOLIOPOST_RPC"] = f"tcp://127.0.0.1:{schedulers[0].ports['rpc']}"
+            e["FOLIOPOST_RPC"] = ",".join(f"tcp://127.0.0.1:{p.ports['rpc']}" for p in schedulers)
         if self.smtp:
             e["FOLIOPOST_SMTP"] = self.smtp
         for service in SERVICES:

@@ -59,7 +59,7 @@ pg_private_start() {
     : >>"$dir/pg.log"
     [ "$(id -u)" = 0 ] && chown foliopost-db: "$dir/pg.log"
     (cd / && pg_run_as "$bin/pg_ctl" -D "$dir/pg" -w -t 60 -l "$dir/pg.log" -o \
-        "-p $PG_PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories=$dir/pg-sock -c max_connections=100 -c shared_buffers=256MB -c max_wal_size=4GB -c synchronous_commit=on ${PG_EXTRA_OPTIONS:-}" \
+        "-p $PG_PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories='$dir/pg-sock' -c max_connections=100 -c shared_buffers=256MB -c max_wal_size=4GB -c synchronous_commit=on ${PG_EXTRA_OPTIONS:-}" \
         start >"$dir/pg_ctl.log" 2>&1) || { cat "$dir/pg_ctl.log" >&2; tail -20 "$dir/pg.log" >&2; return 1; }
 }
 
