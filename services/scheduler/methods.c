@@ -332,6 +332,15 @@ static ProtobufCMessage *list_jobs(struct rpc_call *call, const ProtobufCMessage
 
 /* --- PauseJob, ResumeJob, CancelJob -------------------------------------------------------- */
 
+/* What a client asked for and got; a step asked for twice is told twice. */
+static void tell(int64_t job_id, const char *state, const char *reason)
+{
+    char id[32];
+
+    snprintf(id, sizeof id, "job=%" PRId64, job_id);
+    log_info(id, state, "reason=%s", reason);
+}
+
 static ProtobufCMessage *pause_job(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
 {
     const Foliopost__V1__PauseJobRequest *q = (const void *)request;
@@ -340,6 +349,7 @@ static ProtobufCMessage *pause_job(struct rpc_call *call, const ProtobufCMessage
     if (check_job_id(q->job_id, err) || check_reason(reason, err) ||
         ledger_job_pause(worker_of(call)->ledger, q->job_id, reason, ACTOR, err))
         return NULL;
+    tell(q->job_id, "PAUSED", reason);
     wake_leader(call);
     return answer_job(call, q->job_id, err);
 }
@@ -351,6 +361,7 @@ static ProtobufCMessage *resume_job(struct rpc_call *call, const ProtobufCMessag
 
     if (check_job_id(q->job_id, err) || ledger_job_resume(worker_of(call)->ledger, q->job_id, ACTOR, err))
         return NULL;
+    tell(q->job_id, "resumed", "asked for by a client");
     wake_leader(call);
     return answer_job(call, q->job_id, err);
 }
@@ -364,6 +375,7 @@ static ProtobufCMessage *cancel_job(struct rpc_call *call, const ProtobufCMessag
     if (check_job_id(q->job_id, err) || check_reason(reason, err) ||
         ledger_job_cancel(worker_of(call)->ledger, q->job_id, reason, ACTOR, err))
         return NULL;
+    tell(q->job_id, "CANCELLED", reason);
     wake_leader(call);
     return answer_job(call, q->job_id, err);
 }

@@ -153,10 +153,13 @@ static int audience(const Foliopost__V1__JobSpec *s, int64_t now_us, struct ledg
     out->audience_end_us = now_us;
     if (s->registered_to_us > 0 && s->registered_to_us < now_us)
         out->audience_end_us = s->registered_to_us;
-    if (out->registered_from_us >= out->audience_end_us)
+    if (out->registered_from_us >= out->audience_end_us) {
+        char from[32], end[32];
+        time_format_rfc3339(out->registered_from_us, from);
+        time_format_rfc3339(out->audience_end_us, end);
         return err_set(err, FP_INVALID_ARGUMENT,
-                       "spec.registered_from_us: %" PRId64 " is not before the audience's end, %" PRId64,
-                       out->registered_from_us, out->audience_end_us);
+                       "spec.registered_from_us: %s is not before the audience's end, %s", from, end);
+    }
     return user_list(s, out, err);
 }
 
