@@ -306,7 +306,7 @@ int mustache_compile(struct fp_mustache *t, struct fp_err *err)
     c.close = (struct delimiter){"}}", 2};
     const char *at;
     while ((at = find(c.src + c.pos, c.len - c.pos, c.open.text, c.open.bytes))) {
-        struct tag tag;
+        struct tag tag = {0};
         if (read_tag(&c, (size_t)(at - c.src), &tag) != 0 || compile_tag(&c, &tag) != 0)
             return -1;
     }
