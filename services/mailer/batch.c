@@ -24,7 +24,8 @@ static const struct {
     [MAIL_ASKED] = {"asked", BIT(MAIL_SENDING) | BIT(MAIL_READY)},
     [MAIL_SENDING] = {"sending", BIT(MAIL_KNOWN) | BIT(MAIL_UNSENT)},
     [MAIL_KNOWN] = {"known", BIT(MAIL_SETTLED)},
-    [MAIL_UNSENT] = {"unsent", BIT(MAIL_READY) | BIT(MAIL_LEFT)},
+    [MAIL_UNSENT] = {"unsent", BIT(MAIL_READY) | BIT(MAIL_RESTING) | BIT(MAIL_LEFT)},
+    [MAIL_RESTING] = {"resting", BIT(MAIL_READY) | BIT(MAIL_LEFT)},
     [MAIL_SETTLED] = {"settled", 0},
     [MAIL_LEFT] = {"left", 0},
 };
@@ -46,6 +47,8 @@ static struct mail_list *list_of(struct mail_lists *l, const struct mail *m)
         return &l->known;
     case MAIL_UNSENT:
         return &l->unsent;
+    case MAIL_RESTING:
+        return &l->resting;
     default:
         return NULL;
     }
@@ -195,7 +198,7 @@ static void take_back(struct mail_lists *lists, struct batch *b, bool withdraw)
         struct mail *m = &b->mails[i];
         if (m->state == MAIL_READY && m->intent && withdraw)
             mail_move(lists, m, MAIL_UNSENT);
-        else if (m->state == MAIL_WAITING || m->state == MAIL_READY)
+        else if (m->state == MAIL_WAITING || m->state == MAIL_READY || m->state == MAIL_RESTING)
             mail_move(lists, m, MAIL_LEFT);
     }
 }

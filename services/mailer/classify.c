@@ -4,7 +4,9 @@
  * The three questions behind each row: may the mail have been accepted? Is it
  * about this user or about everybody? Is it for now or for good? What hits
  * everybody (relay down, authentication, sender policy) must never be charged
- * to a user; what may have been accepted must never be called unsent.
+ * to a user; what may have been accepted must never be called unsent. A refusal
+ * that does not name the mailbox is VAGUE: one is taken for the user's own,
+ * some in a row for the provider's (hold.c).
  *
  * Sources: RFC 5321 (codes), RFC 3463 and the IANA registry of enhanced status
  * codes, RFC 6647 (greylisting), the published replies of the large mailbox
@@ -36,13 +38,17 @@ struct rule {
     unsigned stages;
     int code_from, code_to;
     int subject, detail_from, detail_to; /* ANY: whatever it is */
-    enum verdict verdict;
+    int verdict;                         /* perhaps with VAGUE */
 };
+
+#define VAGUE 0x100
 
 /* The first row that fits decides. */
 static const struct rule rules[] = {
     /* Too fast: slow down, charge nobody. */
     {ALL, 421, 421, ANY, ANY, ANY, VERDICT_THROTTLED},
+    /* Postfix's defer_unauth_destination: it does not relay for us, now. */
+    {AT(SMTP_RCPT), 454, 454, 7, 0, 1, VERDICT_PROVIDER_FAULT},
     {AT(SMTP_MAIL) | PAYLOAD, 454, 454, ANY, ANY, ANY, VERDICT_THROTTLED},
     {ALL, 400, 599, 7, 28, 28, VERDICT_THROTTLED},
 
@@ -63,12 +69,12 @@ static const struct rule rules[] = {
      * Postfix reads it too. A mail too large for it stays too large. */
     {ALL, 400, 599, 2, 2, 2, VERDICT_DEFERRED},
     {PAYLOAD, 500, 599, 2, 3, 3, VERDICT_FAILED},
-    {AT(SMTP_MAIL) | PAYLOAD, 500, 599, 3, 4, 4, VERDICT_FAILED},
-    {AT(SMTP_MAIL), 552, 552, ANY, ANY, ANY, VERDICT_FAILED}, /* of MAIL's SIZE=: this mail */
-    {PAYLOAD, 552, 552, ANY, ANY, ANY, VERDICT_DEFERRED},
+    {AT(SMTP_MAIL) | PAYLOAD, 500, 599, 3, 4, 4, VERDICT_FAILED | VAGUE},
+    /* The mail system itself: disk, resolver, tables, a filter that is away. */
+    {ALL, 400, 599, 3, ANY, ANY, VERDICT_PROVIDER_FAULT},
+    {AT(SMTP_MAIL), 552, 552, ANY, ANY, ANY, VERDICT_FAILED | VAGUE}, /* of MAIL's SIZE=: this mail */
+    {PAYLOAD, 552, 552, ANY, ANY, ANY, VERDICT_DEFERRED | VAGUE},
 
-    /* The relay's own disk is full, or it takes no mail now. */
-    {AT(SMTP_MAIL) | AT(SMTP_DATA) | AT(SMTP_BODY), 400, 499, 3, 1, 2, VERDICT_PROVIDER_FAULT},
     /* It does not understand us: not what a recipient can be blamed for. */
     {ALL, 500, 500, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT},
     {ALL, 502, 503, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT},
@@ -77,8 +83,13 @@ static const struct rule rules[] = {
     {AT(SMTP_MAIL), 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED},
     {AT(SMTP_MAIL), 500, 599, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT},
 
-    {PAYLOAD, 400, 499, ANY, ANY, ANY, VERDICT_DEFERRED},
-    {PAYLOAD, 500, 599, ANY, ANY, ANY, VERDICT_FAILED},
+    /* These name the mailbox. 4.1.x does not: a relay whose resolver is away
+     * says that of everybody. */
+    {PAYLOAD, 400, 499, 2, ANY, ANY, VERDICT_DEFERRED},
+    {PAYLOAD, 500, 599, 1, ANY, ANY, VERDICT_FAILED},
+    {PAYLOAD, 500, 599, 2, ANY, ANY, VERDICT_FAILED},
+    {PAYLOAD, 400, 499, ANY, ANY, ANY, VERDICT_DEFERRED | VAGUE},
+    {PAYLOAD, 500, 599, ANY, ANY, ANY, VERDICT_FAILED | VAGUE},
 
     /* No such class of replies: only after 354 can it have meant "accepted". */
     {AT(SMTP_BODY), 0, 999, ANY, ANY, ANY, VERDICT_AMBIGUOUS},
@@ -87,15 +98,15 @@ static const struct rule rules[] = {
 
 /* No complete reply: the connection broke, or the time was over. */
 static const struct {
-    enum verdict verdict;
+    int verdict;
     const char *what;
 } broken[] = {
     [SMTP_CONNECT] = {VERDICT_PROVIDER_FAULT, "no connection"},
     [SMTP_AUTH] = {VERDICT_PROVIDER_FAULT, "no answer to authentication"},
     [SMTP_MAIL] = {VERDICT_PROVIDER_FAULT, "no answer to MAIL"},
-    [SMTP_RCPT] = {VERDICT_DEFERRED,
+    [SMTP_RCPT] = {VERDICT_DEFERRED | VAGUE,
                    "no answer to RCPT"}, /* may be about this recipient: looked up, verified */
-    [SMTP_DATA] = {VERDICT_DEFERRED, "no answer to DATA"},
+    [SMTP_DATA] = {VERDICT_DEFERRED | VAGUE, "no answer to DATA"},
     [SMTP_BODY] = {VERDICT_AMBIGUOUS, "no answer to the mail"},
 };
 
@@ -136,7 +147,7 @@ static const char *read_line(const char *line, struct refusal *r)
     return text ? text : p;
 }
 
-static enum verdict judge(enum smtp_stage stage, const struct refusal *r)
+static int judge(enum smtp_stage stage, const struct refusal *r)
 {
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         const struct rule *u = &rules[i];
@@ -155,6 +166,13 @@ static enum verdict judge(enum smtp_stage stage, const struct refusal *r)
 static bool ends_word(char c)
 {
     return c == 0 || strchr(" \t<>()[],;:\"'", c) != NULL;
+}
+
+static void set_verdict(struct transport_reply *reply, int verdict, enum smtp_stage stage)
+{
+    reply->verdict = (enum verdict)(verdict & ~VAGUE);
+    reply->vague = (verdict & VAGUE) != 0;
+    reply->at_recipient = stage >= SMTP_RCPT;
 }
 
 /* Replaces each word that holds an "@". */
@@ -178,19 +196,62 @@ static void mask_addresses(char *out, size_t cap, const char *in)
     out[n < cap ? n : cap - 1] = 0;
 }
 
-void classify_clean(char *out, size_t cap, const char *text)
+/* What stands alone between quotes; an apostrophe within a word is none. */
+static size_t quoted_bytes(const char *text, const char *at)
+{
+    bool opens =
+        *at == '"' || ((*at == '\'' || *at == '`') && (at == text || !isalnum((unsigned char)at[-1])));
+    if (!opens)
+        return 0;
+    const char closing = *at == '"' ? '"' : '\'';
+    for (const char *p = at + 1; *p; p++)
+        if (*p == closing && (closing == '"' || !isalnum((unsigned char)p[1])))
+            return (size_t)(p + 1 - at);
+    return 0;
+}
+
+/* The local part, alone or before its "+tag", as a word of its own. */
+static size_t local_part_bytes(const char *text, const char *at, const char *recipient)
+{
+    size_t whole = strcspn(recipient, "@"), base = strcspn(recipient, "+@");
+    if (at > text && isalnum((unsigned char)at[-1]))
+        return 0;
+    if (whole > 0 && strncasecmp(at, recipient, whole) == 0 && !isalnum((unsigned char)at[whole]))
+        return whole;
+    if (base > 0 && strncasecmp(at, recipient, base) == 0 && !isalnum((unsigned char)at[base]))
+        return base;
+    return 0;
+}
+
+static void mask_names(char *out, size_t cap, const char *in, const char *recipient)
+{
+    size_t n = 0;
+    for (const char *p = in; *p && n + 1 < cap;) {
+        size_t quoted = quoted_bytes(in, p), local = local_part_bytes(in, p, recipient);
+        if (quoted || local) {
+            n += (size_t)snprintf(out + n, cap - n, "%s", quoted ? "[quoted]" : "[address]");
+            p += quoted ? quoted : local;
+        } else {
+            out[n++] = *p++;
+        }
+    }
+    out[n < cap ? n : cap - 1] = 0;
+}
+
+void classify_clean(char *out, size_t cap, const char *text, const char *recipient)
 {
     char masked[1024], clean[1024];
     text_clean(clean, sizeof clean, text);
     mask_addresses(masked, sizeof masked, clean);
-    text_clean(out, cap, masked); /* once more: cut at a whole character */
+    mask_names(clean, sizeof clean, masked, recipient ? recipient : "");
+    text_clean(out, cap, clean); /* once more: cut at a whole character */
     size_t n = strlen(out);
     while (n > 0 && out[n - 1] == ' ')
         out[--n] = 0;
 }
 
 /* "250 2.0.0 Ok: queued as 4Bx1" -> "4Bx1"; "250 Ok 0100-abc" -> "0100-abc". */
-static void provider_id(const char *line, struct transport_reply *reply)
+static void provider_id(const char *line, const char *recipient, struct transport_reply *reply)
 {
     static const char queued[] = "queued as ";
     struct refusal ignored;
@@ -200,7 +261,7 @@ static void provider_id(const char *line, struct transport_reply *reply)
         text = at + sizeof queued - 1;
     else if (strncasecmp(text, "ok", 2) == 0)
         text += 2 + strspn(text + 2, ": ");
-    classify_clean(reply->provider_id, sizeof reply->provider_id, text);
+    classify_clean(reply->provider_id, sizeof reply->provider_id, text, recipient);
 }
 
 static void refused(const struct smtp_end *e, struct transport_reply *reply)
@@ -208,8 +269,8 @@ static void refused(const struct smtp_end *e, struct transport_reply *reply)
     struct refusal r;
     read_line(e->refusal, &r);
     reply->code = r.code;
-    reply->verdict = judge(e->stage, &r);
-    classify_clean(reply->reason, sizeof reply->reason, e->refusal);
+    set_verdict(reply, judge(e->stage, &r), e->stage);
+    classify_clean(reply->reason, sizeof reply->reason, e->refusal, e->recipient);
 }
 
 void classify_smtp(const struct smtp_end *e, struct transport_reply *reply)
@@ -217,7 +278,7 @@ void classify_smtp(const struct smtp_end *e, struct transport_reply *reply)
     *reply = (struct transport_reply){.verdict = VERDICT_SENT};
     if (e->result == CURLE_OK) {
         reply->code = 250;
-        provider_id(e->acceptance, reply);
+        provider_id(e->acceptance, e->recipient, reply);
         return;
     }
     /* After 354 a refusal counts only as a whole reply: what broke off may have gone on otherwise. */
@@ -228,7 +289,7 @@ void classify_smtp(const struct smtp_end *e, struct transport_reply *reply)
     char reason[CURL_ERROR_SIZE + 64];
     snprintf(reason, sizeof reason, "%s: %s", broken[e->stage].what,
              *e->trouble ? e->trouble : curl_easy_strerror(e->result));
-    reply->verdict = broken[e->stage].verdict;
+    set_verdict(reply, broken[e->stage].verdict, e->stage);
     reply->code = e->stage == SMTP_BODY ? 354 : 0;
-    classify_clean(reply->reason, sizeof reply->reason, reason);
+    classify_clean(reply->reason, sizeof reply->reason, reason, e->recipient);
 }

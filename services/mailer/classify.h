@@ -23,11 +23,13 @@ struct smtp_end {
     char refusal[512];             /* first line of the reply that refused; "": there was none */
     char acceptance[512];          /* last line of the reply to the body */
     char trouble[CURL_ERROR_SIZE]; /* the transport's own words; may be "" */
+    const char *recipient;         /* taken out of texts; NULL: unknown */
 };
 
 /* Fills the whole reply. */
 void classify_smtp(const struct smtp_end *e, struct transport_reply *reply);
-/* Copies without control characters and with addresses masked. */
-void classify_clean(char *out, size_t cap, const char *text);
+/* Copies without control characters; addresses, the recipient's local part and
+ * whatever is quoted are masked. */
+void classify_clean(char *out, size_t cap, const char *text, const char *recipient);
 
 #endif

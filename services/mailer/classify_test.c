@@ -46,7 +46,7 @@ static void replies_mean_what_the_notes_say(void **state)
         {SMTP_BODY, "454 Throttling failure: Daily message quota exceeded", VERDICT_THROTTLED},
         {SMTP_BODY, "450 4.7.28 rate limited", VERDICT_THROTTLED},
         {SMTP_BODY, "550 5.7.28 unusual rate of mail", VERDICT_THROTTLED},
-        {SMTP_MAIL, "451 4.3.0 try again", VERDICT_THROTTLED},
+        {SMTP_MAIL, "451 try again", VERDICT_THROTTLED},
         /* the relay and our settings */
         {SMTP_CONNECT, "554 no service", VERDICT_PROVIDER_FAULT},
         {SMTP_CONNECT, "454 4.7.0 TLS not available", VERDICT_PROVIDER_FAULT},
@@ -58,6 +58,11 @@ static void replies_mean_what_the_notes_say(void **state)
         {SMTP_MAIL, "553 5.1.8 sender domain unknown", VERDICT_PROVIDER_FAULT},
         {SMTP_RCPT, "503 5.5.1 need MAIL", VERDICT_PROVIDER_FAULT},
         {SMTP_BODY, "452 4.3.1 disk full", VERDICT_PROVIDER_FAULT},
+        {SMTP_RCPT, "452 4.3.1 disk full", VERDICT_PROVIDER_FAULT},
+        {SMTP_RCPT, "451 4.3.0 lookup failure", VERDICT_PROVIDER_FAULT},
+        {SMTP_RCPT, "451 4.3.5 configuration error", VERDICT_PROVIDER_FAULT},
+        {SMTP_RCPT, "454 4.7.1 relay access denied", VERDICT_PROVIDER_FAULT},
+        {SMTP_RCPT, "454 too fast", VERDICT_THROTTLED},
         /* sender policy */
         {SMTP_MAIL, "550 5.7.1 sender refused", VERDICT_PROVIDER_FAULT},
         {SMTP_RCPT, "554 5.7.1 relay access denied", VERDICT_PROVIDER_FAULT},
@@ -76,8 +81,9 @@ static void replies_mean_what_the_notes_say(void **state)
         {SMTP_RCPT, "550 5.2.2 over quota", VERDICT_DEFERRED},
         {SMTP_RCPT, "552 over quota", VERDICT_DEFERRED},
         {SMTP_BODY, "552 over quota", VERDICT_DEFERRED},
-        {SMTP_DATA, "451 4.3.0 later", VERDICT_DEFERRED},
-        {SMTP_BODY, "451 4.3.0 later", VERDICT_DEFERRED},
+        {SMTP_DATA, "451 4.3.0 later", VERDICT_PROVIDER_FAULT},
+        {SMTP_BODY, "451 4.3.0 later", VERDICT_PROVIDER_FAULT},
+        {SMTP_DATA, "451 later", VERDICT_DEFERRED},
         /* this user, for good */
         {SMTP_RCPT, "550 5.1.1 no such user", VERDICT_FAILED},
         {SMTP_RCPT, "550 5.1.10 null MX", VERDICT_FAILED},
@@ -111,6 +117,41 @@ static void replies_mean_what_the_notes_say(void **state)
             fail_msg("stage %d, \"%s\": verdict %d, expected %d", rows[i].stage, rows[i].line, r.verdict,
                      rows[i].verdict);
     }
+}
+
+/* Only who names the mailbox shows that the provider itself is well. */
+static void a_refusal_without_the_mailbox_named_is_vague(void **state)
+{
+    (void)state;
+    static const struct {
+        enum smtp_stage stage;
+        const char *line;
+        bool vague;
+    } rows[] = {
+        {SMTP_RCPT, "550 5.1.1 no such user", false},
+        {SMTP_BODY, "550 5.1.1 no such user", false},
+        {SMTP_RCPT, "553 5.1.3 bad address", false},
+        {SMTP_RCPT, "551 5.1.6 moved", false},
+        {SMTP_RCPT, "550 5.2.1 disabled", false},
+        {SMTP_RCPT, "450 4.2.0 greylisted", false},
+        {SMTP_RCPT, "452 4.2.2 over quota", false},
+        {SMTP_RCPT, "550 5.7.17 mailbox has a new owner", false},
+        {SMTP_RCPT, "550 Relaying denied", true},
+        {SMTP_RCPT, "550 Invalid HELO name", true},
+        {SMTP_RCPT, "450 4.7.1 Client host rejected", true},
+        {SMTP_RCPT, "450 4.1.2 Domain not found", true},
+        {SMTP_RCPT, "450 5.1.1 no such user", true},
+        {SMTP_BODY, "554 5.6.0 refused", true},
+        {SMTP_DATA, "554 no valid recipients", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct transport_reply r = refuse(rows[i].stage, rows[i].line);
+        if (r.vague != rows[i].vague || !r.at_recipient)
+            fail_msg("stage %d, \"%s\": vague %d", rows[i].stage, rows[i].line, r.vague);
+    }
+    assert_true(break_at(SMTP_RCPT, CURLE_RECV_ERROR, "").vague);
+    assert_true(break_at(SMTP_DATA, CURLE_OPERATION_TIMEDOUT, "").vague);
+    assert_false(break_at(SMTP_MAIL, CURLE_RECV_ERROR, "").at_recipient);
 }
 
 static void a_broken_connection_is_ambiguous_only_after_354(void **state)
@@ -184,6 +225,30 @@ static void reasons_carry_no_addresses_and_no_control_characters(void **state)
                         "no connection: to [address] failed");
 }
 
+/* What names a person without an "@": the local part, and what is quoted. */
+static void reasons_carry_no_local_parts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *recipient, *line, *clean;
+    } rows[] = {
+        {"john.doe@x.example", "550 5.1.1 user John.Doe not here", "550 5.1.1 user [address] not here"},
+        {"john.doe@x.example", "550 5.1.1 john.doe: unknown", "550 5.1.1 [address]: unknown"},
+        {"jd+news@x.example", "550 5.1.1 no jd+news, no JD", "550 5.1.1 no [address], no [address]"},
+        {"jo@x.example", "550 5.1.1 jo is no job", "550 5.1.1 [address] is no job"},
+        {"x@x.example", "550 5.1.1 \"john doe\" can't be found", "550 5.1.1 [quoted] can't be found"},
+        {"x@x.example", "550 5.1.1 'john doe' isn't here", "550 5.1.1 [quoted] isn't here"},
+        {"@", "550 5.1.1 gone", "550 5.1.1 gone"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct transport_reply reply;
+        struct smtp_end e = {.stage = SMTP_RCPT, .result = CURLE_SEND_ERROR, .recipient = rows[i].recipient};
+        snprintf(e.refusal, sizeof e.refusal, "%s", rows[i].line);
+        classify_smtp(&e, &reply);
+        assert_string_equal(reply.reason, rows[i].clean);
+    }
+}
+
 /* Whatever length and bytes: the reason is short, clean UTF-8. */
 static void hostile_replies_stay_in_bounds(void **state)
 {
@@ -210,11 +275,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_mean_what_the_notes_say),
+        cmocka_unit_test(a_refusal_without_the_mailbox_named_is_vague),
         cmocka_unit_test(a_broken_connection_is_ambiguous_only_after_354),
         cmocka_unit_test(only_curle_ok_is_sent),
         cmocka_unit_test(half_a_refusal_of_the_mail_is_ambiguous),
         cmocka_unit_test(the_providers_name_for_a_mail_is_found),
         cmocka_unit_test(reasons_carry_no_addresses_and_no_control_characters),
+        cmocka_unit_test(reasons_carry_no_local_parts),
         cmocka_unit_test(hostile_replies_stay_in_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

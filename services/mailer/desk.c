@@ -76,7 +76,8 @@ static struct plan make_plan(struct desk *d)
     int64_t now_us = clock_mono_us();
     size_t cap = open_cap(d), room = cap > d->out ? cap - d->out : 0;
     size_t allowed = hold_allows(&d->hold, least(room, d->lists.ready.n), now_us);
-    p.can = pacer_offer(d->pacer, d->hold.standing ? allowed : waiting(d), allowed, &p.next_us);
+    bool still = d->hold.standing || now_us < d->hold.until_us;
+    p.can = pacer_offer(d->pacer, still ? allowed : waiting(d), allowed, &p.next_us);
     p.starving = d->out <= (size_t)d->o.connections / 2;
     p.record = record_due(d, &p, allowed, now_us);
     return p;
@@ -103,6 +104,7 @@ static struct inbox_wait make_wait(const struct desk *d, const struct plan *p, b
     }
     w.until_us = earliest(w.until_us, hold_next_us(&d->hold, now_us));
     w.until_us = earliest(w.until_us, p->next_us);
+    w.until_us = earliest(w.until_us, d->rested_us);
     if (d->n_batches)
         w.until_us = earliest(w.until_us, d->last_record_us + HEARTBEAT_US);
     if (d->known_since_us)
@@ -162,6 +164,19 @@ static void take(struct desk *d, const struct inbox_taken *t)
     desk_take_replied(d, t->replied);
     if (!d->known_since_us && (d->lists.known.n || d->lists.unsent.n))
         d->known_since_us = clock_mono_us();
+}
+
+static void wake_rested(struct desk *d, int64_t now_us)
+{
+    struct mail *next;
+    d->rested_us = INT64_MAX;
+    for (struct mail *m = d->lists.resting.first; m; m = next) {
+        next = m->next;
+        if (now_us >= m->rest_until_us)
+            mail_move(&d->lists, m, MAIL_READY);
+        else
+            d->rested_us = earliest(d->rested_us, m->rest_until_us);
+    }
 }
 
 /* --- rendering ahead ---------------------------------------------------------------------------- */
@@ -228,6 +243,7 @@ static void turn(struct desk *d, struct plan *plan, bool *owned)
         close_all(d, "draining");
     *owned = desk_check_owner(d);
     desk_check_fault(d);
+    wake_rested(d, now_us);
     feed(d);
     *plan = make_plan(d);
     if (plan->record && *owned)
@@ -301,6 +317,7 @@ struct desk *desk_start(const struct desk_options *o, struct fp_err *err)
     d->inbox = inbox_new(o->slots);
     d->record.held = mem_array((size_t)o->slots, sizeof(*d->record.held));
     d->last_record_us = d->measured_us = now_us;
+    d->rested_us = INT64_MAX;
     d->fault_told = true; /* by a mailer before this one, perhaps */
     memcpy(d->dice, &now_us, sizeof(d->dice));
     d->ledger = ledger_open(&o->ledger, err);

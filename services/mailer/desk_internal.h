@@ -58,6 +58,7 @@ struct desk {
     char owner[LEDGER_UUID];
     size_t out; /* mails with the senders */
     int64_t last_record_us;
+    int64_t rested_us;      /* when a resting mail may go again; INT64_MAX: there is none */
     int64_t known_since_us; /* the oldest outcome not recorded; 0: none */
     double per_second;      /* outcomes, smoothed */
     int64_t measured_us;

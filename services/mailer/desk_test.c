@@ -289,6 +289,85 @@ static void a_fault_that_only_one_mail_meets_stops_nobody_else(void **state)
     assert_int_equal(t_count(job, "user_id = 50 AND state NOT IN ('deferred')"), 0);
 }
 
+/* Nobody else is left to show that the provider works; but it did, a moment ago. */
+static void the_last_mail_refused_by_policy_does_not_stop_its_job(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    int64_t job = t_started(false);
+    f_verdict = one_is_refused;
+    f_code = 550;
+    o.fault_pause_ms = 3000;
+    f_start(&o);
+    (void)f_batch(job, 1, 20);
+    f_await(f_idle(), 10);
+    (void)f_batch(job, 50, 1);
+    bool held;
+    for (int i = 0; i < 20 && !f_idle(); i++) {
+        clock_sleep_us(1000 * 1000);
+        assert_ok(ledger_instance_renew(t_ledger, t_mailer, 4, "", &held, &t_err));
+    }
+    assert_true(f_idle());
+    f_stop();
+    assert_int_equal(t_state(job), JOB_IN_PROGRESS);
+    assert_int_equal(t_count(job, "user_id = 50 AND state = 'deferred' AND attempts = 1"), 1);
+    assert_int_equal(atomic_load(&f_tries), 20 + 5);
+}
+
+static atomic_bool relay_refuses;
+
+static enum verdict refused_or_sent(int64_t user_id)
+{
+    return !atomic_load(&relay_refuses) ? VERDICT_SENT : user_id % 2 ? VERDICT_FAILED : VERDICT_DEFERRED;
+}
+
+/* "550 Relaying denied", a connection that hangs at RCPT: one can be about the user, not all. */
+static void a_relay_that_refuses_everybody_is_at_fault(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    int64_t job = t_started(false);
+    f_verdict = refused_or_sent;
+    f_code = 550;
+    f_vague = true;
+    atomic_store(&relay_refuses, true);
+    f_start(&o);
+    (void)f_batch(job, 1, 100);
+    (void)f_batch(job, 101, 100);
+    f_await(fault_shown() == 1, 5);
+    clock_sleep_us(2500 * 1000);
+    assert_true(t_count(job, "true") < 5);
+    atomic_store(&relay_refuses, false);
+    f_await(f_idle(), 10);
+    f_await(fault_shown() == 0, 2);
+    f_stop();
+    assert_true(t_count(job, "state = 'sent' AND attempts = 1") > 200 - 5);
+}
+
+static enum verdict one_is_throttled(int64_t user_id)
+{
+    return user_id == 50 ? VERDICT_THROTTLED : VERDICT_SENT;
+}
+
+static void one_mail_throttled_for_ever_is_deferred(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    int64_t job = t_started(false);
+    f_verdict = one_is_throttled;
+    f_code = 454;
+    o.mail_rate = 100;
+    f_start(&o);
+    (void)f_batch(job, 1, 100);
+    (void)f_batch(job, 101, 100);
+    f_await(f_idle(), 9);
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'sent'"), 199);
+    assert_int_equal(t_count(job, "user_id = 50 AND state = 'deferred' AND attempts = 1"), 1);
+    assert_true(
+        t_sql("SELECT round(rate)::bigint FROM foliopost.provider_rates WHERE provider = 'default'") >= 36);
+}
+
 static atomic_int throttle_left;
 
 static enum verdict throttled_at_first(int64_t user_id)
@@ -515,6 +594,9 @@ int main(void)
         cmocka_unit_test_setup(a_providers_fault_costs_nobody_an_attempt, f_clean),
         cmocka_unit_test_setup(a_fault_that_lasts_pauses_the_job, f_clean),
         cmocka_unit_test_setup(a_fault_that_only_one_mail_meets_stops_nobody_else, f_clean),
+        cmocka_unit_test_setup(the_last_mail_refused_by_policy_does_not_stop_its_job, f_clean),
+        cmocka_unit_test_setup(a_relay_that_refuses_everybody_is_at_fault, f_clean),
+        cmocka_unit_test_setup(one_mail_throttled_for_ever_is_deferred, f_clean),
         cmocka_unit_test_setup(throttling_lowers_the_rate_and_costs_nobody_his_mail, f_clean),
         cmocka_unit_test_setup(a_provider_that_leaves_all_unclear_is_stopped_early, f_clean),
         cmocka_unit_test_setup(without_the_lease_nothing_more_goes_out, f_clean),

@@ -20,12 +20,14 @@
 #define FAULT_WAIT_MAX_US    (60 * FP_US_PER_S) /* soon enough after a long outage */
 #define THROTTLE_WAIT_MIN_US (FP_US_PER_S / 2)
 #define THROTTLE_WAIT_MAX_US (30 * FP_US_PER_S)
-/* A refusal of one mail by the sender's policy can be about that mail; so many
- * without one mail passing between them are about the sender. */
-#define FAULTS_IN_ROW 3
 /* All mails out at one time get the same complaint, and their replies arrive
  * within this. */
 #define THROTTLE_SAME_US (2 * FP_US_PER_S)
+/* A limit lets some mails pass within this; what does not is no limit. */
+#define THROTTLE_ONLY_US (60 * FP_US_PER_S)
+#define THROTTLE_ONLY_N  3 /* and not two with an idle hour between them */
+/* A provider that worked so long ago works still, unless it stood since. */
+#define LATELY_US (600 * FP_US_PER_S)
 
 static int64_t twice(int64_t us, int64_t most)
 {
@@ -38,15 +40,27 @@ static void not_before(struct hold *h, int64_t us)
         h->until_us = us;
 }
 
-bool hold_fault(struct hold *h, const char *reason, bool probe, bool sure, int64_t now_us)
+/* The same mail counts once: tried again it says nothing new of the provider. */
+static void add_to_row(struct hold *h, int64_t mail)
 {
-    if (!h->standing && !sure && ++h->in_row < FAULTS_IN_ROW)
+    for (int i = 0; i < h->in_row; i++)
+        if (h->row[i] == mail)
+            return;
+    if (h->in_row < HOLD_VAGUE)
+        h->row[h->in_row++] = mail;
+}
+
+bool hold_fault(struct hold *h, const char *reason, int64_t mail, bool probe, enum hold_row row,
+                int64_t now_us)
+{
+    add_to_row(h, mail);
+    if (!h->standing && h->in_row < (int)row)
         return false;
     bool news = !h->standing || (probe && strcmp(h->reason, reason) != 0);
     if (news)
         (void)snprintf(h->reason, sizeof(h->reason), "%s", reason);
     if (!h->standing) {
-        h->standing = true;
+        h->standing = h->stood_since = true;
         h->since_us = now_us;
         h->wait_us = FAULT_WAIT_MIN_US;
         not_before(h, now_us + h->wait_us);
@@ -63,6 +77,9 @@ bool hold_throttled(struct hold *h, bool probe, int64_t now_us)
 {
     if (probe)
         h->probing = false;
+    h->throttles++;
+    if (h->throttles_in_row++ == 0)
+        h->slow_since_us = now_us;
     if (now_us >= h->until_us || !h->throttle_wait_us) {
         h->throttle_wait_us =
             h->throttle_wait_us ? twice(h->throttle_wait_us, THROTTLE_WAIT_MAX_US) : THROTTLE_WAIT_MIN_US;
@@ -74,11 +91,23 @@ bool hold_throttled(struct hold *h, bool probe, int64_t now_us)
     return true;
 }
 
-bool hold_passed(struct hold *h, bool probe)
+bool hold_only_throttled(const struct hold *h, int64_t now_us)
+{
+    return h->throttles_in_row >= THROTTLE_ONLY_N && now_us >= h->slow_since_us + THROTTLE_ONLY_US;
+}
+
+bool hold_passed_lately(const struct hold *h, int64_t now_us)
+{
+    return h->passed > 0 && (!h->stood_since || now_us < h->passed_us + LATELY_US);
+}
+
+bool hold_passed(struct hold *h, bool probe, int64_t now_us)
 {
     h->passed++;
-    h->in_row = 0;
+    h->passed_us = now_us;
+    h->in_row = h->throttles_in_row = 0;
     h->throttle_wait_us = 0;
+    h->stood_since = h->standing && !probe;
     if (!h->standing || !probe)
         return false;
     h->standing = h->probing = false;

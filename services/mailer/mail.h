@@ -15,8 +15,10 @@
  *   SENDING   -> UNSENT     certainly not gone out: the intent is to be withdrawn
  *   READY     -> UNSENT     its batch ends, and an intent may be open (a record in doubt)
  *   UNSENT    -> READY      withdrawn
+ *   UNSENT    -> RESTING    withdrawn; was refused, and is not to be tried at once
+ *   RESTING   -> READY      its rest is over
  *   KNOWN     -> SETTLED    the outcome is in the ledger
- *   WAITING, RENDERING, READY, UNSENT -> LEFT   its batch ends: somebody else's
+ *   WAITING, RENDERING, READY, RESTING, UNSENT -> LEFT   its batch ends: somebody else's
  *
  * While RENDERING and SENDING a mail is in another thread's hands, and the
  * desk reads nothing of it but its state.
@@ -41,6 +43,7 @@ enum mail_state {
     MAIL_SENDING,
     MAIL_KNOWN,
     MAIL_UNSENT,
+    MAIL_RESTING,
     MAIL_SETTLED,
     MAIL_LEFT,
     MAIL_STATES
@@ -59,7 +62,10 @@ struct mail {
     bool intent;              /* the batch's row may name it as open */
     bool probe;               /* sent to see whether a fault is over */
     int faults;               /* provider's faults met by this mail */
-    uint64_t passed;          /* mails that had passed at its first fault */
+    int throttles;            /* throttling replies met by this mail */
+    uint64_t passed;          /* mails that had passed at the first of these */
+    uint64_t others;          /* throttling replies that had come by then */
+    int64_t rest_until_us;    /* 0: it may be tried at once */
     char *data;               /* rendered; NULL: not yet, or sent */
     size_t bytes;
     bool tried;                   /* by the sender: reply holds what came of it */
@@ -100,7 +106,7 @@ struct mail_list {
 
 /* Lists of the desk: one for each state that the desk works through. */
 struct mail_lists {
-    struct mail_list ready, known, unsent;
+    struct mail_list ready, known, unsent, resting;
     size_t ready_bytes;
 };
 

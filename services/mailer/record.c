@@ -102,7 +102,10 @@ static void apply_unsent(struct desk *d)
         if (!answer_for(d, m)->held)
             continue;
         m->intent = false;
-        mail_move(&d->lists, m, m->batch->state == BATCH_OPEN ? MAIL_READY : MAIL_LEFT);
+        if (m->batch->state != BATCH_OPEN)
+            mail_move(&d->lists, m, MAIL_LEFT);
+        else
+            mail_move(&d->lists, m, m->rest_until_us ? MAIL_RESTING : MAIL_READY);
     }
 }
 

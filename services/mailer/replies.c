@@ -14,6 +14,13 @@
 /* A mail that met so many provider's faults while others passed is itself what
  * is refused. Two outages in a row must not look like that. */
 #define OWN_FAULTS 5
+/* So many throttling replies while others passed, and few others throttled,
+ * are about this mail; alone it takes more, as a limit looks the same. */
+#define OWN_THROTTLES       3
+#define OWN_THROTTLES_ALONE 8
+/* A mail that was refused by policy comes again after 1 s, 2 s, 4 s. */
+#define REST_MIN_US FP_US_PER_S
+#define REST_MAX_US (30 * FP_US_PER_S)
 
 static struct retry_rule rule_of(const struct desk *d, const struct batch *b)
 {
@@ -42,58 +49,128 @@ static void tell_fault_over(struct desk *d)
     pacer_fault(d->pacer, "");
 }
 
-static void fault(struct desk *d, struct mail *m, bool sure)
+static void fault(struct desk *d, struct mail *m, enum hold_row row)
 {
-    if (hold_fault(&d->hold, m->reply.reason, m->probe, sure, clock_mono_us()))
+    if (hold_fault(&d->hold, m->reply.reason, m->user_id, m->probe, row, clock_mono_us()))
         tell_fault(d, m);
 }
 
-/* This mail has met faults that others have not. */
+static void note_first(const struct desk *d, struct mail *m)
+{
+    if (m->faults + m->throttles > 0)
+        return;
+    m->passed = d->hold.passed;
+    m->others = d->hold.throttles;
+}
+
+/* --- a mail's own -------------------------------------------------------------------------- */
+
+/* This mail has met faults that others have not; or nobody else is left to
+ * tell, but the provider worked lately and had heard who the recipient is. */
 static bool is_own_fault(const struct desk *d, struct mail *m)
 {
-    if (m->faults++ == 0)
-        m->passed = d->hold.passed;
-    return m->faults >= OWN_FAULTS && d->hold.passed >= m->passed + OWN_FAULTS;
+    note_first(d, m);
+    if (++m->faults < OWN_FAULTS)
+        return false;
+    return d->hold.passed >= m->passed + OWN_FAULTS ||
+           (m->reply.at_recipient && hold_passed_lately(&d->hold, clock_mono_us()));
 }
+
+static bool is_own_throttle(const struct desk *d, struct mail *m)
+{
+    note_first(d, m);
+    m->throttles++;
+    uint64_t passed = d->hold.passed - m->passed;
+    uint64_t others = d->hold.throttles - m->others - (uint64_t)(m->throttles - 1);
+    if (m->throttles >= OWN_THROTTLES && passed >= OWN_THROTTLES && passed > 4 * others)
+        return true;
+    return m->throttles >= OWN_THROTTLES_ALONE && m->reply.at_recipient &&
+           hold_passed_lately(&d->hold, clock_mono_us());
+}
+
+/* Refused as its own: deferred, or what its reply says already. */
+static void charge(struct desk *d, struct mail *m)
+{
+    const struct retry_rule rule = rule_of(d, m->batch);
+    if (!m->reply.vague)
+        outcome_of_own_fault(&m->reply, m->attempts, &rule, erand48(d->dice), &m->outcome);
+    if (m->probe)
+        hold_probe_back(&d->hold);
+    mail_move(&d->lists, m, MAIL_KNOWN);
+}
+
+/* The hold paces the probes of a standing fault. */
+static void withdraw(struct desk *d, struct mail *m, int times)
+{
+    int64_t rest_us = REST_MIN_US;
+    for (int i = 1; i < times && rest_us < REST_MAX_US; i++)
+        rest_us *= 2;
+    m->rest_until_us = d->hold.standing || times == 0 ? 0 : clock_mono_us() + rest_us;
+    mail_move(&d->lists, m, MAIL_UNSENT);
+}
+
+/* --- verdicts -------------------------------------------------------------------------------- */
 
 static void faulted(struct desk *d, struct mail *m)
 {
-    const struct retry_rule rule = rule_of(d, m->batch);
+    bool sure = m->reply.code == 0 && !m->reply.at_recipient;
     if (is_own_fault(d, m)) {
-        outcome_of_own_fault(&m->reply, m->attempts, &rule, erand48(d->dice), &m->outcome);
-        if (m->probe)
-            hold_probe_back(&d->hold);
-        mail_move(&d->lists, m, MAIL_KNOWN);
+        charge(d, m);
         return;
     }
-    fault(d, m, m->reply.code == 0);
-    mail_move(&d->lists, m, MAIL_UNSENT);
+    /* The only mail there is, and nothing ever passed: somebody has to look. */
+    if (m->faults >= OWN_FAULTS && !hold_passed_lately(&d->hold, clock_mono_us()))
+        sure = true;
+    fault(d, m, sure ? HOLD_SURE : m->reply.vague ? HOLD_VAGUE : HOLD_POLICY);
+    withdraw(d, m, m->faults);
 }
 
 static void throttled(struct desk *d, struct mail *m)
 {
     char label[64];
-    if (hold_throttled(&d->hold, m->probe, clock_mono_us())) {
+    int64_t now_us = clock_mono_us();
+    metrics_add("foliopost_throttled_total", "", 1);
+    if (is_own_throttle(d, m)) {
+        charge(d, m);
+        return;
+    }
+    if (hold_throttled(&d->hold, m->probe, now_us)) {
         log_warn(batch_label(m->batch, label), "throttled", "provider=%s code=%d reason=%s", d->o.provider,
                  m->reply.code, m->reply.reason);
         pacer_throttled(d->pacer);
     }
-    metrics_add("foliopost_throttled_total", "", 1);
-    mail_move(&d->lists, m, MAIL_UNSENT);
+    if (hold_only_throttled(&d->hold, now_us))
+        fault(d, m, HOLD_SURE);
+    withdraw(d, m, 0);
 }
 
-/* An unclear end says nothing good of the provider: some in a row, or of the
- * probe, are its fault too, or a dying relay would make a whole job ambiguous. */
-static void judge_provider(struct desk *d, struct mail *m)
+static void passed(struct desk *d, const struct mail *m)
 {
-    if (m->reply.verdict == VERDICT_AMBIGUOUS) {
-        fault(d, m, false);
-        return;
-    }
-    if (hold_passed(&d->hold, m->probe))
+    if (hold_passed(&d->hold, m->probe, clock_mono_us()))
         log_info("", "provider well again", "provider=%s", d->o.provider);
     if (d->fault_told && !d->hold.standing)
         tell_fault_over(d);
+}
+
+/* There is an outcome. An unclear end, or a refusal that does not name the
+ * mailbox, says nothing good of the provider: some in a row, or of the probe,
+ * are its fault too, or a dying relay would make a whole job ambiguous or
+ * failed. What certainly did not go out is then taken back. */
+static void concluded(struct desk *d, struct mail *m)
+{
+    if (m->reply.verdict == VERDICT_AMBIGUOUS) {
+        fault(d, m, HOLD_POLICY);
+    } else if (!m->reply.vague) {
+        passed(d, m);
+    } else {
+        if (!d->hold.standing)
+            fault(d, m, HOLD_VAGUE);
+        if (d->hold.standing) {
+            faulted(d, m);
+            return;
+        }
+    }
+    mail_move(&d->lists, m, MAIL_KNOWN);
 }
 
 static void take_reply(struct desk *d, struct mail *m)
@@ -108,8 +185,7 @@ static void take_reply(struct desk *d, struct mail *m)
     }
     switch (outcome_of_reply(&m->reply, m->attempts, &rule, erand48(d->dice), &m->outcome)) {
     case NEXT_RECORD:
-        judge_provider(d, m);
-        mail_move(&d->lists, m, MAIL_KNOWN);
+        concluded(d, m);
         return;
     case NEXT_THROTTLE:
         throttled(d, m);

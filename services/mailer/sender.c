@@ -46,9 +46,21 @@ static bool may_go(struct senders *s, const struct mail *m)
     return s->o.lease.owns(s->o.lease.ctx, m->batch->owner);
 }
 
+struct look {
+    struct senders *senders;
+    const struct mail *mail;
+};
+
+static bool look_again(void *ctx)
+{
+    const struct look *l = ctx;
+    return may_go(l->senders, l->mail);
+}
+
 static void try_mail(struct connection *c, struct mail *m)
 {
     struct senders *s = c->senders;
+    struct look look = {s, m};
     const struct transport_mail mail = {
         .sender = s->o.envelope_sender,
         .recipient = m->item->user->email,
@@ -56,15 +68,17 @@ static void try_mail(struct connection *c, struct mail *m)
         .bytes = m->bytes,
         .job_id = m->batch->job_id,
         .user_id = m->user_id,
+        .may_go = look_again,
+        .ctx = &look,
     };
     memset(&m->reply, 0, sizeof(m->reply));
     atomic_fetch_add(&s->sending, 1);
     s->o.transport->send(c->transport, &mail, &m->reply);
     atomic_fetch_sub(&s->sending, 1);
-    m->tried = true;
+    m->tried = !m->reply.untried;
     /* Nothing answers: what is queued need not find out too before the desk
      * has heard of it and says how long to stand. */
-    if (m->reply.verdict == VERDICT_PROVIDER_FAULT && m->reply.code == 0)
+    if (m->tried && m->reply.verdict == VERDICT_PROVIDER_FAULT && m->reply.code == 0)
         atomic_store(&s->halted, true);
 }
 

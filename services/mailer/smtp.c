@@ -332,7 +332,7 @@ static bool in_step(const struct smtp_end *e)
 
 /* A kept connection that the relay has closed, or closes now with 421, says
  * nothing about the mail; nor does one that breaks before 354. The mail was
- * certainly not accepted: it is worth one fresh connection. */
+ * certainly not accepted: it is worth one fresh connection, if it still may go. */
 static bool worth_another(const struct smtp_end *e, bool kept)
 {
     if (e->result == CURLE_OK || e->result == CURLE_OPERATION_TIMEDOUT || e->stage == SMTP_BODY)
@@ -368,15 +368,20 @@ static void smtp_send(struct transport *t, const struct transport_mail *m, struc
         return;
     }
     if (refresh_password(t, &err) != 0) {
-        classify_clean(reply->reason, sizeof reply->reason, err.msg);
+        classify_clean(reply->reason, sizeof reply->reason, err.msg, NULL);
         return;
     }
     attempt(t, m);
     account_for(t, &kept);
     if (worth_another(&t->end, kept)) {
+        if (m->may_go && !m->may_go(m->ctx)) {
+            reply->untried = true;
+            return;
+        }
         attempt(t, m);
         account_for(t, &kept);
     }
+    t->end.recipient = m->recipient;
     classify_smtp(&t->end, reply);
 }
 

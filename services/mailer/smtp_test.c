@@ -14,6 +14,7 @@ struct client {
     struct transport *transport;
     struct transport_settings settings;
     struct transport_reply reply;
+    bool (*may_go)(void *ctx);
 };
 
 static struct transport_settings usual_settings(void)
@@ -68,7 +69,8 @@ static enum verdict post_to(struct client *c, const char *recipient)
                                         .data = data,
                                         .bytes = sizeof data - 1,
                                         .job_id = 1,
-                                        .user_id = 2};
+                                        .user_id = 2,
+                                        .may_go = c->may_go};
     transport_smtp.send(c->transport, &mail, &c->reply);
     return c->reply.verdict;
 }
@@ -189,7 +191,7 @@ static void refusals_of_the_mail_itself(void **state)
 {
     (void)state;
     assert_verdict(reply_of((struct script){.body = "554 5.6.0 bad content"}), VERDICT_FAILED);
-    assert_verdict(reply_of((struct script){.body = "451 4.3.0 later"}), VERDICT_DEFERRED);
+    assert_verdict(reply_of((struct script){.body = "451 4.2.0 later"}), VERDICT_DEFERRED);
     assert_verdict(reply_of(
                        (struct script){.body = "454 Throttling failure: Maximum sending rate exceeded."}),
                    VERDICT_THROTTLED);
@@ -306,6 +308,28 @@ static void a_connection_closed_between_mails_costs_nothing(void **state)
         assert_int_equal(post(&c), VERDICT_SENT);
     assert_int_equal(mails_of(c.server), 5);
     assert_int_equal(connections_of(c.server), 5);
+    client_close(&c);
+}
+
+static bool never(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
+/* The lease may have ended while the first connection broke. */
+static void a_second_connection_is_asked_for(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){.rcpt = HANG_UP});
+    c.may_go = never;
+    post(&c);
+    assert_true(c.reply.untried);
+    assert_int_equal(connections_of(c.server), 1);
+    c.may_go = NULL;
+    assert_int_equal(post(&c), VERDICT_DEFERRED);
+    assert_false(c.reply.untried);
+    assert_int_equal(connections_of(c.server), 3);
     client_close(&c);
 }
 
@@ -446,6 +470,7 @@ int main(void)
         cmocka_unit_test(a_connection_lost_after_the_mail_is_ambiguous),
         cmocka_unit_test(a_late_reply_answers_no_other_mail),
         cmocka_unit_test(a_connection_closed_between_mails_costs_nothing),
+        cmocka_unit_test(a_second_connection_is_asked_for),
         cmocka_unit_test(the_relays_own_limit_of_mails_costs_nothing),
         cmocka_unit_test(losses_before_the_mail_are_tried_once_more),
         cmocka_unit_test(a_relay_that_is_down_is_at_fault),

@@ -5,6 +5,7 @@
 #ifndef FP_MAILER_TRANSPORT_H
 #define FP_MAILER_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/err.h"
@@ -26,6 +27,9 @@ struct transport_reply {
     int code;         /* SMTP reply or HTTP status; 0: none */
     char reason[200]; /* "550 5.1.1 mailbox unavailable": control characters and addresses taken out */
     char provider_id[100];
+    bool vague;        /* refused without naming the mailbox: may be the provider's own trouble */
+    bool at_recipient; /* the provider had been told the recipient */
+    bool untried;      /* not sent, and nothing learnt: may_go() said no in between */
 };
 
 struct transport_mail {
@@ -34,6 +38,8 @@ struct transport_mail {
     const char *data; /* CRLF lines */
     size_t bytes;
     int64_t job_id, user_id;
+    bool (*may_go)(void *ctx); /* asked before a second connection; NULL: it may */
+    void *ctx;
 };
 
 struct transport_settings {
