@@ -61,6 +61,9 @@ static void take(struct pacer *p, size_t n)
     int granted = 0;
     int64_t delay_us = 0;
     double per_second = 0;
+    /* The delay counts from a moment between question and answer. By the earlier
+     * one a late answer's slice is as late as it is, and void when it is. */
+    int64_t asked_us = clock_mono_us();
     if (ledger_rate_take(p->ledger, p->o.provider, (int)n, &granted, &delay_us, &per_second, &err) < 0) {
         failed(p, "take", &err);
         return;
@@ -68,7 +71,7 @@ static void take(struct pacer *p, size_t n)
     int64_t now_us = clock_mono_us();
     pthread_mutex_lock(&p->lock);
     if (granted > 0 || per_second <= 0)
-        rate_add(&p->rate, now_us + delay_us, (size_t)granted, per_second, now_us);
+        rate_add(&p->rate, asked_us + delay_us, (size_t)granted, per_second, now_us);
     else
         p->not_before_us = now_us + delay_us;
     uint64_t unused = p->rate.voided - p->voided_told;

@@ -9,11 +9,14 @@
 
 /* Without a limit the ledger is asked again this often, to hear of a new one. */
 #define UNLIMITED_US INT64_C(1000000)
+/* Trying costs what cannot be used: a mail in so many slices. */
+#define FULL_IN_ROW 4
 
 void rate_init(struct rate *r, double per_second)
 {
     memset(r, 0, sizeof(*r));
     r->per_second = per_second;
+    r->ability = SIZE_MAX;
 }
 
 static int64_t length_us(const struct rate_slice *s)
@@ -45,6 +48,21 @@ static size_t whole_slice(const struct rate *r)
     return n < 1 ? 1 : (size_t)n;
 }
 
+/* Who could not use a slice asks for what he did use, but for half as much at
+ * once, as a hiccup looks the same; who used some in a row tries a little more. */
+static void learn(struct rate *r, const struct rate_slice *s)
+{
+    size_t whole = whole_slice(r), ability = r->ability < whole ? r->ability : whole;
+    if (s->used < s->n) {
+        r->full_in_row = 0;
+        r->ability = s->used > ability / 2 ? s->used : ability / 2;
+        r->ability += r->ability == 0;
+    } else if (++r->full_in_row >= FULL_IN_ROW) {
+        r->full_in_row = 0;
+        r->ability = ability + ability / 4 + 1;
+    }
+}
+
 static void drop_old(struct rate *r, int64_t now_us)
 {
     size_t keep = 0;
@@ -52,6 +70,7 @@ static void drop_old(struct rate *r, int64_t now_us)
         struct rate_slice *s = &r->slices[i];
         if (s->used == s->n || now_us >= good_until_us(s)) {
             r->voided += s->n - s->used;
+            learn(r, s);
             continue;
         }
         r->slices[keep++] = *s;
@@ -165,5 +184,6 @@ size_t rate_ask(struct rate *r, size_t wanted, int64_t now_us)
     if (held >= wanted || r->n_slices == RATE_MAX_SLICES)
         return 0;
     size_t n = whole_slice(r);
+    n = n < r->ability ? n : r->ability;
     return wanted - held < n ? wanted - held : n;
 }

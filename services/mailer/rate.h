@@ -29,6 +29,8 @@ struct rate {
     double per_second; /* in force, as last heard; 0: no limit */
     int64_t unlimited_until_us;
     uint64_t granted, used, voided; /* mails */
+    size_t ability;                 /* mails of a slice that can be used here, as far as is known */
+    int full_in_row;                /* slices used to the last mail */
 };
 
 void rate_init(struct rate *r, double per_second);
@@ -44,7 +46,8 @@ void rate_use(struct rate *r, size_t n, int64_t now_us);
 /* When more may go than now; INT64_MAX: when a slice comes. */
 int64_t rate_next_us(struct rate *r, size_t wanted, int64_t now_us);
 /* How many mails to ask for now: 0 when the next slice is held already, or
- * what is held is enough for `wanted`. */
+ * what is held is enough for `wanted`; no more than the last slices showed can
+ * be used, so that others have what we cannot. */
 size_t rate_ask(struct rate *r, size_t wanted, int64_t now_us);
 
 #endif

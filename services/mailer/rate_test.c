@@ -167,6 +167,54 @@ static void hostile_answers_do_no_harm(void **state)
     assert_true(rate_available(&r, 50 * MS) <= 10);
 }
 
+/* Two mailers share 100 a second; one can send 20, the other whatever it gets. */
+static void who_cannot_use_a_slice_leaves_it_to_others(void **state)
+{
+    struct rate r[2];
+    double credit = 0;
+    long sent[2] = {0, 0};
+    int64_t next_free = 0;
+    (void)state;
+    rate_init(&r[0], 100);
+    rate_init(&r[1], 100);
+    for (int64_t now = 1; now < 30000 * MS; now += MS) {
+        credit = credit + 0.02 < 2 ? credit + 0.02 : 2;
+        for (int m = 0; m < 2; m++) {
+            size_t n = rate_ask(&r[m], 400, now);
+            if (n > 0 && next_free <= now + 2000 * MS) {
+                int64_t start = next_free > now ? next_free : now;
+                next_free = start + (int64_t)n * 10 * MS;
+                rate_add(&r[m], start, n, 100, now);
+            }
+            size_t room = m == 0 ? (size_t)credit : 32, offered = rate_offer(&r[m], room, now);
+            offered = offered < room ? offered : room;
+            rate_use(&r[m], offered, now);
+            sent[m] += (long)offered;
+            credit -= m == 0 ? (double)offered : 0;
+        }
+    }
+    print_message("together %ld of 3000, the slow one %ld\n", sent[0] + sent[1], sent[0]);
+    assert_true(sent[0] >= 550);
+    assert_true(sent[0] + sent[1] >= 2850);
+}
+
+static void one_hiccup_halves_what_is_asked_for_and_it_comes_back(void **state)
+{
+    struct rate r;
+    int64_t now = 0;
+    (void)state;
+    rate_init(&r, 1000);
+    rate_add(&r, 0, 100, 1000, 0);
+    now = 300 * MS; /* void */
+    assert_int_equal(rate_ask(&r, 1000, now), 50);
+    for (int i = 0; i < 40 && rate_ask(&r, 1000, now) < 100; i++) {
+        rate_add(&r, now, rate_ask(&r, 1000, now), 1000, now);
+        now += 100 * MS;
+        rate_use(&r, 100, now);
+    }
+    assert_int_equal(rate_ask(&r, 1000, now), 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +228,8 @@ int main(void)
         cmocka_unit_test(without_a_limit_all_may_go_until_it_is_time_to_ask_again),
         cmocka_unit_test(nearly_all_is_used_and_no_second_passes_the_rate_by_more_than_a_slice),
         cmocka_unit_test(hostile_answers_do_no_harm),
+        cmocka_unit_test(who_cannot_use_a_slice_leaves_it_to_others),
+        cmocka_unit_test(one_hiccup_halves_what_is_asked_for_and_it_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
