@@ -139,12 +139,42 @@ static bool claim_and_give(struct intake *in, struct fp_arena *arena,
     return won;
 }
 
+/* A name that this mailer has no template for is the job's fault: failing its
+ * users one by one would end a job that a person can mend and resume. */
+static void pause_without_template(struct intake *in, const Foliopost__V1__JobContext *job)
+{
+    struct fp_err err;
+    char label[32], reason[256];
+    (void)snprintf(label, sizeof(label), "job=%" PRId64, job->job_id);
+    (void)snprintf(reason, sizeof(reason),
+                   "the mailers have no template \"%s\": add it to their folder, restart them and resume",
+                   job->template_name);
+    if (ledger_job_pause(in->ledger, job->job_id, reason, "mailer", &err) == 0)
+        log_warn(label, "job paused", "reason=%s", reason);
+    else if (err.code != FP_FAILED_PRECONDITION) /* it ended meanwhile: nothing to pause */
+        log_warn(label, "job not paused", "reason=%s", err.msg);
+    metrics_add("foliopost_messages_dropped_total", "pipe=\"summaries\",reason=\"template\"", 1);
+}
+
+static bool can_render(struct intake *in, const Foliopost__V1__JobContext *job)
+{
+    if (!in->o.has_template || in->o.has_template(job->template_name))
+        return true;
+    pause_without_template(in, job);
+    return false;
+}
+
 bool intake_message(struct intake *in, const void *data, size_t bytes)
 {
     struct fp_err err;
     struct fp_arena *arena = arena_new(WIRE_MAX_ARENA_BYTES);
     const Foliopost__V1__SummaryBatch *message =
         wire_unpack(&foliopost__v1__summary_batch__descriptor, data, bytes, arena, &err);
+    if (message && !can_render(in, message->job)) {
+        arena_free(arena);
+        desk_give_slot(in->o.desk);
+        return false;
+    }
     if (message && claim_and_give(in, arena, message))
         return true;
     if (!message) {

@@ -17,6 +17,7 @@ struct intake_options {
     struct lease lease;
     struct fp_bus_pull *pull; /* NULL: no thread; the caller feeds intake_message() */
     struct desk *desk;
+    bool (*has_template)(const char *name); /* NULL: every name is taken */
     void (*beat)(void *ctx, int id, const char *name);
     void *ctx;
 };

@@ -99,6 +99,11 @@ static int start_desk(struct mailer *m, struct fp_err *err)
     return m->desk ? 0 : -1;
 }
 
+static bool has_template(const char *name)
+{
+    return templates_has(the.settings->loaded, name);
+}
+
 static int start_intake(struct mailer *m, struct fp_err *err)
 {
     const struct mailer_settings *set = m->settings;
@@ -106,8 +111,12 @@ static int start_intake(struct mailer *m, struct fp_err *err)
     m->pull = bus_pull_open("summaries", set->summaries_from, &tls, (int)set->bus_resolve_ms, err);
     if (!m->pull)
         return err_prefix(err, "summaries-from");
-    struct intake_options o = {
-        .lease = the_lease(m->service), .pull = m->pull, .desk = m->desk, .beat = beat, .ctx = m->service};
+    struct intake_options o = {.lease = the_lease(m->service),
+                               .pull = m->pull,
+                               .desk = m->desk,
+                               .has_template = has_template,
+                               .beat = beat,
+                               .ctx = m->service};
     service_ledger_options(m->service, &o.ledger);
     m->intake = intake_start(&o, err);
     return m->intake ? 0 : -1;

@@ -109,6 +109,14 @@ def test_refused_for_now_is_tried_again_and_refused_for_good_is_not(new_stack, j
     assert j.number(f"SELECT count(*) FROM foliopost.deliveries WHERE job_id = {job} AND state = 'sent' AND attempts > 1") > 50
 
 
+def test_a_template_that_nobody_has_pauses_the_job_and_fails_no_user(new_stack, judge):
+    j = judge(new_stack())
+    job = j.submit("monthly", "--template", "nope")
+    paused = j.wait_state(job, "PAUSED")
+    assert "nope" in paused["response"]
+    assert j.number(f"SELECT count(*) FROM foliopost.deliveries WHERE job_id = {job} AND state = 'failed'") == 0
+
+
 def test_a_token_is_asked_for_when_one_is_configured(new_stack, judge, tmp_path):
     token = tmp_path / "token"
     token.write_text("s3cret-token\n")
