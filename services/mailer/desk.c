@@ -335,6 +335,10 @@ struct desk *desk_start(const struct desk_options *o, struct fp_err *err)
 
 bool desk_take_slot(struct desk *d, int timeout_ms)
 {
+    if (atomic_load(&d->stands_back) && inbox_slots_used(d->inbox) > 0) {
+        clock_sleep_us((int64_t)timeout_ms * 1000);
+        return false;
+    }
     return inbox_take_slot(d->inbox, timeout_ms);
 }
 

@@ -54,7 +54,8 @@ struct desk {
     size_t n_batches, rendering;
     struct mail_lists lists;
     struct hold hold;
-    bool fault_told; /* the ledger may say that the provider stands */
+    atomic_bool stands_back; /* of others that may work: one batch to probe with, no new claim */
+    bool fault_told;         /* the ledger may say that the provider stands */
     char owner[LEDGER_UUID];
     size_t out; /* mails with the senders */
     int64_t last_record_us;

@@ -269,6 +269,31 @@ static void a_fault_that_lasts_pauses_the_job(void **state)
                      1);
 }
 
+/* Whose way to the provider alone is broken leaves the jobs to others. */
+static void a_fault_of_one_mailer_pauses_no_job(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    char other[37];
+    int64_t job = t_started(false);
+    t_instance("mailer", other);
+    f_verdict = down_or_up;
+    atomic_store(&relay_down, true);
+    o.fault_pause_ms = 1500;
+    f_start(&o);
+    int64_t first = f_batch(job, 1, 100), second = f_batch(job, 101, 100);
+    f_await(t_batch(second, "(state = 'queued')::integer") == 1, 5);
+    assert_int_equal(t_state(job), JOB_IN_PROGRESS);
+    assert_int_equal(t_batch(first, "(state = 'sending')::integer"), 1); /* to probe with */
+    assert_false(desk_take_slot(f_desk, 10));
+    atomic_store(&relay_down, false);
+    f_await(f_idle(), 10);
+    assert_true(desk_take_slot(f_desk, 10));
+    desk_give_slot(f_desk);
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'sent' AND attempts = 1"), 100);
+}
+
 static enum verdict one_is_refused(int64_t user_id)
 {
     return user_id == 50 ? VERDICT_PROVIDER_FAULT : VERDICT_SENT;
@@ -593,6 +618,7 @@ int main(void)
         cmocka_unit_test_setup(a_drain_settles_what_is_out_and_gives_back_the_rest, f_clean),
         cmocka_unit_test_setup(a_providers_fault_costs_nobody_an_attempt, f_clean),
         cmocka_unit_test_setup(a_fault_that_lasts_pauses_the_job, f_clean),
+        cmocka_unit_test_setup(a_fault_of_one_mailer_pauses_no_job, f_clean),
         cmocka_unit_test_setup(a_fault_that_only_one_mail_meets_stops_nobody_else, f_clean),
         cmocka_unit_test_setup(the_last_mail_refused_by_policy_does_not_stop_its_job, f_clean),
         cmocka_unit_test_setup(a_relay_that_refuses_everybody_is_at_fault, f_clean),

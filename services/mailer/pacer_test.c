@@ -2,6 +2,7 @@
 #include <pthread.h>
 
 #include "lib/ledger/testing.h"
+#include "lib/metrics/metrics.h"
 #include "services/mailer/pacer.h"
 
 #define RATE    300.0
@@ -148,6 +149,21 @@ static void a_mailer_that_waits_for_nothing_takes_nothing(void **state)
     pacer_stop(NULL);
 }
 
+/* The answer waits for a lock on the row: its slice was for a time that is over. */
+static void the_slice_of_a_late_answer_is_void(void **state)
+{
+    (void)state;
+    struct mailer m = {.pacer = start(RATE), .end_us = clock_mono_us() + 2 * FP_US_PER_S};
+    assert_int_equal(pthread_create(&m.thread, NULL, send_all, &m), 0);
+    clock_sleep_us(500 * 1000);
+    double before = metrics_value("foliopost_rate_unused_total", "");
+    t_sql("DO $$ BEGIN PERFORM 1 FROM foliopost.provider_rates FOR UPDATE; PERFORM pg_sleep(0.6); END $$");
+    pthread_join(m.thread, NULL);
+    assert_true(metrics_value("foliopost_rate_unused_total", "") - before >= 10);
+    assert_true(m.n > 300);
+    pacer_stop(m.pacer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +171,7 @@ int main(void)
         cmocka_unit_test_setup(without_a_ledger_there_are_no_slices_and_with_it_they_come_again, t_clean),
         cmocka_unit_test_setup(what_is_to_be_told_is_told, t_clean),
         cmocka_unit_test_setup(a_mailer_that_waits_for_nothing_takes_nothing, t_clean),
+        cmocka_unit_test_setup(the_slice_of_a_late_answer_is_void, t_clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }

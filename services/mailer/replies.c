@@ -44,6 +44,7 @@ static void tell_fault(struct desk *d, const struct mail *m)
 static void tell_fault_over(struct desk *d)
 {
     d->fault_told = false;
+    atomic_store(&d->stands_back, false);
     metrics_set("foliopost_provider_fault", "", 0);
     d->o.note(d->o.ctx, "");
     pacer_fault(d->pacer, "");

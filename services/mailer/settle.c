@@ -13,10 +13,11 @@
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 
-#define AGAIN_MIN_US (FP_US_PER_S / 10)
-#define AGAIN_MAX_US (5 * FP_US_PER_S)  /* a restarted PostgreSQL is found within this */
-#define NAP_US       (FP_US_PER_S / 20) /* how late a stop may be seen */
-#define REFUSED_MAX  5                  /* each a turn of the desk apart: a renewal comes in between */
+#define AGAIN_MIN_US  (FP_US_PER_S / 10)
+#define AGAIN_MAX_US  (5 * FP_US_PER_S)  /* a restarted PostgreSQL is found within this */
+#define NAP_US        (FP_US_PER_S / 20) /* how late a stop may be seen */
+#define INSTANCES_MAX 64                 /* looked at for one that is well */
+#define REFUSED_MAX   5                  /* each a turn of the desk apart: a renewal comes in between */
 
 /* --- the ledger is away ------------------------------------------------------------------ */
 
@@ -211,15 +212,49 @@ static void pause_job(struct desk *d, const struct batch *b)
         log_warn(batch_label(b, label), "job paused", "reason=%s", reason);
 }
 
+/* A live mailer that notes no fault: it is our way to the provider that is broken. */
+static bool others_are_well(struct desk *d)
+{
+    struct fp_err err;
+    struct ledger_instance *live = mem_array(INSTANCES_MAX, sizeof(*live));
+    int n = ledger_instances_live(d->ledger, live, INSTANCES_MAX, &err);
+    bool well = false;
+    for (int i = 0; i < n; i++)
+        well |= strcmp(live[i].service, "mailer") == 0 && strcmp(live[i].id, d->owner) != 0 &&
+                live[i].note[0] == '\0';
+    mem_free(live);
+    return well;
+}
+
+/* The others get what we cannot send, but for one batch to probe with. */
+static void stand_back(struct desk *d)
+{
+    bool kept = false;
+    log_warn("", "stands back", "provider=%s reason=%s: other mailers note no fault", d->o.provider,
+             d->hold.reason);
+    atomic_store(&d->stands_back, true);
+    for (struct batch *b = d->batches; b; b = b->next)
+        if (kept || b->state != BATCH_OPEN)
+            batch_close(&d->lists, b, "another mailer may reach the provider");
+        else
+            kept = true;
+}
+
 void desk_check_fault(struct desk *d)
 {
     int64_t now_us = clock_mono_us();
     if (!d->batches || hold_standing_us(&d->hold, now_us) < d->o.fault_pause_ms * 1000)
         return;
+    if (!desk_holds_lease(d)) /* whoever is cut off may be what is broken */
+        return;
+    d->hold.since_us = now_us; /* jobs that come now have their own time */
+    if (others_are_well(d)) {
+        stand_back(d);
+        return;
+    }
     for (struct batch *b = d->batches; b; b = b->next) {
         if (!seen_before(d->batches, b))
             pause_job(d, b);
         batch_close(&d->lists, b, "the provider's fault lasts");
     }
-    d->hold.since_us = now_us; /* jobs that come now have their own time */
 }
