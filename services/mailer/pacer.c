@@ -38,6 +38,7 @@ struct pacer {
     uint64_t voided_told;
     size_t waiting;
     bool stop, lower, fault_news;
+    bool late; /* the last slice counted from its question */
     char fault[200];
     int64_t raised_us;     /* when it was last asked for */
     int64_t not_before_us; /* the next request for a slice */
@@ -55,14 +56,21 @@ static void failed(struct pacer *p, const char *what, const struct fp_err *err)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* The delay counts from a moment between question and answer. By the answer a
+ * slice is never early. One that took long counts by the question, and is void
+ * when it is late by that; but not two in a row, or a slow ledger stops all. */
+static int64_t base_us(struct pacer *p, int64_t asked_us, int64_t now_us)
+{
+    p->late = now_us - asked_us > 2 * RATE_SLICE_US && !p->late;
+    return p->late ? asked_us : now_us;
+}
+
 static void take(struct pacer *p, size_t n)
 {
     struct fp_err err;
     int granted = 0;
     int64_t delay_us = 0;
     double per_second = 0;
-    /* The delay counts from a moment between question and answer. By the earlier
-     * one a late answer's slice is as late as it is, and void when it is. */
     int64_t asked_us = clock_mono_us();
     if (ledger_rate_take(p->ledger, p->o.provider, (int)n, &granted, &delay_us, &per_second, &err) < 0) {
         failed(p, "take", &err);
@@ -71,7 +79,7 @@ static void take(struct pacer *p, size_t n)
     int64_t now_us = clock_mono_us();
     pthread_mutex_lock(&p->lock);
     if (granted > 0 || per_second <= 0)
-        rate_add(&p->rate, asked_us + delay_us, (size_t)granted, per_second, now_us);
+        rate_add(&p->rate, base_us(p, asked_us, now_us) + delay_us, (size_t)granted, per_second, now_us);
     else
         p->not_before_us = now_us + delay_us;
     uint64_t unused = p->rate.voided - p->voided_told;
