@@ -103,6 +103,16 @@ static int read_tls(const char *name, long *use_ssl)
     return -1;
 }
 
+/* Read at every change later; a file that is not there is found at the start. */
+static int check_password_file(const struct transport_settings *s, struct fp_err *err)
+{
+    char *password = NULL;
+    if (config_secret(s->smtp_password_file, &password, err) != 0)
+        return err_prefix(err, "smtp-password-file");
+    mem_free(password);
+    return 0;
+}
+
 static int smtp_check(const struct transport_settings *s, struct fp_err *err)
 {
     long use_ssl;
@@ -119,7 +129,7 @@ static int smtp_check(const struct transport_settings *s, struct fp_err *err)
         return err_set(err, FP_INVALID_ARGUMENT, "smtp-password-file: needed for smtp-user");
     if (!text_is_clean(s->smtp_user))
         return err_set(err, FP_INVALID_ARGUMENT, "smtp-user holds control characters");
-    return 0;
+    return check_password_file(s, err);
 }
 
 /* --- life ----------------------------------------------------------------------------- */

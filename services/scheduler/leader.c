@@ -28,28 +28,33 @@ static void explain_metrics(void)
 {
     static const struct {
         const char *name, *help;
+        bool counter; /* without labels: it is there from the start, so that its first event is a growth */
     } rows[] = {
-        {"foliopost_leader", "1 while this scheduler leads"},
-        {"foliopost_jobs", "open jobs by state, as the leader sees them"},
-        {"foliopost_batches_in_flight", "batches queued or being sent, of all jobs in progress"},
-        {"foliopost_window_batches", "how many may be, summed over the jobs in progress"},
-        {"foliopost_pages_granted_open", "pages granted and not yet paged"},
-        {"foliopost_pages_granted_total", "pages granted"},
-        {"foliopost_grants_overdue_total", "grants that were not paged in time and given again"},
-        {"foliopost_work_sent_total", "messages handed to a userstream"},
-        {"foliopost_work_dropped_total", "messages that no userstream took; they come again when due"},
-        {"foliopost_redos_total", "batches emitted again"},
-        {"foliopost_splits_total", "parts made of batches that failed their workers too often"},
-        {"foliopost_retries_total", "batches made of users whose next attempt was due"},
-        {"foliopost_instances_expired_total", "processes whose lease ended without a goodbye"},
-        {"foliopost_ambiguous_by_expiry_total", "users whose mail was going out when their mailer ended"},
-        {"foliopost_jobs_completed_total", "jobs proved complete"},
-        {"foliopost_users_per_second", "users finished a second, of all jobs in progress"},
-        {"foliopost_leader_errors_total", "steps that failed for one job"},
+        {"foliopost_leader", "1 while this scheduler leads", false},
+        {"foliopost_jobs", "open jobs by state, as the leader sees them", false},
+        {"foliopost_batches_in_flight", "batches queued or being sent, of all jobs in progress", false},
+        {"foliopost_window_batches", "how many may be, summed over the jobs in progress", false},
+        {"foliopost_pages_granted_open", "pages granted and not yet paged", false},
+        {"foliopost_pages_granted_total", "pages granted", true},
+        {"foliopost_grants_overdue_total", "grants that were not paged in time and given again", true},
+        {"foliopost_work_sent_total", "messages handed to a userstream", false},
+        {"foliopost_work_dropped_total", "messages that no userstream took; they come again when due", false},
+        {"foliopost_redos_total", "batches emitted again", true},
+        {"foliopost_splits_total", "parts made of batches that failed their workers too often", true},
+        {"foliopost_retries_total", "batches made of users whose next attempt was due", true},
+        {"foliopost_instances_expired_total", "processes whose lease ended without a goodbye", true},
+        {"foliopost_ambiguous_by_expiry_total", "users whose mail was going out when their mailer ended",
+         true},
+        {"foliopost_jobs_completed_total", "jobs proved complete", true},
+        {"foliopost_users_per_second", "users finished a second, of all jobs in progress", false},
+        {"foliopost_leader_errors_total", "steps that failed for one job", true},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         metrics_help(rows[i].name, rows[i].help);
+        if (rows[i].counter)
+            metrics_add(rows[i].name, "", 0);
+    }
 }
 
 int leader_init(struct leader *l, const struct leader_options *o, struct fp_err *err)
