@@ -9,7 +9,7 @@
 pg_bindir() {
     local dir
     for dir in /usr/lib/postgresql/*/bin; do
-        [ -x "$dir/initdb" ] && echo "$dir" && return
+        [ -x "$dir/initdb" ] && echo "$dir" && return 0 # said: in a trap, a bare return gives what was before
     done
     echo "no PostgreSQL server found: run script/bootstrap" >&2
     return 1
