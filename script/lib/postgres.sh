@@ -9,7 +9,7 @@
 pg_bindir() {
     local dir
     for dir in /usr/lib/postgresql/*/bin; do
-        [ -x "$dir/initdb" ] && echo "$dir" && return 0 # said: in a trap, a bare return gives what was before
+        [ -x "$dir/initdb" ] && echo "$dir" && return 0 # a bare return in a trap gives what was before it
     done
     echo "no PostgreSQL server found: run script/bootstrap" >&2
     return 1

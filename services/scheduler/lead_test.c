@@ -133,8 +133,8 @@ static void a_loop_that_stands_keeps_its_lead(void **state)
     (void)state;
     t_scheduler_up(&s);
     (void)lead_turn(&s.lead);
+    int64_t until_us = s.lead.until_boot_us; /* read while nobody writes it */
     assert_int_equal(pthread_create(&renewer, NULL, keep_renewing, &s), 0);
-    int64_t until_us = s.lead.until_boot_us;
     assert_ok(pg_run(ledger_pg(s.leader.o.ledger), NULL, "SELECT pg_sleep(0.4)", NULL, NULL, &t_err));
     pthread_join(renewer, NULL);
     assert_true(leader_holds(&s.leader));
