@@ -154,11 +154,7 @@ static const char release_sql[] =
     "  AND b.open_intents = '{}' AND " LIVES;
 /* clang-format on */
 
-/* After zero rows: it was released already, and nobody had it since. */
-static const char released_sql[] =
-    "SELECT FROM foliopost.batches WHERE id = $2 AND epoch = $3 AND owner = $1::uuid AND state = 'queued'";
-
-static int fenced(struct fp_ledger *l, const char *name, const char *sql, const char *owner, int64_t batch_id,
+int ledger_fenced(struct fp_ledger *l, const char *name, const char *sql, const char *owner, int64_t batch_id,
                   int32_t epoch, struct fp_err *err)
 {
     struct pg_args a;
@@ -167,6 +163,18 @@ static int fenced(struct fp_ledger *l, const char *name, const char *sql, const 
     pg_arg_i64(&a, batch_id);
     pg_arg_i64(&a, epoch);
     return ledger_count(l, name, sql, &a, err);
+}
+
+static const char queued_sql[] =
+    "SELECT FROM foliopost.batches WHERE id = $2 AND epoch = $3 AND owner = $1::uuid AND state = 'queued'";
+
+int ledger_put_back(struct fp_ledger *l, int n, const char *owner, int64_t batch_id, int32_t epoch,
+                    bool *done, struct fp_err *err)
+{
+    if (n == 0)
+        n = ledger_fenced(l, "put_back", queued_sql, owner, batch_id, epoch, err);
+    *done = n > 0;
+    return n < 0 ? -1 : 0;
 }
 
 static const char hand_back_sql[] =
@@ -186,14 +194,10 @@ static int hand_back(struct fp_ledger *l, int64_t batch_id, bool *done, struct f
 int ledger_release(struct fp_ledger *l, const char *owner, int64_t batch_id, int32_t epoch, bool *done,
                    struct fp_err *err)
 {
-    *done = false;
     if (owner == NULL)
         return hand_back(l, batch_id, done, err);
-    int n = fenced(l, "release", release_sql, owner, batch_id, epoch, err);
-    if (n == 0)
-        n = fenced(l, "released", released_sql, owner, batch_id, epoch, err);
-    *done = n > 0;
-    return n < 0 ? -1 : 0;
+    int n = ledger_fenced(l, "release", release_sql, owner, batch_id, epoch, err);
+    return ledger_put_back(l, n, owner, batch_id, epoch, done, err);
 }
 
 /* --- finish ------------------------------------------------------------------------- */
@@ -227,9 +231,9 @@ int ledger_finish(struct fp_ledger *l, const char *owner, int64_t batch_id, int3
                   struct fp_err *err)
 {
     *done = false;
-    int n = fenced(l, "finish", finish_sql, owner, batch_id, epoch, err);
+    int n = ledger_fenced(l, "finish", finish_sql, owner, batch_id, epoch, err);
     if (n == 0)
-        n = fenced(l, "finished", finished_sql, owner, batch_id, epoch, err);
+        n = ledger_fenced(l, "finished", finished_sql, owner, batch_id, epoch, err);
     *done = n > 0;
     return n < 0 ? -1 : 0;
 }

@@ -65,28 +65,9 @@ static const char forget_sql[] =
     " SELECT FROM back";
 /* clang-format on */
 
-/* After zero rows: it was handed back already, and nobody had it since. */
-static const char forgotten_sql[] =
-    "SELECT FROM foliopost.batches WHERE id = $2 AND epoch = $3 AND owner = $1::uuid AND state = 'queued'";
-
-static int fenced(struct fp_ledger *l, const char *name, const char *sql, const char *owner, int64_t batch_id,
-                  int32_t epoch, struct fp_err *err)
-{
-    struct pg_args a;
-    pg_args_init(&a);
-    pg_arg_text(&a, owner);
-    pg_arg_i64(&a, batch_id);
-    pg_arg_i64(&a, epoch);
-    return ledger_count(l, name, sql, &a, err);
-}
-
 int ledger_forget(struct fp_ledger *l, const char *owner, int64_t batch_id, int32_t epoch, bool *done,
                   struct fp_err *err)
 {
-    *done = false;
-    int n = fenced(l, "forget", forget_sql, owner, batch_id, epoch, err);
-    if (n == 0)
-        n = fenced(l, "forgotten", forgotten_sql, owner, batch_id, epoch, err);
-    *done = n > 0;
-    return n < 0 ? -1 : 0;
+    int n = ledger_fenced(l, "forget", forget_sql, owner, batch_id, epoch, err);
+    return ledger_put_back(l, n, owner, batch_id, epoch, done, err);
 }

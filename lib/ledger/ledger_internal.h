@@ -39,6 +39,13 @@ int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct p
 /* The same for a step of which only the number of rows matters: that number, -1 on error. */
 int ledger_count(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
                  struct fp_err *err) FP_MUST_CHECK;
+/* batches.c: a statement of $1 owner, $2 batch and $3 epoch; the rows it changed, -1 on error. */
+int ledger_fenced(struct fp_ledger *l, const char *name, const char *sql, const char *owner, int64_t batch_id,
+                  int32_t epoch, struct fp_err *err) FP_MUST_CHECK;
+/* After a statement that put n batches back in the queue. Zero may be a reply lost
+ * after the commit: done all the same when it is queued and nobody had it since. */
+int ledger_put_back(struct fp_ledger *l, int n, const char *owner, int64_t batch_id, int32_t epoch,
+                    bool *done, struct fp_err *err) FP_MUST_CHECK;
 /* A text cell into an array, cut at a whole character, freed of control characters. */
 void ledger_text(char *out, size_t cap, const struct fp_rows *r, int row, int col);
 /* A time that is 0 when null, as the headers have it. */
