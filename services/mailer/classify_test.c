@@ -30,92 +30,93 @@ static struct transport_reply break_at(enum smtp_stage stage, CURLcode result, c
     return reply;
 }
 
+static const struct {
+    enum smtp_stage stage;
+    const char *line;
+    enum verdict verdict;
+} refusals[] = {
+    /* throttling, anywhere */
+    {SMTP_CONNECT, "421 4.3.2 too many connections", VERDICT_THROTTLED},
+    {SMTP_MAIL, "421 4.7.0 try again later", VERDICT_THROTTLED},
+    {SMTP_RCPT, "421 4.7.28 unusual rate", VERDICT_THROTTLED},
+    {SMTP_BODY, "421 closing", VERDICT_THROTTLED},
+    {SMTP_BODY, "454 Throttling failure: Daily message quota exceeded", VERDICT_THROTTLED},
+    {SMTP_BODY, "450 4.7.28 rate limited", VERDICT_THROTTLED},
+    {SMTP_BODY, "550 5.7.28 unusual rate of mail", VERDICT_THROTTLED},
+    {SMTP_MAIL, "451 try again", VERDICT_THROTTLED},
+    /* the relay and our settings */
+    {SMTP_CONNECT, "554 no service", VERDICT_PROVIDER_FAULT},
+    {SMTP_CONNECT, "454 4.7.0 TLS not available", VERDICT_PROVIDER_FAULT},
+    {SMTP_AUTH, "535 5.7.8 wrong password", VERDICT_PROVIDER_FAULT},
+    {SMTP_AUTH, "454 4.7.0 temporary authentication failure", VERDICT_PROVIDER_FAULT},
+    {SMTP_MAIL, "530 5.7.0 authentication required", VERDICT_PROVIDER_FAULT},
+    {SMTP_MAIL, "530 must issue STARTTLS first", VERDICT_PROVIDER_FAULT},
+    {SMTP_MAIL, "452 4.3.1 insufficient storage", VERDICT_PROVIDER_FAULT},
+    {SMTP_MAIL, "553 5.1.8 sender domain unknown", VERDICT_PROVIDER_FAULT},
+    {SMTP_RCPT, "503 5.5.1 need MAIL", VERDICT_PROVIDER_FAULT},
+    {SMTP_BODY, "452 4.3.1 disk full", VERDICT_PROVIDER_FAULT},
+    {SMTP_RCPT, "452 4.3.1 disk full", VERDICT_PROVIDER_FAULT},
+    {SMTP_RCPT, "451 4.3.0 lookup failure", VERDICT_PROVIDER_FAULT},
+    {SMTP_RCPT, "451 4.3.5 configuration error", VERDICT_PROVIDER_FAULT},
+    {SMTP_RCPT, "454 4.7.1 relay access denied", VERDICT_PROVIDER_FAULT},
+    {SMTP_RCPT, "454 too fast", VERDICT_THROTTLED},
+    /* sender policy */
+    {SMTP_MAIL, "550 5.7.1 sender refused", VERDICT_PROVIDER_FAULT},
+    {SMTP_RCPT, "554 5.7.1 relay access denied", VERDICT_PROVIDER_FAULT},
+    {SMTP_RCPT, "450 4.7.26 not authenticated", VERDICT_PROVIDER_FAULT},
+    {SMTP_BODY, "550-5.7.26 unauthenticated mail", VERDICT_PROVIDER_FAULT},
+    {SMTP_BODY, "421 4.7.30 DKIM", VERDICT_THROTTLED},
+    {SMTP_BODY, "451 4.7.40 no DMARC policy", VERDICT_PROVIDER_FAULT},
+    {SMTP_BODY, "550 5.7.515 Access denied", VERDICT_PROVIDER_FAULT},
+    {SMTP_RCPT, "451 4.1.8 sender domain not found", VERDICT_PROVIDER_FAULT},
+    /* this user, for now */
+    {SMTP_RCPT, "450 4.2.1 receiving too fast", VERDICT_DEFERRED},
+    {SMTP_RCPT, "451 4.7.1 greylisted", VERDICT_DEFERRED},
+    {SMTP_RCPT, "450 later", VERDICT_DEFERRED},
+    {SMTP_RCPT, "452 4.2.2 over quota", VERDICT_DEFERRED},
+    {SMTP_RCPT, "552 5.2.2 over quota", VERDICT_DEFERRED},
+    {SMTP_RCPT, "550 5.2.2 over quota", VERDICT_DEFERRED},
+    {SMTP_RCPT, "552 over quota", VERDICT_DEFERRED},
+    {SMTP_BODY, "552 over quota", VERDICT_DEFERRED},
+    {SMTP_DATA, "451 4.3.0 later", VERDICT_PROVIDER_FAULT},
+    {SMTP_BODY, "451 4.3.0 later", VERDICT_PROVIDER_FAULT},
+    {SMTP_DATA, "451 later", VERDICT_DEFERRED},
+    /* this user, for good */
+    {SMTP_RCPT, "550 5.1.1 no such user", VERDICT_FAILED},
+    {SMTP_RCPT, "550 5.1.10 null MX", VERDICT_FAILED},
+    {SMTP_RCPT, "550 5.2.1 mailbox disabled", VERDICT_FAILED},
+    {SMTP_RCPT, "550 no such user", VERDICT_FAILED},
+    {SMTP_RCPT, "550 5.7.17 mailbox has a new owner", VERDICT_FAILED},
+    {SMTP_RCPT, "501 5.1.3 bad address", VERDICT_FAILED},
+    {SMTP_DATA, "554 no valid recipients", VERDICT_FAILED},
+    {SMTP_BODY, "552 5.3.4 too large", VERDICT_FAILED},
+    {SMTP_MAIL, "552 5.3.4 too large", VERDICT_FAILED},
+    {SMTP_MAIL, "552 too large", VERDICT_FAILED},
+    {SMTP_BODY, "552 5.2.3 too large for the mailbox", VERDICT_FAILED},
+    {SMTP_BODY, "554 5.6.0 refused", VERDICT_FAILED},
+    /* the class of the code wins over that of the status */
+    {SMTP_RCPT, "450 5.1.1 no such user", VERDICT_DEFERRED},
+    {SMTP_RCPT, "550 4.7.28 later", VERDICT_FAILED},
+    /* statuses that are none */
+    {SMTP_RCPT, "550 5.7 half a status", VERDICT_FAILED},
+    {SMTP_RCPT, "550 5.7.1x not one", VERDICT_FAILED},
+    {SMTP_RCPT, "550 5.7.1234 not one", VERDICT_FAILED},
+    {SMTP_RCPT, "550", VERDICT_FAILED},
+    /* no class at all */
+    {SMTP_BODY, "354 once more", VERDICT_AMBIGUOUS},
+    {SMTP_BODY, "999 what", VERDICT_AMBIGUOUS},
+    {SMTP_RCPT, "999 what", VERDICT_PROVIDER_FAULT},
+    {SMTP_BODY, "1", VERDICT_AMBIGUOUS},
+};
+
 static void replies_mean_what_the_notes_say(void **state)
 {
     (void)state;
-    static const struct {
-        enum smtp_stage stage;
-        const char *line;
-        enum verdict verdict;
-    } rows[] = {
-        /* throttling, anywhere */
-        {SMTP_CONNECT, "421 4.3.2 too many connections", VERDICT_THROTTLED},
-        {SMTP_MAIL, "421 4.7.0 try again later", VERDICT_THROTTLED},
-        {SMTP_RCPT, "421 4.7.28 unusual rate", VERDICT_THROTTLED},
-        {SMTP_BODY, "421 closing", VERDICT_THROTTLED},
-        {SMTP_BODY, "454 Throttling failure: Daily message quota exceeded", VERDICT_THROTTLED},
-        {SMTP_BODY, "450 4.7.28 rate limited", VERDICT_THROTTLED},
-        {SMTP_BODY, "550 5.7.28 unusual rate of mail", VERDICT_THROTTLED},
-        {SMTP_MAIL, "451 try again", VERDICT_THROTTLED},
-        /* the relay and our settings */
-        {SMTP_CONNECT, "554 no service", VERDICT_PROVIDER_FAULT},
-        {SMTP_CONNECT, "454 4.7.0 TLS not available", VERDICT_PROVIDER_FAULT},
-        {SMTP_AUTH, "535 5.7.8 wrong password", VERDICT_PROVIDER_FAULT},
-        {SMTP_AUTH, "454 4.7.0 temporary authentication failure", VERDICT_PROVIDER_FAULT},
-        {SMTP_MAIL, "530 5.7.0 authentication required", VERDICT_PROVIDER_FAULT},
-        {SMTP_MAIL, "530 must issue STARTTLS first", VERDICT_PROVIDER_FAULT},
-        {SMTP_MAIL, "452 4.3.1 insufficient storage", VERDICT_PROVIDER_FAULT},
-        {SMTP_MAIL, "553 5.1.8 sender domain unknown", VERDICT_PROVIDER_FAULT},
-        {SMTP_RCPT, "503 5.5.1 need MAIL", VERDICT_PROVIDER_FAULT},
-        {SMTP_BODY, "452 4.3.1 disk full", VERDICT_PROVIDER_FAULT},
-        {SMTP_RCPT, "452 4.3.1 disk full", VERDICT_PROVIDER_FAULT},
-        {SMTP_RCPT, "451 4.3.0 lookup failure", VERDICT_PROVIDER_FAULT},
-        {SMTP_RCPT, "451 4.3.5 configuration error", VERDICT_PROVIDER_FAULT},
-        {SMTP_RCPT, "454 4.7.1 relay access denied", VERDICT_PROVIDER_FAULT},
-        {SMTP_RCPT, "454 too fast", VERDICT_THROTTLED},
-        /* sender policy */
-        {SMTP_MAIL, "550 5.7.1 sender refused", VERDICT_PROVIDER_FAULT},
-        {SMTP_RCPT, "554 5.7.1 relay access denied", VERDICT_PROVIDER_FAULT},
-        {SMTP_RCPT, "450 4.7.26 not authenticated", VERDICT_PROVIDER_FAULT},
-        {SMTP_BODY, "550-5.7.26 unauthenticated mail", VERDICT_PROVIDER_FAULT},
-        {SMTP_BODY, "421 4.7.30 DKIM", VERDICT_THROTTLED},
-        {SMTP_BODY, "451 4.7.40 no DMARC policy", VERDICT_PROVIDER_FAULT},
-        {SMTP_BODY, "550 5.7.515 Access denied", VERDICT_PROVIDER_FAULT},
-        {SMTP_RCPT, "451 4.1.8 sender domain not found", VERDICT_PROVIDER_FAULT},
-        /* this user, for now */
-        {SMTP_RCPT, "450 4.2.1 receiving too fast", VERDICT_DEFERRED},
-        {SMTP_RCPT, "451 4.7.1 greylisted", VERDICT_DEFERRED},
-        {SMTP_RCPT, "450 later", VERDICT_DEFERRED},
-        {SMTP_RCPT, "452 4.2.2 over quota", VERDICT_DEFERRED},
-        {SMTP_RCPT, "552 5.2.2 over quota", VERDICT_DEFERRED},
-        {SMTP_RCPT, "550 5.2.2 over quota", VERDICT_DEFERRED},
-        {SMTP_RCPT, "552 over quota", VERDICT_DEFERRED},
-        {SMTP_BODY, "552 over quota", VERDICT_DEFERRED},
-        {SMTP_DATA, "451 4.3.0 later", VERDICT_PROVIDER_FAULT},
-        {SMTP_BODY, "451 4.3.0 later", VERDICT_PROVIDER_FAULT},
-        {SMTP_DATA, "451 later", VERDICT_DEFERRED},
-        /* this user, for good */
-        {SMTP_RCPT, "550 5.1.1 no such user", VERDICT_FAILED},
-        {SMTP_RCPT, "550 5.1.10 null MX", VERDICT_FAILED},
-        {SMTP_RCPT, "550 5.2.1 mailbox disabled", VERDICT_FAILED},
-        {SMTP_RCPT, "550 no such user", VERDICT_FAILED},
-        {SMTP_RCPT, "550 5.7.17 mailbox has a new owner", VERDICT_FAILED},
-        {SMTP_RCPT, "501 5.1.3 bad address", VERDICT_FAILED},
-        {SMTP_DATA, "554 no valid recipients", VERDICT_FAILED},
-        {SMTP_BODY, "552 5.3.4 too large", VERDICT_FAILED},
-        {SMTP_MAIL, "552 5.3.4 too large", VERDICT_FAILED},
-        {SMTP_MAIL, "552 too large", VERDICT_FAILED},
-        {SMTP_BODY, "552 5.2.3 too large for the mailbox", VERDICT_FAILED},
-        {SMTP_BODY, "554 5.6.0 refused", VERDICT_FAILED},
-        /* the class of the code wins over that of the status */
-        {SMTP_RCPT, "450 5.1.1 no such user", VERDICT_DEFERRED},
-        {SMTP_RCPT, "550 4.7.28 later", VERDICT_FAILED},
-        /* statuses that are none */
-        {SMTP_RCPT, "550 5.7 half a status", VERDICT_FAILED},
-        {SMTP_RCPT, "550 5.7.1x not one", VERDICT_FAILED},
-        {SMTP_RCPT, "550 5.7.1234 not one", VERDICT_FAILED},
-        {SMTP_RCPT, "550", VERDICT_FAILED},
-        /* no class at all */
-        {SMTP_BODY, "354 once more", VERDICT_AMBIGUOUS},
-        {SMTP_BODY, "999 what", VERDICT_AMBIGUOUS},
-        {SMTP_RCPT, "999 what", VERDICT_PROVIDER_FAULT},
-        {SMTP_BODY, "1", VERDICT_AMBIGUOUS},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct transport_reply r = refuse(rows[i].stage, rows[i].line);
-        if (r.verdict != rows[i].verdict)
-            fail_msg("stage %d, \"%s\": verdict %d, expected %d", rows[i].stage, rows[i].line, r.verdict,
-                     rows[i].verdict);
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        struct transport_reply r = refuse(refusals[i].stage, refusals[i].line);
+        if (r.verdict != refusals[i].verdict)
+            fail_msg("stage %d, \"%s\": verdict %d, expected %d", refusals[i].stage, refusals[i].line,
+                     r.verdict, refusals[i].verdict);
     }
 }
 
