@@ -19,7 +19,7 @@
 
 #include "lib/base/text.h"
 
-#define MAX_DEPTH 8 /* the deepest today is 4: SummaryBatch.items[].summary.top[] */
+#define MAX_DEPTH 8 /* the deepest today is 5: SummaryBatch.items[].summary.spans[].twr */
 
 static void print_path(const struct wire_at *at, struct fp_str *out)
 {

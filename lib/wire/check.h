@@ -29,7 +29,7 @@ struct wire_limit {
 struct wire_rules {
     const ProtobufCMessageDescriptor *message;
     bool strict_enums; /* as the root of a message: values that the enum does not have are refused */
-    struct wire_limit limits[8];
+    struct wire_limit limits[16];
     /* What no limit can say; may be NULL. The fields were checked already. */
     int (*check)(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err);
 };

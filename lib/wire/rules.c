@@ -111,12 +111,16 @@ static int check_item(const ProtobufCMessage *m, const struct wire_at *at, struc
 
 static int check_summary(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
 {
-    const char *c = ((const Foliopost__V1__PortfolioSummary *)m)->currency;
+    const Foliopost__V1__PortfolioSummary *s = (const void *)m;
+    const char *c = s->currency;
     struct wire_at here = {.up = at, .field = "currency", .index = -1};
     for (int i = 0; i < 3; i++)
         if (c[i] < 'A' || c[i] > 'Z')
             return wire_fail(&here, err, "must be three capital letters");
-    return 0;
+    if (s->n_chart_value_minor == s->n_chart_contributed_minor)
+        return 0;
+    here.field = "chart_contributed_minor";
+    return wire_fail(&here, err, "not as many points as chart_value_minor");
 }
 
 static const struct wire_rules table[] = {
@@ -164,8 +168,31 @@ static const struct wire_rules table[] = {
       {"prices_as_of_day", FP_DAY_MIN, FP_DAY_MAX, 0},
       {"holdings", 0, INT64_MAX, 0},
       {"top", 0, 0, 10},
-      {"bottom", 0, 0, 10}},
+      {"bottom", 0, 0, 10},
+      {"spans", 0, 0, 3},
+      {"by_class", 0, 0, 20},
+      {"by_currency", 0, 0, 20},
+      {"events", 0, 0, 20},
+      {"benchmark_name", 0, 400, 0},
+      {"chart_step_days", 0, 36600, 0},
+      {"chart_value_minor", INT64_MIN, INT64_MAX, 64},
+      {"chart_contributed_minor", INT64_MIN, INT64_MAX, 64}},
      check_summary},
+    {MSG(span),
+     false,
+     {{"since_day", FP_DAY_MIN, FP_DAY_MAX, 0},
+      {"drawdown_peak_day", FP_DAY_MIN, FP_DAY_MAX, 0},
+      {"drawdown_trough_day", FP_DAY_MIN, FP_DAY_MAX, 0}},
+     NULL},
+    {MSG(allocation), false, {{"label", 1, 64, 0}, {"percent_e2", 0, 10000, 0}}, NULL},
+    {MSG(event),
+     false,
+     {{"day", FP_DAY_MIN, FP_DAY_MAX, 0},
+      {"symbol", 0, 64, 0},
+      {"name", 0, 400, 0},
+      {"numerator", 0, INT64_MAX, 0},
+      {"denominator", 0, INT64_MAX, 0}},
+     NULL},
     {MSG(mover), false, {{"symbol", 0, 64, 0}, {"name", 0, 400, 0}}, NULL},
     /* requests */
     {MSG(job_spec),

@@ -396,7 +396,7 @@ static void no_message_contains_itself(void **state)
         depth_of(service->methods[i].input, 0);
         depth_of(service->methods[i].output, 0);
     }
-    assert_int_equal(depth_of(&foliopost__v1__summary_batch__descriptor, 0), 3);
+    assert_int_equal(depth_of(&foliopost__v1__summary_batch__descriptor, 0), 4);
     depth_of(&foliopost__v1__work__descriptor, 0);
     depth_of(&foliopost__v1__user_batch__descriptor, 0);
 }
