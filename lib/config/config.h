@@ -68,5 +68,7 @@ void config_print_markdown(const struct config_table *t, FILE *out);
 /* The first line of the file, without its newline, at most 4 kB; freed by the
  * caller. The path "" gives NULL and no error. */
 int config_secret(const char *path, char **out, struct fp_err *err) FP_MUST_CHECK;
+/* The same for a secret of several lines: all of the file, at most 4 kB. */
+int config_secret_text(const char *path, char **out, struct fp_err *err) FP_MUST_CHECK;
 
 #endif

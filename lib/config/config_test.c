@@ -370,6 +370,33 @@ static void a_secret_is_the_first_line(void **state)
     assert_int_equal(config_secret("/tmp", &got, &err), -1);
 }
 
+static void a_secret_of_several_lines_is_the_whole_file(void **state)
+{
+    char path[] = "/tmp/config_test.XXXXXX", big[4097], *got;
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "one\ntwo\n", 8), 8);
+    assert_int_equal(config_secret_text(path, &got, &err), 0);
+    assert_string_equal(got, "one\ntwo\n");
+    mem_free(got);
+    memset(big, 'x', sizeof big);
+    assert_int_equal(write(fd, big, 4088), 4088);
+    assert_int_equal(config_secret_text(path, &got, &err), 0);
+    assert_int_equal(strlen(got), 4096);
+    mem_free(got);
+    assert_int_equal(write(fd, "x", 1), 1);
+    assert_int_equal(config_secret_text(path, &got, &err), -1);
+    assert_null(got);
+    assert_int_equal(ftruncate(fd, 1) | (int)pwrite(fd, "a\0b", 3, 0), 3);
+    assert_int_equal(config_secret_text(path, &got, &err), -1);
+    close(fd);
+    unlink(path);
+    assert_int_equal(config_secret_text("", &got, &err), 0);
+    assert_null(got);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup(f, setup)
@@ -387,6 +414,7 @@ int main(void)
         TEST(help_shows_every_row),
         TEST(help_wins_over_wrong_settings),
         TEST(a_secret_is_the_first_line),
+        TEST(a_secret_of_several_lines_is_the_whole_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

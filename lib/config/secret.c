@@ -34,22 +34,31 @@ static ssize_t read_some(int fd, char *buf, size_t cap)
     return (ssize_t)n;
 }
 
+static int open_secret(const char *path, char *buf, size_t cap, size_t *n, struct fp_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang the start */
+    if (fd < 0)
+        return err_set(err, FP_FAILED_PRECONDITION, "secret file %s: %s", path, strerror(errno));
+    ssize_t got = read_some(fd, buf, cap - 1);
+    int why = errno;
+    close(fd);
+    if (got < 0)
+        return err_set(err, FP_FAILED_PRECONDITION, "secret file %s: %s", path, strerror(why));
+    buf[got] = '\0';
+    *n = (size_t)got;
+    return 0;
+}
+
 int config_secret(const char *path, char **out, struct fp_err *err)
 {
     char buf[SECRET_MAX_BYTES + 3]; /* the line, CR LF, and one to see that it is longer */
+    size_t n;
 
     *out = NULL;
     if (!*path)
         return 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang the start */
-    if (fd < 0)
-        return err_set(err, FP_FAILED_PRECONDITION, "secret file %s: %s", path, strerror(errno));
-    ssize_t n = read_some(fd, buf, sizeof buf - 1);
-    int why = errno;
-    close(fd);
-    if (n < 0)
-        return err_set(err, FP_FAILED_PRECONDITION, "secret file %s: %s", path, strerror(why));
-    buf[n] = '\0';
+    if (open_secret(path, buf, sizeof buf, &n, err) < 0)
+        return -1;
     size_t len = strcspn(buf, "\r\n");
     int rc = 0;
     if (len == 0)
@@ -57,9 +66,31 @@ int config_secret(const char *path, char **out, struct fp_err *err)
     else if (len > SECRET_MAX_BYTES)
         rc = err_set(err, FP_FAILED_PRECONDITION, "secret file %s: its first line is longer than %d bytes",
                      path, SECRET_MAX_BYTES);
-    else if (len < (size_t)n && buf[len] == '\0')
+    else if (len < n && buf[len] == '\0')
         rc = err_set(err, FP_FAILED_PRECONDITION, "secret file %s: holds a NUL byte", path);
     buf[len] = '\0';
+    if (rc == 0)
+        *out = mem_strdup(buf);
+    explicit_bzero(buf, sizeof buf);
+    return rc;
+}
+
+int config_secret_text(const char *path, char **out, struct fp_err *err)
+{
+    char buf[SECRET_MAX_BYTES + 2]; /* one to see that it is longer */
+    size_t n;
+
+    *out = NULL;
+    if (!*path)
+        return 0;
+    if (open_secret(path, buf, sizeof buf, &n, err) < 0)
+        return -1;
+    int rc = 0;
+    if (n > SECRET_MAX_BYTES)
+        rc = err_set(err, FP_FAILED_PRECONDITION, "secret file %s: is longer than %d bytes", path,
+                     SECRET_MAX_BYTES);
+    else if (strlen(buf) < n)
+        rc = err_set(err, FP_FAILED_PRECONDITION, "secret file %s: holds a NUL byte", path);
     if (rc == 0)
         *out = mem_strdup(buf);
     explicit_bzero(buf, sizeof buf);
