@@ -73,6 +73,8 @@ struct ledger_outcome {
     bool attempted;            /* counts as an attempt */
     bool maybe_double;         /* + 1 in maybe_doubles: deferred although it may have gone out */
     int64_t retry_in_ms;       /* deferred only */
+    const char *address_hash;  /* where it went (suppressions.h); NULL: did not go out */
+    bool suppress;             /* failed: no such mailbox; it is suppressed with the same statement */
 };
 struct ledger_intent {
     int64_t batch_id, user_id;

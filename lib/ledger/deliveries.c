@@ -1,5 +1,5 @@
 /*
- * Deliveries as they are read, and who is suppressed.
+ * Deliveries as they are read.
  *
  * Lists go by the primary key; the counts read the job's whole part of the
  * table and are for reports, not for every second. The list of one state but
@@ -120,26 +120,4 @@ int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reas
     }
     pg_rows_free(rows);
     return n;
-}
-
-/* --- suppressions ------------------------------------------------------------------ */
-
-static const char suppressed_sql[] =
-    "SELECT u.no FROM unnest($1::bigint[]) WITH ORDINALITY AS u (user_id, no) JOIN foliopost.suppressions s"
-    "  ON s.user_id = u.user_id WHERE coalesce(s.expires_at, 'infinity') > clock_timestamp()";
-
-int ledger_suppressed(struct fp_ledger *l, const int64_t *user_ids, size_t n, bool *out, struct fp_err *err)
-{
-    struct pg_args a;
-    struct fp_rows *rows;
-    for (size_t i = 0; i < n; i++)
-        out[i] = false;
-    pg_args_init(&a);
-    pg_arg_i64s(&a, user_ids, n);
-    if (ledger_step(l, "suppressed", suppressed_sql, &a, &rows, err) != 0)
-        return -1;
-    for (int i = 0; i < pg_rows_count(rows); i++)
-        out[pg_i64(rows, i, 0) - 1] = true;
-    pg_rows_free(rows);
-    return 0;
 }

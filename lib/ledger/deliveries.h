@@ -40,8 +40,4 @@ struct ledger_reason_count {
 int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reason_count *out, int max,
                          struct fp_err *err) FP_MUST_CHECK;
 
-/* Which of these users are suppressed now: filled in out[i]. */
-int ledger_suppressed(struct fp_ledger *l, const int64_t *user_ids, size_t n, bool *out,
-                      struct fp_err *err) FP_MUST_CHECK;
-
 #endif

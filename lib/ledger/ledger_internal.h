@@ -28,8 +28,34 @@
 /* The reason expire writes, by which late truth knows its rows. */
 #define LEDGER_EXPIRED "lease over while sending"
 
+/* An upsert of suppressions: SUPPRESSION_INSERT, a SELECT of its columns (one row
+ * for each subject), SUPPRESSION_MERGE. What changes nothing writes nothing. */
+/* clang-format off */
+#define SUPPRESSION_RANK(r) "array_position(ARRAY['hard_bounce', 'manual', 'unsubscribe', 'complaint'], " r ")"
+#define SUPPRESSION_INSERT \
+    " INSERT INTO foliopost.suppressions AS s (user_id, address_hash, scope, reason, source, evidence," \
+    "  job_id, first_seen, expires_at)"
+#define SUPPRESSION_OVER "coalesce(s.expires_at <= clock_timestamp(), false)"
+#define SUPPRESSION_WINS \
+    "(" SUPPRESSION_OVER " OR " SUPPRESSION_RANK("excluded.reason") " > " SUPPRESSION_RANK("s.reason") ")"
+#define SUPPRESSION_TAKE(c) c " = CASE WHEN " SUPPRESSION_WINS " THEN excluded." c " ELSE s." c " END"
+#define SUPPRESSION_MERGE \
+    " ON CONFLICT (coalesce(user_id, 0)," \
+    "  coalesce(address_hash, '00000000-0000-0000-0000-000000000000'::uuid), scope) DO UPDATE SET " \
+    SUPPRESSION_TAKE("reason") ", " SUPPRESSION_TAKE("source") ", " SUPPRESSION_TAKE("evidence") ", " \
+    SUPPRESSION_TAKE("job_id") "," \
+    " first_seen = CASE WHEN " SUPPRESSION_OVER " THEN excluded.first_seen" \
+    "  ELSE least(s.first_seen, excluded.first_seen) END," \
+    " expires_at = CASE WHEN " SUPPRESSION_OVER " THEN excluded.expires_at" \
+    "  WHEN s.expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL" \
+    "  ELSE greatest(s.expires_at, excluded.expires_at) END" \
+    " WHERE " SUPPRESSION_WINS " OR (s.expires_at IS NOT NULL" \
+    "  AND coalesce(excluded.expires_at > s.expires_at, true))"
+/* clang-format on */
+
 struct fp_ledger {
     struct fp_pg *pg;
+    char salt[129]; /* of the hashes of addresses, in hex; "": not read yet */
 };
 
 /* Runs one step. A step whose connection broke, or that lost a deadlock, is

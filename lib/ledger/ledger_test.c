@@ -254,18 +254,6 @@ static void deliveries_are_listed_and_counted(void **state)
     assert_int_equal(r[2].users, 5);
 }
 
-static void suppressed_users_are_found(void **state)
-{
-    (void)state;
-    int64_t ids[] = {5, 6, 5, 7, 8};
-    bool out[5];
-    t_sql("INSERT INTO foliopost.suppressions (user_id, reason, expires_at) VALUES (5, 'x', NULL),"
-          " (6, 'x', clock_timestamp() - interval '1 s'), (8, 'x', clock_timestamp() + interval '1 h')");
-    assert_ok(ledger_suppressed(t_ledger, ids, 5, out, &t_err));
-    assert_true(out[0] && !out[1] && out[2] && !out[3] && out[4]);
-    assert_ok(ledger_suppressed(t_ledger, ids, 0, out, &t_err));
-}
-
 /* --- connections ---------------------------------------------------------------------------- */
 
 static void a_step_survives_a_lost_connection_once(void **state)
@@ -311,7 +299,6 @@ int main(void)
         cmocka_unit_test_setup(a_provider_that_nobody_uses_speaks_no_more, t_clean),
         cmocka_unit_test_setup(the_error_log_is_written, t_clean),
         cmocka_unit_test_setup(deliveries_are_listed_and_counted, t_clean),
-        cmocka_unit_test_setup(suppressed_users_are_found, t_clean),
         cmocka_unit_test_setup(a_step_survives_a_lost_connection_once, t_clean),
         cmocka_unit_test_setup(no_server_is_unavailable_and_named, t_clean),
     };

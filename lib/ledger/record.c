@@ -14,17 +14,20 @@
 #include "lib/ledger/ledger_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/text.h"
+#include "lib/ledger/suppressions.h"
 
 /* --- columns: arrays of the statement's unnest ----------------------------------- */
 
 struct columns {
     size_t n;
     int64_t *batch_ids, *user_ids, *retry_ms;
-    int32_t *attempted, *doubles;
-    const char **states, **reasons, **provider_ids;
+    int32_t *attempted, *doubles, *suppress;
+    const char **states, **reasons, **provider_ids, **hashes;
+    bool any_suppress;
     struct fp_arena *texts;
 };
 
@@ -54,6 +57,9 @@ static void columns_init(struct columns *c, const struct ledger_outcome *o, size
     c->retry_ms = mem_array(n + 1, sizeof *c->retry_ms);
     c->attempted = mem_array(n + 1, sizeof *c->attempted);
     c->doubles = mem_array(n + 1, sizeof *c->doubles);
+    c->suppress = mem_array(n + 1, sizeof *c->suppress);
+    c->hashes = mem_array(n + 1, sizeof *c->hashes);
+    c->any_suppress = false;
     c->states = mem_array(n + 1, sizeof *c->states);
     c->reasons = mem_array(n + 1, sizeof *c->reasons);
     c->provider_ids = mem_array(n + 1, sizeof *c->provider_ids);
@@ -65,6 +71,9 @@ static void columns_init(struct columns *c, const struct ledger_outcome *o, size
         c->retry_ms[i] = o[i].retry_in_ms;
         c->attempted[i] = o[i].attempted;
         c->doubles[i] = o[i].maybe_double;
+        c->suppress[i] = o[i].suppress;
+        c->any_suppress |= o[i].suppress;
+        c->hashes[i] = o[i].address_hash != NULL ? o[i].address_hash : "";
         c->states[i] = delivery_state_name(o[i].state);
         c->reasons[i] = clean(c, o[i].reason, REASON_BYTES);
         c->provider_ids[i] = clean(c, o[i].provider_id, PROVIDER_BYTES);
@@ -78,6 +87,8 @@ static void columns_fini(struct columns *c)
     mem_free(c->retry_ms);
     mem_free(c->attempted);
     mem_free(c->doubles);
+    mem_free(c->suppress);
+    mem_free(c->hashes);
     mem_free(c->states);
     mem_free(c->reasons);
     mem_free(c->provider_ids);
@@ -89,40 +100,62 @@ static void columns_fini(struct columns *c)
 /* DISTINCT ON: an upsert may not meet one user twice. A user who is not in the
  * batch is nobody's, and is left out. */
 /* clang-format off */
-static const char record_sql[] =
-    "WITH held AS (SELECT * FROM unnest($2::bigint[], $3::integer[]) AS h (id, epoch)),"
-    " fenced AS ("
-    "  UPDATE foliopost.batches b SET open_intents = ARRAY("
-    "   SELECT x FROM unnest(b.open_intents) AS x"
-    "   WHERE NOT EXISTS (SELECT FROM unnest($4::bigint[], $5::bigint[]) AS o (batch_id, user_id)"
-    "     WHERE o.batch_id = b.id AND o.user_id = x)"
-    "    AND NOT EXISTS (SELECT FROM unnest($14::bigint[], $15::bigint[]) AS w (batch_id, user_id)"
-    "     WHERE w.batch_id = b.id AND w.user_id = x)"
-    "   UNION SELECT n.user_id FROM unnest($12::bigint[], $13::bigint[]) AS n (batch_id, user_id)"
-    "   WHERE n.batch_id = b.id AND n.user_id = ANY (b.user_ids) AND j.state = 'IN_PROGRESS')"
-    "  FROM held h, foliopost.jobs j, foliopost.instances i"
-    "  WHERE b.id = h.id AND b.epoch = h.epoch AND b.owner = $1::uuid AND b.state = 'sending'"
-    "   AND j.id = b.job_id AND " LIVES
-    "  RETURNING b.id, b.job_id, b.epoch, b.user_ids, j.state),"
-    " written AS ("
-    "  INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason,"
-    "   provider_id, attempts, maybe_doubles, due_at)"
-    "  SELECT DISTINCT ON (f.job_id, o.user_id) f.job_id, o.user_id, f.id, f.epoch, o.state, o.reason,"
-    "   o.provider_id, o.attempted, o.doubles, CASE o.state WHEN 'deferred' THEN " IN_MS("o.retry_ms") " END"
-    "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[],"
-    "   $9::integer[], $10::integer[], $11::bigint[])"
-    "   AS o (batch_id, user_id, state, reason, provider_id, attempted, doubles, retry_ms)"
-    "   ON o.batch_id = f.id"
-    "  WHERE o.user_id = ANY (f.user_ids)"
-    "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state,"
-    "   reason = excluded.reason, provider_id = excluded.provider_id,"
-    "   attempts = d.attempts + excluded.attempts,"
-    "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles,"
-    "   due_at = excluded.due_at, updated_at = excluded.updated_at"
+#define RECORD \
+    "WITH held AS (SELECT * FROM unnest($2::bigint[], $3::integer[]) AS h (id, epoch))," \
+    " fenced AS (" \
+    "  UPDATE foliopost.batches b SET open_intents = ARRAY(" \
+    "   SELECT x FROM unnest(b.open_intents) AS x" \
+    "   WHERE NOT EXISTS (SELECT FROM unnest($4::bigint[], $5::bigint[]) AS o (batch_id, user_id)" \
+    "     WHERE o.batch_id = b.id AND o.user_id = x)" \
+    "    AND NOT EXISTS (SELECT FROM unnest($14::bigint[], $15::bigint[]) AS w (batch_id, user_id)" \
+    "     WHERE w.batch_id = b.id AND w.user_id = x)" \
+    "   UNION SELECT n.user_id FROM unnest($12::bigint[], $13::bigint[]) AS n (batch_id, user_id)" \
+    "   WHERE n.batch_id = b.id AND n.user_id = ANY (b.user_ids) AND j.state = 'IN_PROGRESS')" \
+    "  FROM held h, foliopost.jobs j, foliopost.instances i" \
+    "  WHERE b.id = h.id AND b.epoch = h.epoch AND b.owner = $1::uuid AND b.state = 'sending'" \
+    "   AND j.id = b.job_id AND " LIVES \
+    "  RETURNING b.id, b.job_id, b.epoch, b.user_ids, j.state)," \
+    " written AS (" \
+    "  INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason," \
+    "   provider_id, attempts, maybe_doubles, due_at, address_hash)" \
+    "  SELECT DISTINCT ON (f.job_id, o.user_id) f.job_id, o.user_id, f.id, f.epoch, o.state, o.reason," \
+    "   o.provider_id, o.attempted, o.doubles, CASE o.state WHEN 'deferred' THEN " IN_MS("o.retry_ms") " END," \
+    "   nullif(o.hash, '')::uuid" \
+    "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[]," \
+    "   $9::integer[], $10::integer[], $11::bigint[], $16::text[])" \
+    "   AS o (batch_id, user_id, state, reason, provider_id, attempted, doubles, retry_ms, hash)" \
+    "   ON o.batch_id = f.id" \
+    "  WHERE o.user_id = ANY (f.user_ids)" \
+    "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state," \
+    "   reason = excluded.reason, provider_id = excluded.provider_id," \
+    "   attempts = d.attempts + excluded.attempts," \
+    "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles," \
+    "   due_at = excluded.due_at, address_hash = excluded.address_hash, updated_at = excluded.updated_at" \
     "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id)"
-    " SELECT h.id, f.id IS NOT NULL, coalesce(f.state, j.state)"
-    " FROM held h LEFT JOIN fenced f ON f.id = h.id"
-    " LEFT JOIN foliopost.batches b ON b.id = h.id LEFT JOIN foliopost.jobs j ON j.id = b.job_id";
+#define RECORDED \
+    " SELECT h.id, f.id IS NOT NULL, coalesce(f.state, j.state)" \
+    " FROM held h LEFT JOIN fenced f ON f.id = h.id" \
+    " LEFT JOIN foliopost.batches b ON b.id = h.id LEFT JOIN foliopost.jobs j ON j.id = b.job_id"
+
+/* The same with mailboxes that are not there: suppressed in the statement that
+ * records it, and an event for the guards. Its own text, so that the common one
+ * does not pay for it. */
+#define SUPPRESSING \
+    ", bounced AS (" \
+    "  SELECT f.job_id, o.user_id, o.reason, o.hash" \
+    "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $7::text[], $16::text[], $17::integer[])" \
+    "   AS o (batch_id, user_id, reason, hash, suppress) ON o.batch_id = f.id" \
+    "  WHERE o.suppress > 0 AND o.user_id = ANY (f.user_ids))," \
+    " suppressed AS (" SUPPRESSION_INSERT \
+    "  SELECT DISTINCT ON (user_id, hash) user_id, nullif(hash, '')::uuid, 'all', 'hard_bounce', 'mailer'," \
+    "   reason, job_id, clock_timestamp(), NULL::timestamptz FROM bounced" SUPPRESSION_MERGE ")," \
+    " told AS (" \
+    "  INSERT INTO foliopost.delivery_events (job_id, user_id, event, provider, detail, occurred_at)" \
+    "  SELECT job_id, user_id, 'bounced', 'mailer', reason, clock_timestamp() FROM bounced" \
+    "  ON CONFLICT (job_id, event, user_id, event_key) DO NOTHING)"
+
+static const char record_sql[] = RECORD RECORDED;
+static const char record_suppress_sql[] = RECORD SUPPRESSING RECORDED;
 /* clang-format on */
 
 static void arg_held(struct pg_args *a, const struct ledger_held *held, size_t n)
@@ -153,7 +186,8 @@ static void arg_intents(struct pg_args *a, const struct ledger_intent *v, size_t
     mem_free(user_ids);
 }
 
-static void record_args(struct pg_args *a, const struct ledger_record *r)
+/* True when somebody is to be suppressed. */
+static bool record_args(struct pg_args *a, const struct ledger_record *r)
 {
     struct columns c;
     columns_init(&c, r->outcomes, r->n_outcomes);
@@ -170,7 +204,11 @@ static void record_args(struct pg_args *a, const struct ledger_record *r)
     pg_arg_i64s(a, c.retry_ms, c.n);
     arg_intents(a, r->intents, r->n_intents);
     arg_intents(a, r->withdrawn, r->n_withdrawn);
+    pg_arg_texts(a, c.hashes, c.n);
+    if (c.any_suppress)
+        pg_arg_i32s(a, c.suppress, c.n);
     columns_fini(&c);
+    return c.any_suppress;
 }
 
 /* Held rows come in any order. */
@@ -196,8 +234,9 @@ int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *e
     }
     if (r->n_held == 0)
         return 0;
-    record_args(&a, r);
-    if (ledger_step(l, "record", record_sql, &a, &rows, err) != 0)
+    bool suppress = record_args(&a, r);
+    if (ledger_step(l, suppress ? "record_suppress" : "record", suppress ? record_suppress_sql : record_sql,
+                    &a, &rows, err) != 0)
         return -1;
     read_held(r, rows);
     pg_rows_free(rows);
@@ -257,6 +296,28 @@ static const char late_sql[] =
     " SELECT count(*) FROM changed";
 /* clang-format on */
 
+/* A mailbox that is not there is a truth whoever tells it: apart, since it
+ * hangs on no claim. */
+static int suppress_late(struct fp_ledger *l, const struct ledger_outcome *o, size_t n, struct fp_err *err)
+{
+    struct ledger_suppression *s = mem_array(n + 1, sizeof *s);
+    int64_t added;
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!o[i].suppress)
+            continue;
+        struct ledger_suppression *to = &s[found++];
+        to->user_id = o[i].user_id;
+        to->reason = SUPPRESSION_HARD_BOUNCE;
+        snprintf(to->address_hash, sizeof to->address_hash, "%s", o[i].address_hash ? o[i].address_hash : "");
+        snprintf(to->source, sizeof to->source, "mailer");
+        text_clean(to->evidence, sizeof to->evidence, o[i].reason ? o[i].reason : "");
+    }
+    int rc = ledger_suppress(l, s, found, NULL, &added, err);
+    mem_free(s);
+    return rc;
+}
+
 int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch,
                       const struct ledger_outcome *outcomes, size_t n, struct fp_err *err)
 {
@@ -279,5 +340,5 @@ int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch,
         return -1;
     int changed = (int)pg_i64(rows, 0, 0);
     pg_rows_free(rows);
-    return changed;
+    return suppress_late(l, outcomes, n, err) != 0 ? -1 : changed;
 }

@@ -20,6 +20,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
 #include "lib/ledger/ledger_internal.h"
+#include "lib/ledger/events.h"
 #include "lib/ledger/rates.h"
 #include "lib/ledger/sweep.h"
 
@@ -144,7 +145,8 @@ static T_UNUSED int t_clean(void **state)
     int64_t term;
     (void)state;
     t_sql("TRUNCATE foliopost.jobs, foliopost.intervals, foliopost.batches, foliopost.deliveries,"
-          " foliopost.instances, foliopost.audit, foliopost.provider_rates");
+          " foliopost.instances, foliopost.audit, foliopost.provider_rates, foliopost.suppressions,"
+          " foliopost.delivery_events");
     t_sql("UPDATE foliopost.leader SET owner = NULL, lease_until = '-infinity'");
     t_instance("mailer", t_mailer);
     return ledger_lead(t_ledger, t_leader, &leading, &term, &t_err);

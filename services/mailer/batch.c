@@ -20,12 +20,12 @@ static const struct {
 } states[MAIL_STATES] = {
     [MAIL_WAITING] = {"waiting", BIT(MAIL_RENDERING) | BIT(MAIL_KNOWN) | BIT(MAIL_LEFT)},
     [MAIL_RENDERING] = {"rendering", BIT(MAIL_READY) | BIT(MAIL_KNOWN) | BIT(MAIL_LEFT)},
-    [MAIL_READY] = {"ready", BIT(MAIL_ASKED) | BIT(MAIL_UNSENT) | BIT(MAIL_LEFT)},
+    [MAIL_READY] = {"ready", BIT(MAIL_ASKED) | BIT(MAIL_KNOWN) | BIT(MAIL_UNSENT) | BIT(MAIL_LEFT)},
     [MAIL_ASKED] = {"asked", BIT(MAIL_SENDING) | BIT(MAIL_READY)},
     [MAIL_SENDING] = {"sending", BIT(MAIL_KNOWN) | BIT(MAIL_UNSENT)},
     [MAIL_KNOWN] = {"known", BIT(MAIL_SETTLED)},
     [MAIL_UNSENT] = {"unsent", BIT(MAIL_READY) | BIT(MAIL_RESTING) | BIT(MAIL_LEFT)},
-    [MAIL_RESTING] = {"resting", BIT(MAIL_READY) | BIT(MAIL_LEFT)},
+    [MAIL_RESTING] = {"resting", BIT(MAIL_READY) | BIT(MAIL_KNOWN) | BIT(MAIL_LEFT)},
     [MAIL_SETTLED] = {"settled", 0},
     [MAIL_LEFT] = {"left", 0},
 };
@@ -186,6 +186,14 @@ void batch_free(struct batch *b)
     mem_free(b->mails);
     arena_free(b->arena);
     mem_free(b);
+}
+
+/* An address counts as used once a mail may have gone there, or was refused there. */
+void mail_to_ledger(const struct mail *m, struct ledger_outcome *out)
+{
+    outcome_to_ledger(&m->outcome, m->batch->id, m->user_id, out);
+    if (m->outcome.attempted)
+        out->address_hash = m->address_hash;
 }
 
 /* --- how it ends ------------------------------------------------------------------------ */

@@ -141,6 +141,9 @@ static void take_rendered(struct desk *d, struct mail *m)
     d->rendering--;
     if (m->batch->state != BATCH_OPEN) {
         mail_move(&d->lists, m, MAIL_LEFT);
+    } else if (m->suppressed) {
+        outcome_suppressed(&m->outcome);
+        mail_move(&d->lists, m, MAIL_KNOWN);
     } else if (m->data) {
         mail_move(&d->lists, m, MAIL_READY);
     } else {
@@ -244,6 +247,7 @@ static void turn(struct desk *d, struct plan *plan, bool *owned)
     *owned = desk_check_owner(d);
     desk_check_fault(d);
     wake_rested(d, now_us);
+    desk_check_suppressed(d);
     feed(d);
     *plan = make_plan(d);
     if (plan->record && *owned)

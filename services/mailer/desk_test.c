@@ -105,6 +105,48 @@ static void who_is_suppressed_since_paging_gets_no_mail(void **state)
     assert_int_equal(f_total(), 9);
 }
 
+static void who_is_suppressed_while_he_waits_gets_no_mail(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    int64_t job = t_started(false);
+    o.mail_rate = 1; /* fifty mails wait most of a minute */
+    f_start(&o);
+    (void)f_batch(job, 1, 50);
+    f_await(f_total() > 0, 10);
+    t_sql("INSERT INTO foliopost.suppressions (user_id, reason) SELECT i, 'unsubscribe'"
+          " FROM generate_series(20, 50) i");
+    f_await(t_count(job, "state = 'skipped' AND reason = 'suppressed' AND user_id >= 20") == 31, 15);
+    desk_drain(f_desk);
+    f_await(f_idle(), 10);
+    f_stop();
+    for (int i = 20; i <= 50; i++)
+        assert_int_equal(atomic_load(&f_sent[i]), 0);
+}
+
+/* A mailbox that is not there: recorded and suppressed with one statement. */
+static void a_missing_mailbox_is_suppressed_for_the_next_job(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    int64_t first = t_started(false), second = t_started(false);
+    f_verdict = by_last_digit;
+    f_suppress = true;
+    f_start(&o);
+    (void)f_batch(first, 1, 10);
+    f_await(f_idle(), 10);
+    f_verdict = f_all_sent;
+    (void)f_batch(second, 1, 10);
+    f_await(f_idle(), 10);
+    f_stop();
+    int64_t refused = t_count(first, "state = 'failed'");
+    assert_true(refused > 0);
+    assert_int_equal(t_count(second, "state = 'skipped' AND reason = 'suppressed'"), refused);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.suppressions WHERE reason = 'hard_bounce'"
+                           " AND address_hash IS NOT NULL"),
+                     refused);
+}
+
 /* --- messages ------------------------------------------------------------------------------------ */
 
 static void a_bad_message_is_dropped_and_frees_its_slot(void **state)
@@ -610,6 +652,8 @@ int main(void)
         cmocka_unit_test_setup(no_mail_goes_out_before_its_intent, f_clean),
         cmocka_unit_test_setup(an_ambiguous_mail_is_sent_again_only_where_the_policy_says_so, f_clean),
         cmocka_unit_test_setup(who_is_suppressed_since_paging_gets_no_mail, f_clean),
+        cmocka_unit_test_setup(who_is_suppressed_while_he_waits_gets_no_mail, f_clean),
+        cmocka_unit_test_setup(a_missing_mailbox_is_suppressed_for_the_next_job, f_clean),
         cmocka_unit_test_setup(a_bad_message_is_dropped_and_frees_its_slot, f_clean),
         cmocka_unit_test_setup(a_second_copy_of_a_message_is_dropped, f_clean),
         cmocka_unit_test_setup(a_message_that_lacks_a_user_goes_back_unsent, f_clean),

@@ -16,10 +16,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
-#include "lib/ledger/deliveries.h"
+#include "lib/ledger/suppressions.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 #include "services/mailer/desk_internal.h"
@@ -83,24 +84,38 @@ static bool claim(struct intake *in, int64_t batch_id, char owner[LEDGER_UUID], 
     return false;
 }
 
+static int judge(struct intake *in, struct batch *b, bool *hit, struct fp_err *err)
+{
+    struct ledger_recipient *who = mem_array(b->n_mails + 1, sizeof(*who));
+    int rc = 0;
+    for (size_t i = 0; i < b->n_mails && rc == 0; i++) {
+        struct mail *m = &b->mails[i];
+        rc = ledger_address_hash(in->ledger, m->item->user->email, m->address_hash, err);
+        who[i].user_id = m->user_id;
+        memcpy(who[i].address_hash, m->address_hash, sizeof(who[i].address_hash));
+    }
+    if (rc == 0)
+        rc = ledger_suppressed(in->ledger, b->job->kind, who, b->n_mails, hit, err);
+    mem_free(who);
+    return rc;
+}
+
 /* Unsubscribes and bounces arrive in mid-job: who must not be mailed is looked
- * up as late as a batch's claim. */
-static void mark_suppressed(struct intake *in, struct batch *b, const struct ledger_claim *c)
+ * up as late as a batch's claim; suppressed.c looks again while it waits. */
+static void mark_suppressed(struct intake *in, struct batch *b)
 {
     struct fp_err err;
-    bool *hit = mem_array(c->n_due + 1, sizeof(*hit));
-    while (ledger_suppressed(in->ledger, c->due, c->n_due, hit, &err) < 0) {
+    bool *hit = mem_array(b->n_mails + 1, sizeof(*hit));
+    while (judge(in, b, hit, &err) < 0) {
         if (again(in, "suppressed", &err))
             continue;
         b->state = BATCH_CLOSING;
         b->why = "suppressions cannot be read";
         break;
     }
-    for (size_t i = 0, at = 0; i < b->n_mails; i++) {
-        while (c->due[at] != b->mails[i].user_id)
-            at++;
-        b->mails[i].suppressed = hit[at];
-    }
+    for (size_t i = 0; i < b->n_mails; i++)
+        b->mails[i].suppressed = hit[i];
+    b->judged_us = clock_mono_us();
     mem_free(hit);
 }
 
@@ -122,7 +137,7 @@ static bool claim_and_give(struct intake *in, struct fp_arena *arena,
     bool won = claim(in, message->batch_id, owner, &c);
     if (won) {
         struct batch *b = batch_new(&c, owner, arena, message);
-        mark_suppressed(in, b, &c);
+        mark_suppressed(in, b);
         log_debug(batch_label(b, label), "claimed", "epoch=%d users=%zu due=%zu", b->epoch, c.n_users,
                   c.n_due);
         metrics_add("foliopost_claims_total", "won=\"true\"", 1);

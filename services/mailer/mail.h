@@ -9,6 +9,7 @@
  *   RENDERING -> READY      rendered; waits for a slice of the rate
  *   RENDERING -> KNOWN      cannot be rendered: failed
  *   READY     -> ASKED      its intent is in the record being made
+ *   WAITING, READY, RESTING -> KNOWN   suppressed while it waited here: skipped
  *   ASKED     -> SENDING    the intent is durable; with the senders
  *   ASKED     -> READY      the intent was not opened
  *   SENDING   -> KNOWN      the provider's verdict
@@ -31,6 +32,7 @@
 #include <stdint.h>
 
 #include "lib/ledger/batches.h"
+#include "lib/ledger/suppressions.h"
 #include "lib/wire/wire.h"
 #include "services/mailer/outcome.h"
 #include "services/mailer/transport.h"
@@ -56,17 +58,18 @@ struct mail {
     int64_t user_id;
     int32_t attempts; /* before this one */
     enum mail_state state;
-    struct mail *prev, *next; /* in the desk's list of its state */
-    struct mail *in_next;     /* in the inbox */
-    bool suppressed;          /* since it was paged */
-    bool intent;              /* the batch's row may name it as open */
-    bool probe;               /* sent to see whether a fault is over */
-    int faults;               /* provider's faults met by this mail */
-    int throttles;            /* throttling replies met by this mail */
-    uint64_t passed;          /* mails that had passed at the first of these */
-    uint64_t others;          /* throttling replies that had come by then */
-    int64_t rest_until_us;    /* 0: it may be tried at once */
-    char *data;               /* rendered; NULL: not yet, or sent */
+    struct mail *prev, *next;             /* in the desk's list of its state */
+    struct mail *in_next;                 /* in the inbox */
+    char address_hash[LEDGER_HASH_BYTES]; /* of where it goes; "": no mail can go there */
+    bool suppressed;                      /* since it was paged */
+    bool intent;                          /* the batch's row may name it as open */
+    bool probe;                           /* sent to see whether a fault is over */
+    int faults;                           /* provider's faults met by this mail */
+    int throttles;                        /* throttling replies met by this mail */
+    uint64_t passed;                      /* mails that had passed at the first of these */
+    uint64_t others;                      /* throttling replies that had come by then */
+    int64_t rest_until_us;                /* 0: it may be tried at once */
+    char *data;                           /* rendered; NULL: not yet, or sent */
     size_t bytes;
     bool tried;                   /* by the sender: reply holds what came of it */
     struct transport_reply reply; /* set by the sender */
@@ -90,6 +93,7 @@ struct batch {
     struct mail *mails;
     size_t n_mails;
     size_t next_waiting; /* mails before it are not WAITING */
+    int64_t judged_us;   /* when its users were last looked up in the suppressions */
     size_t count[MAIL_STATES];
     enum batch_state state;
     const char *why;     /* it closes; a literal */
@@ -119,6 +123,9 @@ void batch_free(struct batch *b); /* no mail may be RENDERING or SENDING */
 
 /* The one writer of mail.state; keeps counts and lists. An illegal move panics. */
 void mail_move(struct mail_lists *lists, struct mail *m, enum mail_state to) __attribute__((nonnull));
+
+/* Its outcome for the ledger; points into m. */
+void mail_to_ledger(const struct mail *m, struct ledger_outcome *out);
 
 /* OPEN -> CLOSING, or any -> LOST. Takes back what it can at once. */
 void batch_close(struct mail_lists *lists, struct batch *b, const char *why);

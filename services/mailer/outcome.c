@@ -77,6 +77,7 @@ enum next_step outcome_of_reply(const struct transport_reply *reply, int attempt
         return NEXT_RECORD;
     case VERDICT_FAILED:
         set(out, DELIVERY_FAILED, true, "", reply->reason);
+        out->suppress = reply->suppress;
         return NEXT_RECORD;
     case VERDICT_THROTTLED:
         return NEXT_THROTTLE;
@@ -143,5 +144,6 @@ void outcome_to_ledger(const struct outcome *o, int64_t batch_id, int64_t user_i
         .attempted = o->attempted,
         .maybe_double = o->maybe_double,
         .retry_in_ms = o->retry_in_ms,
+        .suppress = o->suppress,
     };
 }

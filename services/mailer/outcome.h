@@ -15,6 +15,7 @@ struct outcome {
     char reason[224];
     char provider_id[100];
     bool attempted, maybe_double;
+    bool suppress; /* nobody is to write to this address again */
     int64_t retry_in_ms;
 };
 

@@ -39,7 +39,7 @@ static void add_known_and_unsent(struct desk *d)
     struct record_set *r = &d->record;
     r->n_known = r->n_unsent = 0;
     for (struct mail *m = d->lists.known.first; m && r->n_known < RECORD_MAX_OUTCOMES; m = m->next) {
-        outcome_to_ledger(&m->outcome, m->batch->id, m->user_id, &r->outcomes[r->n_known]);
+        mail_to_ledger(m, &r->outcomes[r->n_known]);
         r->known[r->n_known++] = m;
     }
     for (struct mail *m = d->lists.unsent.first; m && r->n_unsent < OPEN_MAX; m = m->next) {

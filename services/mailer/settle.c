@@ -56,7 +56,7 @@ static size_t late_outcomes(const struct batch *b, struct ledger_outcome *out)
         if (!m->intent || (m->state != MAIL_KNOWN && m->state != MAIL_UNSENT))
             continue;
         if (m->state == MAIL_KNOWN)
-            outcome_to_ledger(&m->outcome, b->id, m->user_id, &out[n++]);
+            mail_to_ledger(m, &out[n++]);
         else
             out[n++] = (struct ledger_outcome){.batch_id = b->id,
                                                .user_id = m->user_id,

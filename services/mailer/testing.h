@@ -22,6 +22,7 @@
 static enum verdict (*f_verdict)(int64_t user_id);
 static int f_code;
 static bool f_vague;               /* refusals do not name the mailbox */
+static bool f_suppress;            /* FAILED is a mailbox that is not there */
 static atomic_int f_sent[F_USERS]; /* accepted, or perhaps accepted */
 static atomic_int f_tries, f_in_hand;
 static atomic_bool f_blocked; /* senders wait inside send() */
@@ -62,6 +63,7 @@ static void f_send(struct transport *t, const struct transport_mail *m, struct t
     reply->code = f_code;
     reply->at_recipient = f_code != 0;
     reply->vague = f_vague && (v == VERDICT_DEFERRED || v == VERDICT_FAILED);
+    reply->suppress = f_suppress && v == VERDICT_FAILED;
     (void)snprintf(reply->reason, sizeof(reply->reason), "%s", reasons[v]);
     (void)snprintf(reply->provider_id, sizeof(reply->provider_id), "id-%lld", (long long)m->user_id);
     if (v == VERDICT_SENT || v == VERDICT_AMBIGUOUS) {
@@ -203,6 +205,7 @@ static T_UNUSED int f_clean(void **state)
     f_verdict = f_all_sent;
     f_code = 0;
     f_vague = false;
+    f_suppress = false;
     atomic_store(&f_blocked, false);
     atomic_store(&f_tries, 0);
     atomic_store(&f_n_times, 0);

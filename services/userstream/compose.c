@@ -16,19 +16,22 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
-#include "lib/ledger/deliveries.h"
+#include "lib/ledger/suppressions.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 
 /* One try, so that a waiting worker sees the end of the process and its heart beats. */
 #define SEND_TRY_MS 250
 
-int compose_judge(struct worker *w, size_t n, struct fp_err *err)
+int compose_judge(struct worker *w, const char *kind, size_t n, struct fp_err *err)
 {
-    int64_t ids[WIRE_MAX_USERS];
-    for (size_t i = 0; i < n; i++)
-        ids[i] = w->users[i].id;
-    return ledger_suppressed(w->ledger, ids, n, w->suppressed, err);
+    struct ledger_recipient who[WIRE_MAX_USERS];
+    for (size_t i = 0; i < n; i++) {
+        who[i].user_id = w->users[i].id;
+        if (ledger_address_hash(w->ledger, w->users[i].email, who[i].address_hash, err) != 0)
+            return -1;
+    }
+    return ledger_suppressed(w->ledger, kind, who, n, w->suppressed, err);
 }
 
 static Foliopost__V1__SkipReason skip_reason(const struct source_user *u, bool suppressed)

@@ -115,7 +115,7 @@ static int read_page(struct worker *w, const struct ledger_job *job, const struc
     }
     stream_source_state(w, NULL);
     metrics_observe_s("foliopost_page_read_seconds", "", (double)(clock_mono_us() - began_us) / 1e6);
-    return p->n_users > 0 ? compose_judge(w, p->n_users, err) : 0;
+    return p->n_users > 0 ? compose_judge(w, job->kind, p->n_users, err) : 0;
 }
 
 static bool is_current(const struct ledger_interval *iv, const Foliopost__V1__Grant *grant)

@@ -23,7 +23,7 @@ static int read_users(struct worker *w, const struct ledger_job *job, const stru
         return -1;
     }
     stream_source_state(w, NULL);
-    return compose_judge(w, b->n_users, err);
+    return compose_judge(w, job->kind, b->n_users, err);
 }
 
 int resend_batch(struct worker *w, const struct ledger_job *job, int64_t batch_id, struct fp_err *err)

@@ -99,9 +99,9 @@ int page_once(struct worker *w, const struct ledger_job *job, const Foliopost__V
 int resend_batch(struct worker *w, const struct ledger_job *job, int64_t batch_id,
                  struct fp_err *err) FP_MUST_CHECK;
 
-/* compose.c: asks the ledger who of w->users[0..n) is suppressed. Before
- * the page is written, so that a failure repeats the whole page. */
-int compose_judge(struct worker *w, size_t n, struct fp_err *err) FP_MUST_CHECK;
+/* compose.c: asks the ledger who of w->users[0..n) is suppressed for this
+ * kind of mail. Before the page is written, so that a failure repeats the whole page. */
+int compose_judge(struct worker *w, const char *kind, size_t n, struct fp_err *err) FP_MUST_CHECK;
 /* Packs w->users[0..n), as judged, and pushes them. What cannot be sent within
  * send-wait is dropped, counted and logged: its row brings it again. */
 void compose_send(struct worker *w, const struct ledger_job *job, int64_t batch_id, size_t n);
