@@ -141,8 +141,8 @@ static void two_migrations_at_once_apply_each_file_once(void **state)
     commit();
     join(&a);
     join(&b);
-    assert_int_equal(a.result + b.result, 1);
-    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.schema_version"), 1);
+    assert_int_equal(a.result + b.result, LEDGER_SCHEMA_VERSION);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.schema_version"), LEDGER_SCHEMA_VERSION);
 }
 
 int main(void)
