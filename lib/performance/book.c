@@ -1,187 +1,64 @@
 /*
- * The books of one user: transactions in order, cash by currency, quantity by
- * instrument, and what each transaction means for flows, income and results.
+ * The books of one user: what each transaction means for cash, positions and
+ * lots, for what crosses the border of the portfolio, and in the period for
+ * income, costs and results.
  *
- * On one day what comes in is booked before transfers, these before what goes
- * out, then by id, whatever the clock said (Portfolio Performance's order).
- * gross = amount + fee + tax is what moved before costs, for every type: a
- * deposit's flow, a dividend before tax, a purchase's price. For the types fee
- * and tax the amount itself is the cost.
+ * Each amount goes into the base currency once, at the day's rate; gross =
+ * amount + fee + tax holds there to the last unit, and so the statement closes.
+ * For the types fee and tax the amount itself is the cost.
  *
  * A holding's result is after its own fees and before taxes; account fees,
  * taxes, interest on cash and currency results on cash are nobody's, and make
- * the line `other`. Positions are per user, over all custody accounts.
+ * the line `other`. A transfer is no flow: shares are in transit until they
+ * arrive. What arrives without having left was delivered in, what has been in
+ * transit for too long was delivered out: a view may show one account alone.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "lib/performance/book.h"
+
+#include <stdio.h>
 
 #include "lib/base/mem.h"
-#include "lib/performance/internal.h"
 
-/* Size of the tables at first; they grow to what a user needs and stay. */
-#define FIRST_SLOTS 64
+/* Transfers between depositories settle within days; after this many they went elsewhere. */
+#define TRANSIT_DAYS 10
 
-static const struct perf_instrument no_instrument;
-
-enum rank { RANK_IN, RANK_TRANSFER, RANK_OUT };
-
-enum { CASH_ONLY = 1, IN = 2, OUT = 4, NEEDS_INSTRUMENT = 8, SETTLED = 16 };
-
-static const struct {
-    enum rank rank;
-    int traits;
-} types[PERF_TYPES] = {
-    [PERF_DEPOSIT] = {RANK_IN, CASH_ONLY},
-    [PERF_WITHDRAWAL] = {RANK_OUT, CASH_ONLY},
-    [PERF_BUY] = {RANK_IN, IN | NEEDS_INSTRUMENT | SETTLED},
-    [PERF_SELL] = {RANK_OUT, OUT | NEEDS_INSTRUMENT | SETTLED},
-    [PERF_DIVIDEND] = {RANK_IN, 0},
-    [PERF_INTEREST] = {RANK_IN, 0},
-    [PERF_FEE] = {RANK_OUT, 0},
-    [PERF_TAX] = {RANK_OUT, CASH_ONLY},
-    [PERF_DELIVERY_IN] = {RANK_IN, IN | NEEDS_INSTRUMENT},
-    [PERF_DELIVERY_OUT] = {RANK_OUT, OUT | NEEDS_INSTRUMENT},
-    [PERF_TRANSFER_IN] = {RANK_TRANSFER, IN},
-    [PERF_TRANSFER_OUT] = {RANK_TRANSFER, OUT},
+struct entry { /* one transaction on its way through the books */
+    const struct perf_tx *t;
+    struct perf_holding *h; /* NULL: cash alone */
+    int cash, traits;
+    fp_i128 net_e8, fee_e8, tax_e8, gross_e8; /* base currency; net: as the cash account changes */
+    int64_t before_e8, change_e8;             /* of the position */
+    bool delivered;                           /* change_e8 crossed the border in kind */
+    fp_i128 kind_e8;                          /* its value then */
+    fp_i128 flow_e8;
 };
 
-static fp_i128 gross_e4(const struct perf_tx *t)
-{
-    return (fp_i128)t->amount_e4 + t->fee_e4 + t->tax_e4;
-}
-
-/* --- checks and order -------------------------------------------------------------- */
-
-static bool bad(struct fp_performance *p, const struct perf_tx *t, const char *why)
-{
-    return perf_fail(p, "bad_transaction", "transaction %lld: %s", (long long)t->id, why);
-}
-
-static bool check(struct fp_performance *p, const struct perf_tx *t)
-{
-    int traits;
-
-    if (t->type < 0 || t->type >= PERF_TYPES)
-        return perf_fail(p, "unknown_type", "transaction %lld", (long long)t->id);
-    traits = types[t->type].traits;
-    if (t->quantity_e8 < 0 || t->price_e8 < 0)
-        return bad(p, t, "negative quantity or price");
-    if ((traits & NEEDS_INSTRUMENT) && t->instrument < 0)
-        return bad(p, t, "no instrument");
-    if ((traits & SETTLED) && !t->quantity_e8 && gross_e4(t) != 0)
-        return bad(p, t, "an amount for no quantity");
-    if ((t->type == PERF_BUY && gross_e4(t) > 0) || (t->type == PERF_SELL && gross_e4(t) < 0))
-        return bad(p, t, "the amount has the wrong sign");
-    return true;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const struct perf_tx *x = *(const struct perf_tx *const *)a, *y = *(const struct perf_tx *const *)b;
-    enum rank rx = types[x->type].rank, ry = types[y->type].rank;
-
-    if (x->day != y->day)
-        return x->day < y->day ? -1 : 1;
-    if (rx != ry)
-        return rx < ry ? -1 : 1;
-    if (x->id != y->id)
-        return x->id < y->id ? -1 : 1;
-    return x < y ? -1 : x > y; /* the order of the input */
-}
-
-static bool order(struct fp_performance *p)
-{
-    const struct perf_input *in = p->in;
-    bool sorted = true;
-
-    if (in->n_txs > p->cap_order) {
-        p->cap_order = in->n_txs + FIRST_SLOTS;
-        p->order = mem_resize(p->order, p->cap_order, sizeof *p->order);
-    }
-    p->n_order = 0;
-    for (size_t i = 0; i < in->n_txs; i++) {
-        const struct perf_tx *t = &in->txs[i];
-
-        if (t->day > in->period_end)
-            continue;
-        if (!check(p, t))
-            return false;
-        p->order[p->n_order] = t;
-        if (p->n_order && compare(&p->order[p->n_order - 1], &p->order[p->n_order]) > 0)
-            sorted = false;
-        p->n_order++;
-    }
-    if (!sorted)
-        qsort(p->order, p->n_order, sizeof *p->order, compare);
-    return true;
-}
-
-/* --- slots ------------------------------------------------------------------------- */
-
-static struct perf_holding *holding_of(struct fp_performance *p, const struct perf_tx *t)
-{
-    if (t->instrument < 0 || (types[t->type].traits & CASH_ONLY))
-        return NULL;
-    return &p->holdings[p->slot_of[t->instrument] - 1];
-}
-
-static bool add_holding(struct fp_performance *p, int32_t instrument)
-{
-    const struct perf_instrument *data = p->in->market->instruments[instrument];
-    struct perf_holding *h;
-    int cash;
-
-    if (p->slot_of[instrument])
-        return true;
-    cash = perf_cash_slot(p, data ? data->currency : p->in->base_currency);
-    if (cash < 0)
-        return false;
-    if (p->n_holdings == p->cap_holdings) {
-        p->cap_holdings += FIRST_SLOTS;
-        p->holdings = mem_resize(p->holdings, p->cap_holdings, sizeof *p->holdings);
-    }
-    h = &p->holdings[p->n_holdings++];
-    memset(h, 0, sizeof *h);
-    h->instrument = instrument;
-    h->unknown = !data; /* a fault only when it is held or traded in the period */
-    h->data = data ? data : &no_instrument;
-    h->cash = cash;
-    p->slot_of[instrument] = (int32_t)p->n_holdings;
-    return true;
-}
-
-bool perf_book_prepare(struct fp_performance *p)
-{
-    size_t n = p->in->market->n_instruments;
-
-    if (n > p->cap_slots) {
-        p->slot_of = mem_resize(p->slot_of, n, sizeof *p->slot_of);
-        memset(p->slot_of + p->cap_slots, 0, (n - p->cap_slots) * sizeof *p->slot_of);
-        p->cap_slots = n;
-    }
-    if (!order(p))
-        return false;
-    for (size_t i = 0; i < p->n_order; i++) {
-        const struct perf_tx *t = p->order[i];
-
-        if (t->instrument >= 0 && (size_t)t->instrument >= n)
-            return bad(p, t, "instrument outside the market");
-        if (t->instrument < 0 || (types[t->type].traits & CASH_ONLY))
-            continue;
-        if (!add_holding(p, t->instrument))
-            return false;
-        holding_of(p, t)->active |= t->day >= p->in->period_start;
-    }
-    return true;
-}
-
-void perf_book_reset(struct fp_performance *p)
-{
-    for (size_t i = 0; i < p->n_holdings; i++)
-        p->slot_of[p->holdings[i].instrument] = 0;
-}
-
 /* --- positions --------------------------------------------------------------------- */
+
+static bool split_once(struct fp_performance *p, struct perf_holding *h, const struct perf_split *s)
+{
+    int64_t before_e8 = h->quantity_e8;
+
+    if (s->numerator <= 0 || s->denominator <= 0)
+        return perf_fail(p, "bad_split", "instrument %lld, day %d", perf_id(p, h->instrument), s->day);
+    if (!fixed_muldiv(before_e8, s->numerator, s->denominator, &h->quantity_e8) ||
+        !lots_split(&h->lots, s->numerator, s->denominator, h->quantity_e8))
+        return perf_fail(p, "overflow", "quantity of instrument %lld over a split",
+                         perf_id(p, h->instrument));
+    if (p->in_period)
+        perf_event(p, &(struct perf_event){PERF_EVENT_SPLIT, s->day, h->instrument, s->numerator,
+                                           s->denominator, 0});
+    if (PERF_TRACES(p)) {
+        struct perf_step step = {.kind = PERF_STEP_SPLIT,
+                                 .instrument = h->instrument,
+                                 .quantity_e8 = before_e8,
+                                 .value_e8 = h->quantity_e8};
+
+        snprintf(step.text, sizeof step.text, "%d:%d", s->numerator, s->denominator);
+        perf_step(p, step);
+    }
+    return true;
+}
 
 bool perf_split_to(struct fp_performance *p, struct perf_holding *h, int32_t day)
 {
@@ -190,14 +67,8 @@ bool perf_split_to(struct fp_performance *p, struct perf_holding *h, int32_t day
 
         if (s->day > day)
             break;
-        if (!h->quantity_e8)
-            continue;
-        if (s->numerator <= 0 || s->denominator <= 0)
-            return perf_fail(p, "bad_split", "instrument %lld, day %d",
-                             (long long)p->in->market->instrument_ids[h->instrument], s->day);
-        if (!fixed_muldiv(h->quantity_e8, s->numerator, s->denominator, &h->quantity_e8))
-            return perf_fail(p, "overflow", "quantity of instrument %lld over a split",
-                             (long long)p->in->market->instrument_ids[h->instrument]);
+        if (h->quantity_e8 && !split_once(p, h, s))
+            return false;
     }
     return true;
 }
@@ -207,8 +78,8 @@ static void remember_price(struct perf_holding *h, const struct perf_tx *t, int 
 {
     int64_t price_e8 = t->price_e8;
 
-    if (!price_e8 && (types[t->type].traits & SETTLED) && t->quantity_e8) {
-        fp_i128 paid_e8 = (gross_e4(t) < 0 ? -gross_e4(t) : gross_e4(t)) * PERF_E4_TO_E8;
+    if (!price_e8 && (perf_types[t->type].traits & SETTLED) && t->quantity_e8) {
+        fp_i128 gross_e4 = perf_gross_e4(t), paid_e8 = (gross_e4 < 0 ? -gross_e4 : gross_e4) * PERF_E4_TO_E8;
 
         if (!fixed_from_i128(fixed_div(paid_e8 * FP_E8, t->quantity_e8), &price_e8))
             price_e8 = 0;
@@ -222,65 +93,134 @@ static void remember_price(struct perf_holding *h, const struct perf_tx *t, int 
 
 /* Average cost, before fees, of what has no close: rounded once, and the last
  * sale takes the rest. */
-static bool book_cost(struct fp_performance *p, struct perf_holding *h, const struct perf_tx *t, int cash,
-                      int64_t before_e8)
+static bool book_cost(struct fp_performance *p, const struct entry *e)
 {
+    struct perf_holding *h = e->h;
     fp_i128 cost_e8;
 
-    if (types[t->type].traits & IN) {
-        cost_e8 = t->type == PERF_BUY ? -gross_e4(t) * PERF_E4_TO_E8
-                                      : fixed_div((fp_i128)t->quantity_e8 * t->price_e8, FP_E8);
-        if (!perf_to_base(p, cash, cost_e8, &cost_e8))
+    if (e->change_e8 > 0) {
+        cost_e8 = -e->gross_e8;
+        if (!(e->traits & SETTLED) &&
+            !perf_to_base(p, e->cash, fixed_div((fp_i128)e->change_e8 * e->t->price_e8, FP_E8), &cost_e8))
             return false;
         h->cost_e8 += cost_e8;
         return true;
     }
-    if (t->quantity_e8 >= before_e8) {
+    if (-e->change_e8 >= e->before_e8) {
         h->cost_e8 = 0;
         return true;
     }
-    if (!perf_mul(p, h->cost_e8, before_e8 - t->quantity_e8, &cost_e8))
+    if (!perf_mul(p, h->cost_e8, e->before_e8 + e->change_e8, &cost_e8))
         return false;
-    h->cost_e8 = fixed_div(cost_e8, before_e8);
+    h->cost_e8 = fixed_div(cost_e8, e->before_e8);
     return true;
 }
 
-static bool book_position(struct fp_performance *p, struct perf_holding *h, const struct perf_tx *t, int cash)
+/* In kind, at the market value of the day; what has none, at cost. */
+static bool value_in_kind(struct fp_performance *p, struct entry *e, fp_i128 cost_before_e8)
 {
-    int64_t before_e8, change_e8 = t->quantity_e8;
-    int traits = types[t->type].traits;
+    if (perf_is_priced(e->h))
+        return perf_position_value(p, e->h, e->change_e8, &e->kind_e8);
+    e->kind_e8 = e->h->cost_e8 - cost_before_e8;
+    return true;
+}
 
-    if (!perf_split_to(p, h, t->day))
-        return false;
-    if (!(traits & (IN | OUT)) || !change_e8)
+/* Deliveries cost and bring what the source states, else their market value. */
+static bool lots_worth(struct fp_performance *p, const struct entry *e, struct perf_lots_change *c)
+{
+    if (!e->delivered) {
+        c->net_e8 = -e->net_e8;
+        c->gross_e8 = -e->gross_e8;
         return true;
-    if (traits & OUT)
-        change_e8 = -change_e8;
-    before_e8 = h->quantity_e8;
-    if (__builtin_add_overflow(before_e8, change_e8, &h->quantity_e8))
-        return perf_fail(p, "overflow", "quantity of instrument %lld",
-                         (long long)p->in->market->instrument_ids[h->instrument]);
-    remember_price(h, t, cash);
-    if (!perf_is_priced(h) && !h->unknown && types[t->type].rank != RANK_TRANSFER)
-        return book_cost(p, h, t, cash, before_e8);
-    return true;
-}
-
-/* --- what it means in the period ----------------------------------------------------- */
-
-static bool book_costs(struct fp_performance *p, const struct perf_tx *t, int cash)
-{
-    fp_i128 fee_e4 = t->type == PERF_FEE ? -(fp_i128)t->amount_e4 - t->tax_e4 : t->fee_e4;
-    fp_i128 tax_e4 = t->type == PERF_TAX ? -(fp_i128)t->amount_e4 - t->fee_e4 : t->tax_e4;
-    fp_i128 fee_e8, tax_e8;
-
-    if (!perf_to_base(p, cash, fee_e4 * PERF_E4_TO_E8, &fee_e8) ||
-        !perf_to_base(p, cash, tax_e4 * PERF_E4_TO_E8, &tax_e8))
+    }
+    c->gross_e8 = c->net_e8 = e->kind_e8;
+    if (e->t->price_e8 &&
+        !perf_to_base(p, e->cash, fixed_div((fp_i128)e->change_e8 * e->t->price_e8, FP_E8), &c->net_e8))
         return false;
-    p->flows.fees_e8 += fee_e8;
-    p->flows.taxes_e8 += tax_e8;
+    c->net_e8 += e->fee_e8 + e->tax_e8;
     return true;
 }
+
+static void saw_lot(void *ctx, const struct perf_lot *lot, int64_t quantity_e8, fp_i128 cost_e8)
+{
+    struct fp_performance *p = ctx;
+    struct perf_step step = {.kind = PERF_STEP_LOT_OUT,
+                             .instrument = -1,
+                             .account = lot->account,
+                             .quantity_e8 = quantity_e8,
+                             .value_e8 = cost_e8};
+
+    snprintf(step.text, sizeof step.text, "%d", lot->day);
+    perf_step(p, step);
+}
+
+static bool book_lots(struct fp_performance *p, const struct entry *e, bool of_transit)
+{
+    struct perf_lots_change c = {.account = e->t->account,
+                                 .day = e->t->day,
+                                 .quantity_e8 = e->change_e8,
+                                 .before_e8 = e->before_e8,
+                                 .of_transit = of_transit};
+    struct perf_lots_result r;
+
+    if (!lots_worth(p, e, &c))
+        return false;
+    if (!lots_change(&e->h->lots, &c, &r, PERF_TRACES(p) ? saw_lot : NULL, p))
+        return perf_fail(p, "overflow", "more than %d lots of instrument %lld", LOTS_MAX,
+                         perf_id(p, e->h->instrument));
+    if (PERF_TRACES(p) && c.quantity_e8 > 0)
+        perf_step(p, (struct perf_step){.kind = PERF_STEP_LOT_IN,
+                                        .instrument = e->h->instrument,
+                                        .account = c.account,
+                                        .quantity_e8 = c.quantity_e8,
+                                        .value_e8 = c.net_e8});
+    if (!p->in_period)
+        return true;
+    p->flows.realised_e8 += r.basis_e8;
+    p->flows.realised_fifo_e8 += r.fifo_e8;
+    p->flows.realised_average_e8 += r.average_e8;
+    return true;
+}
+
+static bool change_position(struct fp_performance *p, struct entry *e, bool of_transit)
+{
+    struct perf_holding *h = e->h;
+    fp_i128 cost_before_e8 = h->cost_e8;
+
+    e->before_e8 = h->quantity_e8;
+    if (!e->change_e8)
+        return true;
+    h->touched = true;
+    if (__builtin_add_overflow(h->quantity_e8, e->change_e8, &h->quantity_e8) || h->quantity_e8 == INT64_MIN)
+        return perf_fail(p, "overflow", "quantity of instrument %lld", perf_id(p, h->instrument));
+    if (!perf_is_priced(h) && !book_cost(p, e))
+        return false;
+    if (e->delivered && !value_in_kind(p, e, cost_before_e8))
+        return false;
+    return book_lots(p, e, of_transit);
+}
+
+static bool book_position(struct fp_performance *p, struct entry *e)
+{
+    const struct perf_tx *t = e->t;
+
+    if (!perf_split_to(p, e->h, t->day))
+        return false;
+    if (!t->quantity_e8 || !(e->traits & (IN | OUT | TRANSFER)))
+        return true;
+    remember_price(e->h, t, e->cash);
+    e->change_e8 = e->traits & IN ? t->quantity_e8 : e->traits & OUT ? -t->quantity_e8 : 0;
+    e->delivered = e->traits & DELIVERY;
+    if (t->type == PERF_TRANSFER_OUT)
+        lots_leave(&e->h->lots, t->account, t->day, t->quantity_e8);
+    if (t->type == PERF_TRANSFER_IN) {
+        e->change_e8 = t->quantity_e8 - lots_arrive(&e->h->lots, t->account, t->quantity_e8);
+        e->delivered = e->change_e8 != 0;
+    }
+    return change_position(p, e, false);
+}
+
+/* --- what it means ------------------------------------------------------------------- */
 
 /* What crosses the border of the portfolio, which the return must not see as a gain. */
 static void add_flow(struct fp_performance *p, fp_i128 flow_e8)
@@ -291,60 +231,117 @@ static void add_flow(struct fp_performance *p, fp_i128 flow_e8)
         p->out_e8 -= flow_e8;
 }
 
-/* In kind, at the market value of the day; what cost has none leaves at cost. */
-static bool delivered(struct fp_performance *p, struct perf_holding *h, const struct perf_tx *t,
-                      fp_i128 cost_before_e8, fp_i128 *value_e8)
+static void book_flow(struct fp_performance *p, struct entry *e)
 {
-    if (!perf_is_priced(h)) {
-        *value_e8 = h->cost_e8 - cost_before_e8;
-        return true;
+    bool unpriced = e->h && !perf_is_priced(e->h);
+
+    if (e->delivered || e->t->type == PERF_DEPOSIT || e->t->type == PERF_WITHDRAWAL ||
+        (e->traits & DELIVERY)) {
+        fp_i128 cash_e8 = e->traits & TRANSFER ? 0 : e->gross_e8;
+
+        e->flow_e8 = cash_e8 + e->kind_e8;
+        p->day_net_e8 += e->flow_e8;
+        add_flow(p, cash_e8 + (unpriced ? 0 : e->kind_e8));
+    } else if (unpriced && e->t->type != PERF_FEE && !(e->traits & TRANSFER)) {
+        add_flow(p, e->gross_e8); /* to or from what stands outside the return */
     }
-    return perf_position_value(p, h, t->type == PERF_DELIVERY_IN ? t->quantity_e8 : -t->quantity_e8,
-                               value_e8);
+    if (e->h && !unpriced)
+        e->h->today_e8 += e->net_e8 + e->tax_e8 - e->flow_e8;
 }
 
-static bool book_meaning(struct fp_performance *p, struct perf_holding *h, const struct perf_tx *t, int cash,
-                         fp_i128 cost_before_e8)
+static void book_costs(struct perf_flows *f, const struct entry *e)
 {
-    bool delivery = h && (t->type == PERF_DELIVERY_IN || t->type == PERF_DELIVERY_OUT);
-    bool transfer = types[t->type].rank == RANK_TRANSFER, unpriced = h && !perf_is_priced(h);
-    fp_i128 gross_e8, kind_e8 = 0, result_e8;
+    f->fees_e8 += e->t->type == PERF_FEE ? -e->net_e8 - e->tax_e8 : e->fee_e8;
+    f->taxes_e8 += e->t->type == PERF_TAX ? -e->net_e8 - e->fee_e8 : e->tax_e8;
+}
 
-    if (!perf_to_base(p, cash, gross_e4(t) * PERF_E4_TO_E8, &gross_e8) || !book_costs(p, t, cash))
-        return false;
-    if (t->type == PERF_DIVIDEND || t->type == PERF_INTEREST)
-        p->flows.income_e8 += gross_e8;
-    if (delivery && !delivered(p, h, t, cost_before_e8, &kind_e8))
-        return false;
-    if (delivery || t->type == PERF_DEPOSIT || t->type == PERF_WITHDRAWAL) {
-        p->flows.net_e8 += gross_e8 + kind_e8;
-        add_flow(p, gross_e8 + (unpriced ? 0 : kind_e8));
-    } else if (unpriced && t->type != PERF_FEE && !transfer) {
-        add_flow(p, gross_e8); /* to or from what stands outside the return */
-    }
-    if (!h || unpriced)
+static bool book_income(struct fp_performance *p, const struct entry *e)
+{
+    struct perf_flows *f = &p->flows;
+    struct perf_event event = {PERF_EVENT_DIVIDEND, e->t->day, e->t->instrument, 0, 0, 0};
+    char code[4];
+
+    f->income_e8 += e->gross_e8;
+    f->withheld_e8 += e->tax_e8;
+    if (e->t->type == PERF_INTEREST) {
+        f->interest_e8 += e->gross_e8;
         return true;
-    if (!perf_to_base(p, cash, ((fp_i128)t->amount_e4 + t->tax_e4) * PERF_E4_TO_E8, &result_e8))
+    }
+    f->dividends_e8 += e->gross_e8;
+    perf_currency_text(p->in->base_currency, code);
+    if (!perf_to_minor(p, e->gross_e8, currency_exponent(code), &event.amount_minor))
         return false;
-    h->today_e8 += result_e8 - (delivery ? gross_e8 + kind_e8 : 0);
+    if (e->h)
+        perf_event(p, &event);
     return true;
 }
 
-bool perf_book(struct fp_performance *p, const struct perf_tx *t, bool in_period)
+static bool book_results(struct fp_performance *p, const struct entry *e)
 {
-    struct perf_holding *h = holding_of(p, t);
-    int cash = perf_cash_slot(p, t->currency);
-    fp_i128 cost_before_e8 = h ? h->cost_e8 : 0;
+    p->n_in_period++;
+    book_costs(&p->flows, e);
+    if (e->traits & TRANSFER) /* from one currency to another, as the bank did it */
+        p->flows.currency_e8 += e->gross_e8;
+    return !(e->traits & INCOME) || book_income(p, e);
+}
 
-    if (cash < 0)
+static bool to_base(struct fp_performance *p, struct entry *e)
+{
+    if (!perf_to_base(p, e->cash, (fp_i128)e->t->amount_e4 * PERF_E4_TO_E8, &e->net_e8) ||
+        !perf_to_base(p, e->cash, (fp_i128)e->t->fee_e4 * PERF_E4_TO_E8, &e->fee_e8) ||
+        !perf_to_base(p, e->cash, (fp_i128)e->t->tax_e4 * PERF_E4_TO_E8, &e->tax_e8))
         return false;
-    if (__builtin_add_overflow(p->cash[cash].amount_e4, t->amount_e4, &p->cash[cash].amount_e4))
+    e->gross_e8 = e->net_e8 + e->fee_e8 + e->tax_e8;
+    return true;
+}
+
+static void trace_entry(struct fp_performance *p, const struct entry *e)
+{
+    perf_step(p, (struct perf_step){.kind = PERF_STEP_BOOK,
+                                    .tx = e->t,
+                                    .instrument = e->t->instrument,
+                                    .currency = e->t->currency,
+                                    .account = e->t->account,
+                                    .value_e8 = e->gross_e8,
+                                    .flow_e8 = e->flow_e8});
+}
+
+bool perf_book(struct fp_performance *p, const struct perf_tx *t)
+{
+    struct entry e = {.t = t,
+                      .h = perf_holding_of(p, t),
+                      .cash = perf_cash_slot(p, t->currency),
+                      .traits = perf_types[t->type].traits};
+
+    if (e.cash < 0)
+        return false;
+    if (__builtin_add_overflow(p->cash[e.cash].amount_e4, t->amount_e4, &p->cash[e.cash].amount_e4))
         return perf_fail(p, "overflow", "cash at transaction %lld", (long long)t->id);
-    if (h && !book_position(p, h, t, cash))
+    if (!to_base(p, &e) || (e.h && !book_position(p, &e)))
         return false;
-    if (!in_period)
+    book_flow(p, &e);
+    p->traded |= (e.traits & (IN | OUT | CASH_ONLY | TRANSFER)) != 0;
+    if (PERF_TRACES(p))
+        trace_entry(p, &e);
+    return !p->in_period || book_results(p, &e);
+}
+
+bool perf_book_lost_transit(struct fp_performance *p, struct perf_holding *h)
+{
+    struct perf_tx t = {.day = p->day, .type = PERF_DELIVERY_OUT, .instrument = h->instrument};
+    struct entry e = {
+        .t = &t, .h = h, .cash = h->cash, .traits = perf_types[t.type].traits, .delivered = true};
+
+    if (!h->lots.transit_e8 || p->day - h->lots.transit_day <= TRANSIT_DAYS)
         return true;
-    p->in_period++;
-    p->traded |= (types[t->type].traits & (IN | OUT | CASH_ONLY)) != 0;
-    return book_meaning(p, h, t, cash, cost_before_e8);
+    t.quantity_e8 = h->lots.transit_e8;
+    t.currency = p->cash[h->cash].currency;
+    e.change_e8 = -t.quantity_e8;
+    if (!change_position(p, &e, true))
+        return false;
+    book_flow(p, &e);
+    p->traded = true;
+    if (PERF_TRACES(p))
+        trace_entry(p, &e);
+    return true;
 }

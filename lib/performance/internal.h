@@ -3,10 +3,14 @@
 #define FP_PERFORMANCE_INTERNAL_H
 
 #include "lib/base/fixed.h"
+#include "lib/base/str.h"
 #include "lib/performance/chain.h"
+#include "lib/performance/lots.h"
 #include "lib/performance/performance.h"
+#include "lib/performance/trace.h"
 
-#define PERF_E4_TO_E8 10000
+#define PERF_E4_TO_E8    10000
+#define PERF_EVENTS_KEPT 64 /* before the first PERF_EVENTS by day are chosen */
 
 /* How one currency becomes the base currency: nothing, one rate, or two over
  * a third currency. Looked up at its first use. */
@@ -23,6 +27,11 @@ struct perf_cash {
     struct perf_leg leg[2];
     int32_t day;      /* of the rates in the legs */
     unsigned version; /* grows when a rate changes */
+    unsigned flags;   /* of the rates */
+    /* the balance's value, and what it was made from */
+    fp_i128 value_e8;
+    int64_t valued_e4;
+    unsigned valued_version;
 };
 
 struct perf_price {
@@ -34,33 +43,62 @@ struct perf_price {
 struct perf_holding {
     int32_t instrument, cash;
     const struct perf_instrument *data;
-    bool active;  /* held at the open, or traded in the period */
+    bool active;  /* held at the period's open, or traded in it */
+    bool touched; /* held at some time up to now */
     bool unknown; /* the market has no such instrument */
     int64_t quantity_e8;
     size_t next_split, next_close;
     int32_t trade_day, trade_cash; /* the last trade and what it cost */
     int64_t trade_price_e8;
     fp_i128 cost_e8; /* of one without any close; base currency */
+    struct perf_lots lots;
     /* the line's value, and what it was made from */
     fp_i128 value_e8;
     int64_t valued_quantity_e8;
     struct perf_price valued_price;
     unsigned valued_version;
     /* result */
-    fp_i128 today_e8; /* of the day's transactions */
+    fp_i128 today_e8; /* of the open sub-period's transactions */
     fp_i128 gain_e8;
     double contribution;
 };
 
-struct perf_flows { /* all 1e-8 of the base currency */
-    fp_i128 net_e8, income_e8, fees_e8, taxes_e8;
+struct perf_flows { /* of the period, all 1e-8 of the base currency */
+    fp_i128 net_e8, income_e8, dividends_e8, interest_e8, withheld_e8, fees_e8, taxes_e8;
+    fp_i128 currency_e8; /* of cash */
+    fp_i128 realised_e8, realised_fifo_e8,
+        realised_average_e8; /* before costs, against the basis; after, against cost */
+};
+
+struct perf_flow_day { /* what crossed the border on a day, since inception */
+    int32_t day;
+    fp_i128 amount_e8; /* positive: into the portfolio */
+};
+
+/* A span's chain, and what its money-weighted return is made from. */
+struct perf_span {
+    struct perf_chain chain;
+    int32_t open_day;
+    fp_i128 open_e8;
+    size_t first_flow;    /* in flow_days */
+    int64_t benchmark_e8; /* in the base currency, before the first day with capital; 0: none */
+};
+
+struct perf_value {
+    fp_i128 in_return_e8, at_cost_e8;
+    fp_i128 stale_e8; /* of in_return: without a fresh quote */
+    bool quoted;      /* somebody has a quote of this very day */
 };
 
 struct fp_performance {
     const struct perf_input *in;
     struct perf_fault *fault;
     int32_t day; /* the present one */
-    unsigned flags;
+    int32_t month_end;
+    bool in_period;
+    bool dry; /* looking a rate up for the benchmark: its absence is no fault */
+    unsigned flags, day_flags;
+    int exponent; /* decimals of the base currency */
 
     struct perf_cash cash[PERF_MAX_CURRENCIES];
     int n_cash;
@@ -70,15 +108,38 @@ struct fp_performance {
     size_t cap_slots;
     const struct perf_tx **order;
     size_t n_order, cap_order;
+    int64_t *ever; /* ids of instruments that a checkpoint brought along */
+    size_t n_ever, cap_ever;
 
-    struct perf_flows flows;
+    struct perf_value value; /* at the close of the present day */
+    struct perf_span spans[PERF_SPANS];
+    struct perf_flow_day *flow_days;
+    size_t n_flow_days, cap_flow_days;
+    int32_t benchmark;  /* its index in the market */
+    size_t next_quote;  /* of its closes */
+    int benchmark_cash; /* -1: no benchmark */
+    int64_t benchmark_e8;
+
+    fp_i128 day_net_e8;    /* flows of the day as the statement prints them */
     fp_i128 in_e8, out_e8; /* the day's flows as the return sees them */
     bool traded;           /* the day has a flow or a trade */
-    size_t in_period;      /* transactions */
-    struct perf_chain chain;
-    double other; /* contribution of all that is no holding */
+    struct perf_flows flows;
+    size_t n_in_period; /* transactions */
+    double other;       /* contribution of all that is no holding */
+    fp_i128 opened_e8;  /* the period's opening value */
+
+    struct perf_event events[PERF_EVENTS_KEPT];
+    int n_events;
     struct perf_line *lines;
     size_t n_lines, cap_lines;
+    struct perf_position *positions;
+    size_t n_positions, cap_positions;
+    struct perf_chart_point *chart;
+    size_t n_chart, cap_chart;
+    struct returns_flow *mwr_flows;
+    size_t cap_mwr_flows;
+    uint8_t *kept;
+    size_t n_kept;
 };
 
 /* Fills the fault and returns false. */
@@ -86,6 +147,18 @@ bool perf_fail(struct fp_performance *p, const char *reason, const char *fmt, ..
     __attribute__((format(printf, 3, 4)));
 /* a * b without overflow, else the fault "overflow". */
 bool perf_mul(struct fp_performance *p, fp_i128 a, int64_t b, fp_i128 *out);
+/* The id of an instrument, for faults. */
+long long perf_id(const struct fp_performance *p, int32_t instrument);
+/* The index of an id in the market; -1: not there. */
+int32_t perf_index_of(const struct perf_market *m, int64_t id);
+/* Room for one more in a growing array. */
+#define PERF_ROOM(array, n, cap)                                                                             \
+    do {                                                                                                     \
+        if ((n) == (cap)) {                                                                                  \
+            (cap) = (cap)*2 + 16;                                                                            \
+            (array) = mem_resize((array), (cap), sizeof *(array));                                           \
+        }                                                                                                    \
+    } while (0)
 
 /* --- rates.c */
 /* The slot of a currency, made at its first use; -1 with a fault. */
@@ -94,6 +167,9 @@ int perf_cash_slot(struct fp_performance *p, int32_t currency);
 bool perf_rates_today(struct fp_performance *p, struct perf_cash *c);
 /* Into the base currency at the present day's rate. */
 bool perf_to_base(struct fp_performance *p, int cash, fp_i128 v_e8, fp_i128 *out_e8);
+/* Revalues balances at the day's rates, before its transactions: what that
+ * changes is the result of currencies. */
+bool perf_cash_revalue(struct fp_performance *p);
 bool perf_cash_value(struct fp_performance *p, fp_i128 *sum_e8);
 
 /* --- price.c */
@@ -103,19 +179,48 @@ bool perf_position_value(struct fp_performance *p, struct perf_holding *h, int64
                          fp_i128 *out_e8);
 /* h->value_e8 for the present day. */
 bool perf_holding_value(struct fp_performance *p, struct perf_holding *h);
-
-/* --- book.c */
-/* Checks the transactions, orders them, and makes a slot for each holding. */
-bool perf_book_prepare(struct fp_performance *p);
-bool perf_split_to(struct fp_performance *p, struct perf_holding *h, int32_t day);
-/* Cash, quantity and cost; in the period also flows and results. */
-bool perf_book(struct fp_performance *p, const struct perf_tx *t, bool in_period);
-/* The tables of slots are clean again, also after a fault. */
-void perf_book_reset(struct fp_performance *p);
-
 /* First index whose day is after `day`, seen from `next` on; days only grow. */
 size_t perf_series_seek(const struct perf_series *s, size_t next, int32_t day);
 /* More than five trading days (Monday to Friday) between a quote and its use. */
 bool perf_is_stale(int32_t quote_day, int32_t day);
+/* p->benchmark_e8 for the present day; 0 when there is no quote, or a stale one. */
+void perf_benchmark_today(struct fp_performance *p);
+
+/* --- slots.c */
+/* Checks the transactions and orders them, and makes a slot for each holding. */
+bool perf_prepare(struct fp_performance *p);
+bool perf_add_holding(struct fp_performance *p, int32_t instrument, struct perf_holding **out);
+struct perf_holding *perf_holding_of(struct fp_performance *p, const struct perf_tx *t);
+/* The tables of slots are clean again, also after a fault. */
+void perf_slots_reset(struct fp_performance *p);
+
+/* --- book.c */
+bool perf_split_to(struct fp_performance *p, struct perf_holding *h, int32_t day);
+/* Cash, quantity, lots and flows; in the period also results. */
+bool perf_book(struct fp_performance *p, const struct perf_tx *t);
+/* What has been in transit for too long has been delivered out. */
+bool perf_book_lost_transit(struct fp_performance *p, struct perf_holding *h);
+
+/* --- days.c */
+bool perf_begin(struct fp_performance *p);
+bool perf_run(struct fp_performance *p);
+void perf_event(struct fp_performance *p, const struct perf_event *e);
+
+/* --- state.c */
+/* Takes up the state of in->checkpoint; the fault is bad_checkpoint. */
+bool perf_restore(struct fp_performance *p);
+/* p->kept becomes the state at the present close; n_kept 0 when it is too large. */
+void perf_keep(struct fp_performance *p);
+
+/* --- figures.c, statement.c */
+bool perf_spans(struct fp_performance *p, struct perf_summary *s);
+bool perf_statement(struct fp_performance *p, struct perf_summary *s);
+bool perf_groups(struct fp_performance *p, struct perf_summary *s);
+bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t *out);
+bool perf_to_e8(struct fp_performance *p, double rate, int64_t *out);
+
+/* --- step.c: calls the trace */
+void perf_step(struct fp_performance *p, struct perf_step s);
+#define PERF_TRACES(p) ((p)->in->trace != NULL)
 
 #endif

@@ -14,6 +14,9 @@
 /* After these a close says little of today: notes of Portfolio Performance's
  * and ghostfolio's users in docs/statistics.md. */
 #define STALE_TRADING_DAYS 5
+/* Ratios of splits that are common enough to be meant by a jump. */
+#define SPLIT_LEAST 2
+#define SPLIT_MOST  50
 
 size_t perf_series_seek(const struct perf_series *s, size_t next, int32_t day)
 {
@@ -63,15 +66,14 @@ static bool adjust(struct fp_performance *p, const struct perf_holding *h, struc
         bool ok = true;
 
         if (s->numerator <= 0 || s->denominator <= 0)
-            return perf_fail(p, "bad_split", "instrument %lld, day %d",
-                             (long long)p->in->market->instrument_ids[h->instrument], s->day);
+            return perf_fail(p, "bad_split", "instrument %lld, day %d", perf_id(p, h->instrument), s->day);
         if (price->quote_day < s->day && s->day <= p->day)
             ok = fixed_muldiv(price->value_e8, s->denominator, s->numerator, &price->value_e8);
         else if (p->day < s->day && s->day <= price->quote_day)
             ok = fixed_muldiv(price->value_e8, s->numerator, s->denominator, &price->value_e8);
         if (!ok)
             return perf_fail(p, "overflow", "price of instrument %lld over a split",
-                             (long long)p->in->market->instrument_ids[h->instrument]);
+                             perf_id(p, h->instrument));
     }
     return true;
 }
@@ -108,37 +110,116 @@ bool perf_position_value(struct fp_performance *p, struct perf_holding *h, int64
 
     if (!price_today(p, h, &price))
         return false;
-    p->flags |= price.flags;
+    p->day_flags |= price.flags;
     return value_at(p, &price, quantity_e8, out_e8);
+}
+
+/* A new quote that is n or 1/n of the one before, within a percent, and no
+ * split on file: the quote before is in the shares of the day already. */
+static void suspect_split(struct fp_performance *p, const struct perf_holding *h,
+                          const struct perf_price *now)
+{
+    int64_t before_e8 = h->valued_price.value_e8, after_e8 = now->value_e8, n;
+    bool up = after_e8 > before_e8;
+    struct perf_event event = {PERF_EVENT_SUSPECTED_SPLIT, p->day, h->instrument, 1, 1, 0};
+
+    if (now->quote_day != p->day || h->valued_price.quote_day >= p->day || before_e8 <= 0 || after_e8 <= 0 ||
+        now->flags || h->valued_price.flags & PERF_PRICE_AFTER)
+        return;
+    if (!fixed_muldiv(up ? after_e8 : before_e8, 1, up ? before_e8 : after_e8, &n) || n < SPLIT_LEAST ||
+        n > SPLIT_MOST)
+        return;
+    fp_i128 large = up ? after_e8 : before_e8, exact = (fp_i128)(up ? before_e8 : after_e8) * n;
+    if ((large > exact ? large - exact : exact - large) * 100 > exact)
+        return;
+    *(up ? &event.denominator : &event.numerator) = (int32_t)n;
+    p->day_flags |= PERF_SUSPECTED_SPLIT;
+    perf_event(p, &event);
+}
+
+/* Splits on file since the last valuation, so that two quotes can be compared. */
+static bool restate_last_price(struct fp_performance *p, struct perf_holding *h)
+{
+    int32_t quote_day = h->valued_price.quote_day;
+
+    for (size_t i = 0; i < h->data->n_splits; i++) {
+        const struct perf_split *s = &h->data->splits[i];
+
+        if (s->day == p->day && quote_day < s->day &&
+            !fixed_muldiv(h->valued_price.value_e8, s->denominator, s->numerator, &h->valued_price.value_e8))
+            return perf_fail(p, "overflow", "price of instrument %lld over a split",
+                             perf_id(p, h->instrument));
+    }
+    return true;
+}
+
+static bool revalue(struct fp_performance *p, struct perf_holding *h, const struct perf_price *price)
+{
+    struct perf_cash *c = &p->cash[price->cash];
+
+    if (!perf_rates_today(p, c))
+        return false;
+    if (price->value_e8 == h->valued_price.value_e8 && price->cash == h->valued_price.cash &&
+        h->quantity_e8 == h->valued_quantity_e8 && c->version == h->valued_version)
+        return true;
+    h->valued_version = c->version;
+    return value_at(p, price, h->quantity_e8, &h->value_e8);
 }
 
 bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
 {
     struct perf_price price;
-    struct perf_cash *c;
 
     if (!h->quantity_e8 && !h->valued_quantity_e8) {
         h->value_e8 = 0;
         return true;
     }
     if (!perf_is_priced(h)) {
-        p->flags |= PERF_NOT_PRICED;
+        p->day_flags |= h->quantity_e8 ? PERF_NOT_PRICED : 0;
         h->value_e8 = h->cost_e8;
+        h->valued_quantity_e8 = h->quantity_e8;
         return true;
     }
-    if (!price_today(p, h, &price))
+    if (!price_today(p, h, &price) || (h->data->n_splits && !restate_last_price(p, h)))
         return false;
-    if (h->quantity_e8)
-        p->flags |= price.flags;
-    c = &p->cash[price.cash];
-    if (!perf_rates_today(p, c))
+    if (h->quantity_e8) {
+        p->day_flags |= price.flags;
+        if (h->valued_quantity_e8 && p->in_period)
+            suspect_split(p, h, &price);
+    }
+    if (!revalue(p, h, &price))
         return false;
-    if (price.value_e8 != h->valued_price.value_e8 || price.cash != h->valued_price.cash ||
-        h->quantity_e8 != h->valued_quantity_e8 || c->version != h->valued_version)
-        if (!value_at(p, &price, h->quantity_e8, &h->value_e8))
-            return false;
     h->valued_price = price;
     h->valued_quantity_e8 = h->quantity_e8;
-    h->valued_version = c->version;
     return true;
+}
+
+/* --- the benchmark ----------------------------------------------------------------------- */
+
+/* A total-return index: never split-adjusted, never flagged; without a fresh
+ * quote or a rate it is not there. */
+void perf_benchmark_today(struct fp_performance *p)
+{
+    const struct perf_series *s;
+    const struct perf_point *quote;
+    fp_i128 level_e8;
+    unsigned flags = p->day_flags;
+
+    p->benchmark_e8 = 0;
+    if (p->benchmark_cash < 0)
+        return;
+    s = &p->in->market->instruments[p->benchmark]->closes_e8;
+    p->next_quote = perf_series_seek(s, p->next_quote, p->day);
+    if (!p->next_quote)
+        return;
+    quote = &s->points[p->next_quote - 1];
+    if (perf_is_stale(quote->day, p->day) || quote->value <= 0)
+        return;
+    p->dry = true;
+    if (!perf_rates_today(p, &p->cash[p->benchmark_cash]) ||
+        !perf_to_base(p, p->benchmark_cash, quote->value, &level_e8) ||
+        !fixed_from_i128(level_e8, &p->benchmark_e8))
+        p->benchmark_e8 = 0;
+    p->dry = false;
+    p->day_flags = flags; /* its rates are nobody's holding */
 }

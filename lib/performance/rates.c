@@ -109,9 +109,9 @@ static bool leg_to_day(struct fp_performance *p, struct perf_cash *c, struct per
     l->next = perf_series_seek(s, l->next, p->day);
     point = l->next ? &s->points[l->next - 1] : &s->points[0];
     if (!l->next)
-        p->flags |= PERF_PRICE_AFTER;
+        c->flags |= PERF_PRICE_AFTER;
     else if (perf_is_stale(point->day, p->day))
-        p->flags |= PERF_STALE_PRICE;
+        c->flags |= PERF_STALE_PRICE;
     if (point->value <= 0)
         return perf_fail(p, "bad_rate", "a rate of %lld on day %d", (long long)point->value, point->day);
     if (point->value != l->rate_e10)
@@ -120,16 +120,23 @@ static bool leg_to_day(struct fp_performance *p, struct perf_cash *c, struct per
     return true;
 }
 
-bool perf_rates_today(struct fp_performance *p, struct perf_cash *c)
+static bool look_up(struct fp_performance *p, struct perf_cash *c)
 {
-    if (c->day == p->day)
-        return true;
     if (c->legs < 0 && !find_legs(p, c))
         return false;
+    c->flags = 0;
     for (int i = 0; i < c->legs; i++)
         if (!leg_to_day(p, c, &c->leg[i]))
             return false;
     c->day = p->day;
+    return true;
+}
+
+bool perf_rates_today(struct fp_performance *p, struct perf_cash *c)
+{
+    if (c->day != p->day && !look_up(p, c))
+        return false;
+    p->day_flags |= c->flags;
     return true;
 }
 
@@ -154,15 +161,48 @@ bool perf_to_base(struct fp_performance *p, int cash, fp_i128 v_e8, fp_i128 *out
     return true;
 }
 
+/* c->value_e8 for the present day. */
+static bool balance_value(struct fp_performance *p, int i)
+{
+    struct perf_cash *c = &p->cash[i];
+
+    if (c->amount_e4 && !perf_rates_today(p, c))
+        return false;
+    if (c->amount_e4 == c->valued_e4 && c->version == c->valued_version)
+        return true;
+    c->valued_e4 = c->amount_e4;
+    c->valued_version = c->version;
+    return perf_to_base(p, i, (fp_i128)c->amount_e4 * PERF_E4_TO_E8, &c->value_e8);
+}
+
+bool perf_cash_revalue(struct fp_performance *p)
+{
+    for (int i = 0; i < p->n_cash; i++) {
+        fp_i128 before_e8 = p->cash[i].value_e8;
+
+        if (!p->cash[i].amount_e4)
+            continue;
+        if (!balance_value(p, i))
+            return false;
+        if (p->in_period)
+            p->flows.currency_e8 += p->cash[i].value_e8 - before_e8;
+    }
+    return true;
+}
+
 bool perf_cash_value(struct fp_performance *p, fp_i128 *sum_e8)
 {
     *sum_e8 = 0;
     for (int i = 0; i < p->n_cash; i++) {
-        fp_i128 line_e8;
-
-        if (!perf_to_base(p, i, (fp_i128)p->cash[i].amount_e4 * PERF_E4_TO_E8, &line_e8))
+        if (!balance_value(p, i))
             return false;
-        *sum_e8 += line_e8;
+        *sum_e8 += p->cash[i].value_e8;
+        if (PERF_TRACES(p) && p->in_period && p->cash[i].amount_e4)
+            perf_step(p, (struct perf_step){.kind = PERF_STEP_CASH,
+                                            .instrument = -1,
+                                            .currency = p->cash[i].currency,
+                                            .quantity_e8 = (fp_i128)p->cash[i].amount_e4 * PERF_E4_TO_E8,
+                                            .value_e8 = p->cash[i].value_e8});
     }
     return true;
 }

@@ -186,7 +186,8 @@ static struct vector *vector_open(const char *file, enum reading reading, bool t
     base = currency_of(json_text(v->json, "currency", "EUR"));
     v->world = world_new(base, from ? from : json_text(json_get(v->json, "period"), "start", ""),
                          to ? to : json_text(json_get(v->json, "period"), "end", ""));
-    if (!from) /* the start is the date of the opening value */
+    v->world->in.carry_prices = true; /* as those do who wrote the cases */
+    if (!from)                        /* the start is the date of the opening value */
         v->world->in.period_start++;
     read_market(v, base);
     for (const struct json *m = json_get(v->json, "transactions")->first; m; m = m->next)
@@ -437,7 +438,7 @@ static void chain_valuations(const struct json *j, struct perf_chain *c)
     const struct json *flow = json_get(j, "flows")->first, *m = json_get(j, "valuations")->first;
     struct perf_day d = {.close_e8 = e8(m, "value")};
 
-    perf_chain_init(c);
+    perf_chain_init(c, 0);
     for (m = m->next; m; m = m->next) {
         fp_i128 flow_e8 = 0;
 
@@ -449,20 +450,20 @@ static void chain_valuations(const struct json *j, struct perf_chain *c)
         d.out_e8 = flow_e8 < 0 ? -flow_e8 : 0;
         d.close_e8 = e8(m, "value") - d.out_e8;
         d.day++;
-        perf_chain_add(c, &d);
+        perf_chain_add(c, &d, &(double){0});
         d.in_e8 = flow_e8 > 0 ? flow_e8 : 0; /* works from the next day on */
     }
 }
 
 static void chain_subperiods(const struct json *j, struct perf_chain *c)
 {
-    perf_chain_init(c);
+    perf_chain_init(c, 0);
     for (const struct json *m = json_get(j, "subperiods")->first; m; m = m->next) {
         fp_i128 out_e8 = e8(m, "income") - e8(m, "flow");
 
-        perf_chain_add(c, &(struct perf_day){.open_e8 = e8(m, "begin"),
-                                             .close_e8 = e8(m, "end"),
-                                             .out_e8 = out_e8});
+        perf_chain_add(
+            c, &(struct perf_day){.open_e8 = e8(m, "begin"), .close_e8 = e8(m, "end"), .out_e8 = out_e8},
+            &(double){0});
     }
 }
 

@@ -1,0 +1,307 @@
+/*
+ * Lots in one array, oldest first within each account. A part of a lot carries
+ * its share of cost and basis, rounded once; what is used up whole takes the
+ * rest, so that no cost is lost or made over the life of a lot.
+ */
+#include "lib/performance/lots.h"
+
+#include <string.h>
+
+#include "lib/base/mem.h"
+
+static bool reserve(struct perf_lots *l)
+{
+    if (l->n < l->cap)
+        return true;
+    if (l->n >= LOTS_MAX)
+        return false;
+    l->cap = l->cap * 2 + 8;
+    l->lots = mem_resize(l->lots, l->cap, sizeof *l->lots);
+    return true;
+}
+
+bool lots_append(struct perf_lots *l, const struct perf_lot *lot)
+{
+    if (!reserve(l))
+        return false;
+    l->lots[l->n++] = *lot;
+    return true;
+}
+
+/* Behind those of the same account and transit that are not younger. */
+static bool insert(struct perf_lots *l, const struct perf_lot *lot)
+{
+    size_t at = l->n;
+
+    if (!reserve(l))
+        return false;
+    while (at > 0 && l->lots[at - 1].day > lot->day)
+        at--;
+    memmove(l->lots + at + 1, l->lots + at, (l->n - at) * sizeof *l->lots);
+    l->lots[at] = *lot;
+    l->n++;
+    return true;
+}
+
+/* v x part / whole, both of one sign. Within 128 bits: values end at 2^90 and
+ * so the quantity is taken in halves when it is long. */
+static fp_i128 share(fp_i128 v, int64_t part, int64_t whole)
+{
+    fp_i128 high, rest;
+
+    if (part == whole)
+        return v;
+    if (whole < 0)
+        part = -part, whole = whole == INT64_MIN ? INT64_MAX : -whole;
+    high = v / whole;
+    rest = v % whole;
+    return high * part + fixed_div(rest * part, whole);
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t magnitude(int64_t v)
+{
+    return v == INT64_MIN ? INT64_MAX : v < 0 ? -v : v;
+}
+
+/* Takes `quantity` (of the lot's sign, at most all of it) out of the lot. */
+static struct perf_lot take(struct perf_lot *lot, int64_t quantity_e8)
+{
+    struct perf_lot part = *lot;
+
+    part.quantity_e8 = quantity_e8;
+    part.cost_e8 = share(lot->cost_e8, quantity_e8, lot->quantity_e8);
+    part.basis_e8 = share(lot->basis_e8, quantity_e8, lot->quantity_e8);
+    lot->quantity_e8 -= part.quantity_e8;
+    lot->cost_e8 -= part.cost_e8;
+    lot->basis_e8 -= part.basis_e8;
+    return part;
+}
+
+/* And counts anew what is in transit. */
+static void drop_empty(struct perf_lots *l)
+{
+    size_t kept = 0;
+
+    l->transit_e8 = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        if (!l->lots[i].quantity_e8)
+            continue;
+        if (l->lots[i].transit)
+            l->transit_e8 += l->lots[i].quantity_e8;
+        l->lots[kept++] = l->lots[i];
+    }
+    l->n = kept;
+}
+
+/* --- purchases and sales ---------------------------------------------------------------- */
+
+struct use {
+    struct perf_lots *l;
+    struct perf_lots_change left; /* of the change */
+    struct perf_lots_result *r;
+    perf_lots_seen *seen;
+    void *ctx;
+};
+
+/* The lot ends against a part of the change: what it cost and what that brought
+ * have opposite signs, and their sum is the loss. */
+static void close_lot(struct use *u, struct perf_lot *lot)
+{
+    int64_t n = smaller(magnitude(lot->quantity_e8), magnitude(u->left.quantity_e8));
+    int64_t of_lot = lot->quantity_e8 < 0 ? -n : n;
+    struct perf_lot part = take(lot, of_lot);
+    fp_i128 net_e8 = share(u->left.net_e8, -of_lot, u->left.quantity_e8);
+    fp_i128 gross_e8 = share(u->left.gross_e8, -of_lot, u->left.quantity_e8);
+
+    u->r->fifo_e8 -= part.cost_e8 + net_e8;
+    u->r->basis_e8 -= part.basis_e8 + gross_e8;
+    u->left.quantity_e8 += of_lot;
+    u->left.net_e8 -= net_e8;
+    u->left.gross_e8 -= gross_e8;
+    if (u->seen)
+        u->seen(u->ctx, &part, of_lot, part.cost_e8);
+}
+
+static bool is_first_choice(const struct use *u, const struct perf_lot *lot)
+{
+    return u->left.of_transit ? lot->transit : !lot->transit && lot->account == u->left.account;
+}
+
+static void close_lots(struct use *u, bool any)
+{
+    for (size_t i = 0; i < u->l->n && u->left.quantity_e8; i++) {
+        struct perf_lot *lot = &u->l->lots[i];
+
+        if (lot->quantity_e8 && (lot->quantity_e8 < 0) != (u->left.quantity_e8 < 0) &&
+            (any || is_first_choice(u, lot)))
+            close_lot(u, lot);
+    }
+}
+
+/* The pool at average cost: closed in proportion, the rest opens anew. */
+static void change_average(struct perf_lots *l, const struct perf_lots_change *c, struct perf_lots_result *r)
+{
+    int64_t closes;
+    fp_i128 cost_e8, net_e8;
+
+    if (!c->before_e8 || (c->before_e8 < 0) == (c->quantity_e8 < 0)) {
+        l->average_cost_e8 += c->net_e8;
+        return;
+    }
+    closes = smaller(magnitude(c->before_e8), magnitude(c->quantity_e8));
+    cost_e8 = share(l->average_cost_e8, c->before_e8 < 0 ? -closes : closes, c->before_e8);
+    net_e8 = share(c->net_e8, c->quantity_e8 < 0 ? -closes : closes, c->quantity_e8);
+    r->average_e8 -= cost_e8 + net_e8;
+    l->average_cost_e8 += c->net_e8 - net_e8 - cost_e8;
+}
+
+bool lots_change(struct perf_lots *l, const struct perf_lots_change *c, struct perf_lots_result *r,
+                 perf_lots_seen *seen, void *ctx)
+{
+    struct use u = {l, *c, r, seen, ctx};
+
+    *r = (struct perf_lots_result){0};
+    change_average(l, c, r);
+    close_lots(&u, false);
+    close_lots(&u, true);
+    drop_empty(l);
+    if (!u.left.quantity_e8)
+        return true;
+    return insert(l, &(struct perf_lot){.account = c->account,
+                                        .day = c->day,
+                                        .quantity_e8 = u.left.quantity_e8,
+                                        .cost_e8 = u.left.net_e8,
+                                        .basis_e8 = u.left.gross_e8});
+}
+
+/* --- transfers ------------------------------------------------------------------------------ */
+
+/* Parts keep their day; a part is a lot of its own. Returns how many moved. */
+static int64_t move(struct perf_lots *l, bool (*from)(const struct perf_lot *, int64_t), int64_t account,
+                    bool to_transit, int64_t quantity_e8)
+{
+    int64_t left = quantity_e8;
+    size_t n = l->n;
+
+    for (size_t i = 0; i < n && left; i++) {
+        struct perf_lot part;
+
+        if (l->lots[i].quantity_e8 <= 0 || !from(&l->lots[i], account) || !reserve(l))
+            continue;
+        part = take(&l->lots[i], smaller(l->lots[i].quantity_e8, left));
+        left -= part.quantity_e8;
+        part.transit = to_transit;
+        part.account = account;
+        l->lots[l->n++] = part;
+    }
+    drop_empty(l);
+    return quantity_e8 - left;
+}
+
+static void sort_by_day(struct perf_lots *l)
+{
+    for (size_t i = 1; i < l->n; i++) { /* nearly sorted: insertion, stable */
+        struct perf_lot lot = l->lots[i];
+        size_t at = i;
+
+        for (; at > 0 && l->lots[at - 1].day > lot.day; at--)
+            l->lots[at] = l->lots[at - 1];
+        l->lots[at] = lot;
+    }
+}
+
+static bool in_account(const struct perf_lot *lot, int64_t account)
+{
+    return !lot->transit && lot->account == account;
+}
+
+static bool elsewhere(const struct perf_lot *lot, int64_t account)
+{
+    return !lot->transit && lot->account != account;
+}
+
+static bool in_transit(const struct perf_lot *lot, int64_t account)
+{
+    (void)account;
+    return lot->transit;
+}
+
+int64_t lots_leave(struct perf_lots *l, int64_t account, int32_t day, int64_t quantity_e8)
+{
+    int64_t moved = move(l, in_account, account, true, quantity_e8);
+
+    if (moved < quantity_e8)
+        moved += move(l, elsewhere, account, true, quantity_e8 - moved);
+    sort_by_day(l);
+    l->transit_day = day;
+    return moved;
+}
+
+int64_t lots_arrive(struct perf_lots *l, int64_t account, int64_t quantity_e8)
+{
+    int64_t moved = l->transit_e8 ? move(l, in_transit, account, false, quantity_e8) : 0;
+
+    sort_by_day(l);
+    return moved;
+}
+
+/* --- splits, the opening, sums ------------------------------------------------------------------ */
+
+/* One lot never takes more than what is left of the rounded whole: all keep its sign. */
+bool lots_split(struct perf_lots *l, int32_t numerator, int32_t denominator, int64_t total_e8)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        int64_t *quantity_e8 = &l->lots[i].quantity_e8;
+
+        if (!fixed_muldiv(*quantity_e8, numerator, denominator, quantity_e8))
+            return false;
+        if (i + 1 == l->n || magnitude(*quantity_e8) > magnitude(total_e8))
+            *quantity_e8 = total_e8;
+        total_e8 -= *quantity_e8;
+    }
+    drop_empty(l);
+    return true;
+}
+
+void lots_rebase(struct perf_lots *l, int64_t quantity_e8, fp_i128 value_e8)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        struct perf_lot *lot = &l->lots[i];
+
+        lot->basis_e8 =
+            i + 1 == l->n || !quantity_e8 ? value_e8 : share(value_e8, lot->quantity_e8, quantity_e8);
+        value_e8 -= lot->basis_e8;
+        quantity_e8 -= lot->quantity_e8;
+    }
+}
+
+struct perf_lots_sum lots_sum(const struct perf_lots *l)
+{
+    struct perf_lots_sum s = {0};
+
+    for (size_t i = 0; i < l->n; i++) {
+        s.quantity_e8 += l->lots[i].quantity_e8;
+        s.cost_e8 += l->lots[i].cost_e8;
+        s.basis_e8 += l->lots[i].basis_e8;
+    }
+    return s;
+}
+
+void lots_clear(struct perf_lots *l)
+{
+    l->n = 0;
+    l->average_cost_e8 = 0;
+    l->transit_e8 = 0;
+    l->transit_day = 0;
+}
+
+void lots_free(struct perf_lots *l)
+{
+    mem_free(l->lots);
+    *l = (struct perf_lots){0};
+}

@@ -1,0 +1,81 @@
+/*
+ * The lots of one holding: first in, first out for each custody account, and
+ * one pool at average cost over all accounts beside it.
+ *
+ * Quantities are signed: a sale of more than there is opens a short lot, and a
+ * purchase closes short lots first. A sale takes the lots of its own account,
+ * then those of others, oldest first: sources that book all sales on one
+ * account are common, and a short position that is none is the worse error.
+ * Costs keep their remainder: the last share of a lot takes what is left.
+ */
+#ifndef FP_PERFORMANCE_LOTS_H
+#define FP_PERFORMANCE_LOTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/fixed.h"
+
+#define LOTS_MAX 100000 /* of one holding */
+
+struct perf_lot {
+    int64_t account;
+    int32_t day;  /* of purchase, kept on transfers */
+    bool transit; /* left its account, not yet arrived */
+    int64_t quantity_e8;
+    fp_i128 cost_e8;  /* with fees and taxes, in the base currency */
+    fp_i128 basis_e8; /* in the period: opening value, or purchase before costs */
+};
+
+struct perf_lots {
+    struct perf_lot *lots; /* by day within an account */
+    size_t n, cap;
+    fp_i128 average_cost_e8; /* of the whole quantity */
+    int64_t transit_e8;
+    int32_t transit_day; /* of the last that left */
+};
+
+/* A change of quantity and what it is worth, signed alike: a purchase is
+ * positive and costs, a sale negative and brings. */
+struct perf_lots_change {
+    int64_t account;
+    int32_t day;
+    int64_t quantity_e8;
+    fp_i128 net_e8;    /* with fees and taxes */
+    fp_i128 gross_e8;  /* before them */
+    int64_t before_e8; /* quantity of the holding before */
+    bool of_transit;   /* takes what is in transit, and not the account's */
+};
+struct perf_lots_result {
+    fp_i128 fifo_e8, average_e8; /* realised, against cost with fees and taxes */
+    fp_i128 basis_e8;            /* realised, against the period's basis */
+};
+
+/* Called for each lot that is used up or shortened; may be NULL. */
+typedef void perf_lots_seen(void *ctx, const struct perf_lot *lot, int64_t quantity_e8, fp_i128 cost_e8);
+
+/* False when there are more than LOTS_MAX. */
+bool lots_change(struct perf_lots *l, const struct perf_lots_change *c, struct perf_lots_result *r,
+                 perf_lots_seen *seen, void *ctx);
+/* Moves up to so many shares of an account (then of others) into transit; what
+ * is there no more stays where it is. Returns how many moved. */
+int64_t lots_leave(struct perf_lots *l, int64_t account, int32_t day, int64_t quantity_e8);
+/* Moves up to so many from transit into the account. Returns how many. */
+int64_t lots_arrive(struct perf_lots *l, int64_t account, int64_t quantity_e8);
+/* Each lot's quantity times numerator / denominator; they sum to total_e8. */
+bool lots_split(struct perf_lots *l, int32_t numerator, int32_t denominator, int64_t total_e8);
+/* The period opens: the holding's value becomes the lots' basis, by quantity. */
+void lots_rebase(struct perf_lots *l, int64_t quantity_e8, fp_i128 value_e8);
+
+struct perf_lots_sum {
+    int64_t quantity_e8;
+    fp_i128 cost_e8, basis_e8;
+};
+struct perf_lots_sum lots_sum(const struct perf_lots *l);
+/* For a decoder: appends as it is. False when there are more than LOTS_MAX. */
+bool lots_append(struct perf_lots *l, const struct perf_lot *lot);
+void lots_clear(struct perf_lots *l); /* keeps the memory */
+void lots_free(struct perf_lots *l);
+
+#endif

@@ -1,0 +1,411 @@
+/*
+ * The statement as a whole: the bridge closes, lots and averages are what was
+ * paid, spans and benchmark begin where they should, a state taken up again
+ * gives the same bytes, and a broken one is refused.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "lib/performance/checkpoint.h"
+#include "lib/performance/testing.h"
+
+static void run(struct world *w)
+{
+    if (!world_run(w))
+        fail_msg("%s: %s", w->fault.reason, w->fault.detail);
+}
+
+static int64_t bridge_minor(const struct perf_summary *s)
+{
+    return s->open_value_minor + s->net_contributions_minor + s->realised_minor + s->unrealised_minor +
+           s->income_minor - s->fees_minor - s->taxes_minor + s->currency_minor;
+}
+
+#define assert_e8(rate, value)                                                                               \
+    do {                                                                                                     \
+        assert_true((rate).defined);                                                                         \
+        assert_int_equal((rate).e8, llround((value)*1e8));                                                   \
+    } while (0)
+
+/* A year with everything: two currencies, costs, dividends, sales. */
+static struct world *eventful(void)
+{
+    struct world *w = world_new("EUR", "2024-03-01", "2024-03-29");
+    int a = world_instrument(w, "EUR"), b = world_instrument(w, "USD");
+    struct perf_tx *t;
+
+    world_rate(w, "EUR", "USD", "2023-01-02", "1.05");
+    world_rate(w, "EUR", "USD", "2024-02-28", "1.10");
+    world_rate(w, "EUR", "USD", "2024-03-11", "1.08");
+    world_rate(w, "EUR", "USD", "2024-03-29", "1.12");
+    for (int32_t day = world_day("2023-01-02"); day <= world_day("2024-04-02"); day++) {
+        char text[11], close[20];
+
+        day_format(day, text);
+        snprintf(close, sizeof close, "%d.%02d", 100 + day % 17, day % 7 * 11);
+        world_close(w, a, text, close);
+        snprintf(close, sizeof close, "%d.%02d", 50 + day % 11, day % 5 * 13);
+        world_close(w, b, text, close);
+    }
+    world_cash(w, "2023-01-10", PERF_DEPOSIT, "10000", "EUR");
+    world_cash(w, "2023-01-10", PERF_DEPOSIT, "5000", "USD");
+    t = world_trade(w, "2023-02-01", PERF_BUY, a, "30", "-3100", "EUR");
+    t->fee_e4 = 50000;
+    world_trade(w, "2023-06-01", PERF_BUY, a, "20", "-2111.11", "EUR")->account = 2;
+    world_trade(w, "2023-07-03", PERF_BUY, b, "40", "-2000", "USD")->fee_e4 = 12345;
+    t = world_trade(w, "2024-03-05", PERF_DIVIDEND, a, "0", "40.25", "EUR");
+    t->tax_e4 = 97500;
+    t = world_trade(w, "2024-03-12", PERF_SELL, a, "35", "3700.77", "EUR");
+    t->fee_e4 = 60000;
+    t->tax_e4 = 110000;
+    world_trade(w, "2024-03-13", PERF_BUY, b, "10", "-511", "EUR");
+    world_cash(w, "2024-03-14", PERF_WITHDRAWAL, "-250.55", "USD");
+    world_cash(w, "2024-03-14", PERF_FEE, "-4.99", "EUR");
+    world_cash(w, "2024-03-15", PERF_TRANSFER_OUT, "-1000", "EUR");
+    world_cash(w, "2024-03-15", PERF_TRANSFER_IN, "1077", "USD");
+    world_cash(w, "2024-03-18", PERF_INTEREST, "1.23", "USD");
+    return w;
+}
+
+static void the_bridge_sums_to_the_closing_value(void **state)
+{
+    (void)state;
+    struct world *w = eventful();
+
+    run(w);
+    assert_true(w->summary.closes);
+    assert_true(w->summary.residual_e8 < 100 && w->summary.residual_e8 > -100);
+    assert_int_equal(bridge_minor(&w->summary), w->summary.close_value_minor);
+    assert_int_equal(w->summary.dividends_minor, 5000);
+    assert_int_equal(w->summary.withheld_tax_minor, 975);
+    assert_int_equal(w->summary.income_minor, w->summary.dividends_minor + w->summary.interest_minor);
+    assert_true(w->summary.currency_minor != 0);
+    world_free(w);
+}
+
+/* Opening value 1000, half sold for 600: 100 realised, and 50 on the rest. */
+static void gains_are_measured_against_the_opening_value(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-01", "2024-03-08");
+    int a = world_instrument(w, "EUR");
+
+    world_close(w, a, "2024-02-29", "100");
+    world_close(w, a, "2024-03-05", "120");
+    world_close(w, a, "2024-03-08", "110");
+    world_cash(w, "2024-01-02", PERF_DEPOSIT, "400", "EUR");
+    world_trade(w, "2024-01-02", PERF_BUY, a, "10", "-400", "EUR");
+    world_trade(w, "2024-03-05", PERF_SELL, a, "5", "590", "EUR")->fee_e4 = 100000;
+    run(w);
+    assert_int_equal(w->summary.realised_minor, 10000);
+    assert_int_equal(w->summary.unrealised_minor, 5000);
+    assert_int_equal(w->summary.realised_fifo_minor, 39000); /* since purchase: 590 - 200 */
+    assert_int_equal(w->summary.unrealised_fifo_minor, 35000);
+    assert_int_equal(w->summary.cost_fifo_minor, 20000);
+    assert_int_equal(w->summary.fees_minor, 1000);
+    world_free(w);
+}
+
+static void spans_begin_where_they_should(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-01", "2024-03-29");
+    int a = world_instrument(w, "EUR"), index = world_instrument(w, "EUR");
+    const struct perf_span_figures *f = w->summary.spans;
+    const char *days[] = {"2022-06-30", "2022-12-30", "2023-12-29", "2024-02-29", "2024-03-29"};
+    const char *closes[] = {"100", "100", "150", "120", "180"}, *levels[] = {"50", "80", "100", "110", "121"};
+
+    for (int i = 0; i < 5; i++) {
+        world_close(w, a, days[i], closes[i]);
+        world_close(w, index, days[i], levels[i]);
+    }
+    w->in.benchmark_id = w->ids[index];
+    w->in.carry_prices = true;
+    world_cash(w, "2022-12-31", PERF_DEPOSIT, "1000", "EUR");
+    world_trade(w, "2022-12-31", PERF_BUY, a, "10", "-1000", "EUR");
+    run(w);
+    assert_e8(f[PERF_SPAN_PERIOD].twr, 0.5);
+    assert_e8(f[PERF_SPAN_YEAR_TO_DATE].twr, 0.2);
+    assert_e8(f[PERF_SPAN_SINCE_INCEPTION].twr, 0.8);
+    assert_int_equal(f[PERF_SPAN_SINCE_INCEPTION].since_day, world_day("2022-12-31"));
+    assert_int_equal(f[PERF_SPAN_YEAR_TO_DATE].since_day, world_day("2024-01-01"));
+    assert_int_equal(f[PERF_SPAN_YEAR_TO_DATE].open_value_minor, 150000);
+    assert_int_equal(f[PERF_SPAN_SINCE_INCEPTION].net_contributions_minor, 100000);
+    assert_e8(f[PERF_SPAN_PERIOD].benchmark, 0.1);
+    assert_e8(f[PERF_SPAN_YEAR_TO_DATE].benchmark, 0.21);
+    assert_e8(f[PERF_SPAN_SINCE_INCEPTION].benchmark, 121.0 / 80 - 1);
+    assert_false(f[PERF_SPAN_PERIOD].twr_annual.defined);
+    assert_true(f[PERF_SPAN_SINCE_INCEPTION].twr_annual.defined);
+    assert_e8(f[PERF_SPAN_SINCE_INCEPTION].max_drawdown, 0.2); /* 150 to 120 */
+    world_free(w);
+}
+
+/* No price from the 4th to the 14th; fresh for five trading days, up to Sunday the
+ * 10th. Then five days are one sub-period, with a deposit on its second. */
+static void days_without_prices_are_linked_by_modified_dietz(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-01", "2024-03-15");
+    int a = world_instrument(w, "EUR");
+
+    world_close(w, a, "2024-02-29", "10");
+    world_close(w, a, "2024-03-01", "10");
+    world_close(w, a, "2024-03-15", "11");
+    world_cash(w, "2024-01-02", PERF_DEPOSIT, "1000", "EUR");
+    world_trade(w, "2024-01-02", PERF_BUY, a, "100", "-1000", "EUR");
+    world_cash(w, "2024-03-12", PERF_DEPOSIT, "200", "EUR");
+    run(w);
+    assert_true(fabs(w->summary.twr - 100.0 / (1000 + 200.0 * 4 / 5)) < 1e-12);
+    assert_true(w->summary.spans[PERF_SPAN_PERIOD].modified_dietz);
+    w->in.carry_prices = true;
+    run(w);
+    assert_true(fabs(w->summary.twr - 100.0 / 1200) < 1e-12);
+    assert_false(w->summary.spans[PERF_SPAN_PERIOD].modified_dietz);
+    world_free(w);
+}
+
+static void shares_in_transit_are_still_owned(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-01", "2024-03-08");
+    int a = world_instrument(w, "EUR");
+    struct perf_tx *in;
+
+    for (int day = 1; day <= 29; day++) {
+        char text[11];
+
+        snprintf(text, sizeof text, "2024-03-%02d", day % 32);
+        world_close(w, a, text, "100");
+    }
+    world_cash(w, "2024-02-29", PERF_DEPOSIT, "1000", "EUR");
+    world_trade(w, "2024-02-29", PERF_BUY, a, "10", "-1000", "EUR");
+    world_trade(w, "2024-03-04", PERF_TRANSFER_OUT, a, "10", "0", "EUR");
+    in = world_trade(w, "2024-03-07", PERF_TRANSFER_IN, a, "10", "0", "EUR");
+    in->account = 2;
+    run(w);
+    assert_int_equal(w->summary.close_value_minor, 100000);
+    assert_int_equal(w->summary.net_contributions_minor, 0);
+    assert_true(w->summary.twr == 0 && w->summary.closes);
+    in->day = world_day("2024-03-20");
+    run(w);
+    assert_true(w->summary.flags & PERF_IN_TRANSIT);
+    w->in.period_end = world_day("2024-03-18"); /* for eleven days: it went elsewhere */
+    run(w);
+    assert_int_equal(w->summary.close_value_minor, 0);
+    assert_int_equal(w->summary.net_contributions_minor, -100000);
+    assert_true(w->summary.twr == 0 && w->summary.closes);
+    w->in.period_end = world_day("2024-03-22"); /* and came back */
+    run(w);
+    assert_int_equal(w->summary.close_value_minor, 100000);
+    assert_int_equal(w->summary.net_contributions_minor, 0);
+    assert_true(w->summary.closes);
+    world_free(w);
+}
+
+static void a_jump_by_a_round_ratio_is_a_suspected_split(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-04", "2024-03-08");
+    int a = world_instrument(w, "EUR");
+
+    world_close(w, a, "2024-03-01", "100");
+    world_close(w, a, "2024-03-05", "10.05");
+    world_cash(w, "2024-01-02", PERF_DEPOSIT, "1000", "EUR");
+    world_trade(w, "2024-01-02", PERF_BUY, a, "5", "-500", "EUR");
+    run(w);
+    assert_true(w->summary.flags & PERF_SUSPECTED_SPLIT);
+    assert_int_equal(w->summary.n_events, 1);
+    assert_int_equal(w->summary.events[0].kind, PERF_EVENT_SUSPECTED_SPLIT);
+    assert_int_equal(w->summary.events[0].numerator, 10);
+    world_split(w, a, "2024-03-05", 10, 1);
+    run(w);
+    assert_false(w->summary.flags & PERF_SUSPECTED_SPLIT);
+    assert_int_equal(w->summary.events[0].kind, PERF_EVENT_SPLIT);
+    world_free(w);
+}
+
+static void an_allocation_adds_up(void **state)
+{
+    (void)state;
+    struct world *w = eventful();
+    int64_t sum = 0;
+    int percents = 0;
+
+    strcpy(w->instruments[0].asset_class, "equity");
+    run(w);
+    for (int i = 0; i < w->summary.n_by_class; i++) {
+        sum += w->summary.by_class[i].value_minor;
+        percents += w->summary.by_class[i].percent_e2;
+    }
+    assert_int_equal(w->summary.n_by_class, 3); /* equity, other, cash */
+    assert_int_equal(sum, w->summary.close_value_minor);
+    assert_int_equal(percents, 10000);
+    for (int i = 0; i < w->summary.n_by_currency; i++)
+        sum -= w->summary.by_currency[i].value_minor;
+    assert_int_equal(sum, 0);
+    world_free(w);
+}
+
+static void the_chart_ends_at_the_close(void **state)
+{
+    (void)state;
+    struct world *w = eventful();
+    const struct perf_chart_point *points;
+    size_t n;
+
+    run(w);
+    n = performance_chart(w->performance, &points);
+    assert_int_equal(n, 30);
+    assert_int_equal(points[0].value_minor, w->summary.open_value_minor);
+    assert_int_equal(points[0].contributed_minor, w->summary.open_value_minor);
+    assert_int_equal(points[29].value_minor, w->summary.close_value_minor);
+    assert_int_equal(points[29].contributed_minor,
+                     w->summary.open_value_minor + w->summary.net_contributions_minor);
+    world_free(w);
+}
+
+/* --- checkpoints ---------------------------------------------------------------------------- */
+
+struct kept {
+    uint8_t bytes[CHECKPOINT_MAX_BYTES];
+    size_t n;
+};
+
+static struct kept *keep(struct world *w, const char *day)
+{
+    struct kept *k = mem_alloc(sizeof *k);
+    const uint8_t *bytes;
+
+    w->in.keep_day = world_day(day);
+    run(w);
+    bytes = performance_checkpoint(w->performance, &k->n);
+    assert_non_null(bytes);
+    memcpy(k->bytes, bytes, k->n);
+    return k;
+}
+
+/* Leaves out the transactions up to the checkpoint's day. */
+static void take_up(struct world *w, const struct kept *k, const char *day)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->in.n_txs; i++)
+        if (w->txs[i].day > world_day(day))
+            w->txs[n++] = w->txs[i];
+    w->in.n_txs = n;
+    w->in.checkpoint = k->bytes;
+    w->in.n_checkpoint = k->n;
+}
+
+static void a_state_taken_up_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    const char *days[] = {"2023-01-31", "2023-06-30", "2023-12-31", "2024-01-31", "2024-02-29"};
+
+    for (int i = 0; i < 5; i++) {
+        struct world *w = eventful();
+        struct kept *k = keep(w, days[i]), *later;
+        struct perf_summary whole = w->summary;
+        struct kept *whole_later = keep(w, "2024-02-29");
+
+        take_up(w, k, days[i]);
+        run(w);
+        assert_memory_equal(&whole, &w->summary, sizeof whole);
+        if (i < 4) { /* and so does the next state */
+            later = keep(w, "2024-02-29");
+            assert_int_equal(later->n, whole_later->n);
+            assert_memory_equal(later->bytes, whole_later->bytes, later->n);
+            mem_free(later);
+        }
+        mem_free(whole_later);
+        mem_free(k);
+        world_free(w);
+    }
+}
+
+static void a_state_tells_what_it_is_of(void **state)
+{
+    (void)state;
+    struct world *w = eventful();
+    struct kept *k = keep(w, "2024-01-31");
+    struct perf_checkpoint_info info;
+    int64_t ids[2];
+
+    assert_true(checkpoint_info(k->bytes, k->n, &info));
+    assert_int_equal(info.day, world_day("2024-01-31"));
+    assert_int_equal(info.base_currency, perf_currency("EUR"));
+    assert_int_equal(checkpoint_instruments(k->bytes, k->n, ids, 2), 2);
+    assert_int_equal(ids[0], w->ids[0]);
+    assert_int_equal(ids[1], w->ids[1]);
+    assert_false(checkpoint_info(k->bytes, 3, &info));
+    mem_free(k);
+    world_free(w);
+}
+
+/* Each byte changed in turn, and each length: refused, or computed, never a crash. */
+static void a_broken_state_is_refused(void **state)
+{
+    (void)state;
+    struct world *w = eventful();
+    struct kept *k = keep(w, "2024-01-31");
+    int refused = 0;
+
+    take_up(w, k, "2024-01-31");
+    for (size_t i = 0; i < k->n; i++) {
+        k->bytes[i] ^= 0x40;
+        if (!world_run(w))
+            refused += strcmp(w->fault.reason, "bad_checkpoint") == 0;
+        k->bytes[i] ^= 0x40;
+        w->in.n_checkpoint = i ? i : 1;
+        assert_false(world_run(w));
+        assert_string_equal(w->fault.reason, "bad_checkpoint");
+        w->in.n_checkpoint = k->n;
+    }
+    assert_true(refused > (int)k->n / 4);
+    w->in.base_currency = perf_currency("USD");
+    assert_false(world_run(w));
+    assert_string_equal(w->fault.reason, "bad_checkpoint");
+    mem_free(k);
+    world_free(w);
+}
+
+/* More lots than shares: the books do not agree, and nothing may be sent. */
+static void a_state_that_does_not_add_up_is_refused(void **state)
+{
+    (void)state;
+    struct world *w = eventful();
+    struct kept *k = keep(w, "2024-01-31");
+
+    take_up(w, k, "2024-01-31");
+    w->txs[0].day = world_day("2024-01-31"); /* it has this transaction already */
+    assert_false(world_run(w));
+    assert_string_equal(w->fault.reason, "bad_checkpoint");
+    mem_free(k);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_bridge_sums_to_the_closing_value),
+        cmocka_unit_test(gains_are_measured_against_the_opening_value),
+        cmocka_unit_test(spans_begin_where_they_should),
+        cmocka_unit_test(days_without_prices_are_linked_by_modified_dietz),
+        cmocka_unit_test(shares_in_transit_are_still_owned),
+        cmocka_unit_test(a_jump_by_a_round_ratio_is_a_suspected_split),
+        cmocka_unit_test(an_allocation_adds_up),
+        cmocka_unit_test(the_chart_ends_at_the_close),
+        cmocka_unit_test(a_state_taken_up_gives_the_same_bytes),
+        cmocka_unit_test(a_state_tells_what_it_is_of),
+        cmocka_unit_test(a_broken_state_is_refused),
+        cmocka_unit_test(a_state_that_does_not_add_up_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,48 @@
+/*
+ * The steps of a computation, for `foliopost explain`: what was booked, which
+ * lots it opened or used, what each line was worth, how each day was linked.
+ * Called in the order of the computation; without a trace nothing is spent.
+ */
+#ifndef FP_PERFORMANCE_TRACE_H
+#define FP_PERFORMANCE_TRACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/fixed.h"
+#include "lib/performance/input.h"
+
+enum perf_step_kind {
+    PERF_STEP_OPEN,   /* the period opens: value_e8 */
+    PERF_STEP_SPLIT,  /* instrument, quantity_e8 before and after (value_e8), ratio in text */
+    PERF_STEP_BOOK,   /* tx; value_e8: its gross amount in the base currency, flow_e8: what crossed the border
+                       */
+    PERF_STEP_LOT_IN, /* instrument, account, quantity_e8, value_e8: cost with fees and taxes */
+    PERF_STEP_LOT_OUT,  /* instrument, account, lot's day in text, quantity_e8, value_e8: its cost, flow_e8:
+                           proceeds */
+    PERF_STEP_HOLDING,  /* instrument, quantity_e8, price_e8 and its day in text, value_e8 */
+    PERF_STEP_CASH,     /* currency, quantity_e8: the balance, value_e8 */
+    PERF_STEP_DAY,      /* value_e8, flow_e8 (in less out), rate: the return, wealth */
+    PERF_STEP_SUBPERIOD /* as DAY, linked by Modified Dietz over days without fresh prices */
+};
+
+struct perf_step {
+    enum perf_step_kind kind;
+    int32_t day;
+    const struct perf_tx *tx;
+    int32_t instrument; /* index in the market; -1: none */
+    int32_t currency;
+    int64_t account;
+    fp_i128 quantity_e8, value_e8, flow_e8; /* values in the base currency */
+    int64_t price_e8;
+    double rate, wealth;
+    bool in_period; /* else it belongs to year to date or since inception only */
+    char text[40];
+};
+
+struct perf_trace {
+    void (*step)(void *ctx, const struct perf_step *s);
+    void *ctx;
+};
+
+#endif
