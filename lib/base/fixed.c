@@ -17,8 +17,22 @@
 
 #include "lib/base/err.h"
 
+/* The same in a machine's word, where both fit. */
+static int64_t div_64(int64_t n, int64_t d)
+{
+    int64_t q = n / d, r = n % d;
+
+    if (r < 0)
+        r = -r;
+    if (r >= d - r)
+        q += n < 0 ? -1 : 1;
+    return q;
+}
+
 fp_i128 fixed_div(fp_i128 n, fp_i128 d)
 {
+    if (n == (int64_t)n && d == (int64_t)d)
+        return d == 1 ? n : div_64((int64_t)n, (int64_t)d);
     fp_i128 q = n / d, r = n % d;
 
     if (r < 0)
@@ -46,13 +60,31 @@ bool fixed_muldiv(int64_t a, int64_t b, int64_t d, int64_t *out)
 
 int64_t fixed_pow10(int n)
 {
-    int64_t v = 1;
+    static const int64_t powers[] = {
+        INT64_C(1),
+        INT64_C(10),
+        INT64_C(100),
+        INT64_C(1000),
+        INT64_C(10000),
+        INT64_C(100000),
+        INT64_C(1000000),
+        INT64_C(10000000),
+        INT64_C(100000000),
+        INT64_C(1000000000),
+        INT64_C(10000000000),
+        INT64_C(100000000000),
+        INT64_C(1000000000000),
+        INT64_C(10000000000000),
+        INT64_C(100000000000000),
+        INT64_C(1000000000000000),
+        INT64_C(10000000000000000),
+        INT64_C(100000000000000000),
+        INT64_C(1000000000000000000),
+    };
 
     if (n < 0 || n > 18)
         fp_panic("fixed_pow10(%d)", n);
-    while (n-- > 0)
-        v *= 10;
-    return v;
+    return powers[n];
 }
 
 /* *v = *v * 10 + digit, at most max. */

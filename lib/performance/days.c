@@ -43,8 +43,10 @@ static void trace_holding(struct fp_performance *p, const struct perf_holding *h
 
 static bool value_holding(struct fp_performance *p, struct perf_holding *h, struct perf_value *v)
 {
+    h->today_e8 -= h->value_e8;
     if (!perf_holding_value(p, h))
         return false;
+    h->today_e8 += h->value_e8;
     if (PERF_TRACES(p) && p->in_period && h->quantity_e8)
         trace_holding(p, h);
     if (!perf_is_priced(h)) {
@@ -212,7 +214,6 @@ static bool begin_day(struct fp_performance *p)
     for (size_t i = 0; i < p->n_holdings; i++) {
         struct perf_holding *h = &p->holdings[i];
 
-        h->today_e8 -= h->value_e8;
         if (h->next_split < h->data->n_splits && !perf_split_to(p, h, p->day))
             return false;
         if (h->lots.transit_e8 && !perf_book_lost_transit(p, h))
@@ -232,11 +233,11 @@ static void contribute(struct fp_performance *p, double weight, double step)
         if (!h->active || !perf_is_priced(h))
             continue;
         h->gain_e8 += h->today_e8;
-        h->contribution += weight * (double)h->today_e8;
+        h->contribution += weight * perf_double(h->today_e8);
         held_e8 += h->today_e8;
         h->today_e8 = 0;
     }
-    p->other += step - weight * (double)held_e8;
+    p->other += step - weight * perf_double(held_e8);
 }
 
 static void trace_day(struct fp_performance *p, const struct perf_chain *c, double before, bool one_day)
@@ -286,8 +287,6 @@ static void link_day(struct fp_performance *p, const struct perf_value *before)
         .quiet = !p->value.quoted || day_of_week(p->day) > 5,
     };
 
-    for (size_t i = 0; i < p->n_holdings; i++)
-        p->holdings[i].today_e8 += p->holdings[i].value_e8;
     if (p->in_period)
         link_span(p, PERF_SPAN_PERIOD, &d);
     link_span(p, PERF_SPAN_YEAR_TO_DATE, &d);

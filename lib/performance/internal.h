@@ -57,6 +57,7 @@ struct perf_holding {
     int64_t valued_quantity_e8;
     struct perf_price valued_price;
     unsigned valued_version;
+    int32_t steady_until; /* until then a valuation finds nothing new */
     /* result */
     fp_i128 today_e8; /* of the open sub-period's transactions */
     fp_i128 gain_e8;
@@ -147,6 +148,11 @@ bool perf_fail(struct fp_performance *p, const char *reason, const char *fmt, ..
     __attribute__((format(printf, 3, 4)));
 /* a * b without overflow, else the fault "overflow". */
 bool perf_mul(struct fp_performance *p, fp_i128 a, int64_t b, fp_i128 *out);
+/* As a double; nearly always it fits 64 bits, which is a machine's own conversion. */
+static inline double perf_double(fp_i128 v)
+{
+    return v == (int64_t)v ? (double)(int64_t)v : (double)v;
+}
 /* The id of an instrument, for faults. */
 long long perf_id(const struct fp_performance *p, int32_t instrument);
 /* The index of an id in the market; -1: not there. */
@@ -164,7 +170,14 @@ int32_t perf_index_of(const struct perf_market *m, int64_t id);
 /* The slot of a currency, made at its first use; -1 with a fault. */
 int perf_cash_slot(struct fp_performance *p, int32_t currency);
 /* Brings the rates of a currency to the present day. */
-bool perf_rates_today(struct fp_performance *p, struct perf_cash *c);
+bool perf_rates_look_up(struct fp_performance *p, struct perf_cash *c);
+static inline bool perf_rates_today(struct fp_performance *p, struct perf_cash *c)
+{
+    if (c->day != p->day && !perf_rates_look_up(p, c))
+        return false;
+    p->day_flags |= c->flags;
+    return true;
+}
 /* Into the base currency at the present day's rate. */
 bool perf_to_base(struct fp_performance *p, int cash, fp_i128 v_e8, fp_i128 *out_e8);
 /* Revalues balances at the day's rates, before its transactions: what that
@@ -173,7 +186,10 @@ bool perf_cash_revalue(struct fp_performance *p);
 bool perf_cash_value(struct fp_performance *p, fp_i128 *sum_e8);
 
 /* --- price.c */
-bool perf_is_priced(const struct perf_holding *h);
+static inline bool perf_is_priced(const struct perf_holding *h)
+{
+    return h->data->closes_e8.n > 0;
+}
 /* What so many of it are worth on the present day. */
 bool perf_position_value(struct fp_performance *p, struct perf_holding *h, int64_t quantity_e8,
                          fp_i128 *out_e8);

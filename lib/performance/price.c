@@ -17,6 +17,8 @@
 /* Ratios of splits that are common enough to be meant by a jump. */
 #define SPLIT_LEAST 2
 #define SPLIT_MOST  50
+/* Times 10^8 it is within 64 bits. */
+#define SMALL_QUANTITY_E8 INT64_C(90000000000)
 
 size_t perf_series_seek(const struct perf_series *s, size_t next, int32_t day)
 {
@@ -51,11 +53,6 @@ bool perf_is_stale(int32_t quote_day, int32_t day)
     if ((int64_t)day - quote_day <= STALE_TRADING_DAYS)
         return false;
     return trading_days(day) - trading_days(quote_day) > STALE_TRADING_DAYS;
-}
-
-bool perf_is_priced(const struct perf_holding *h)
-{
-    return h->data->closes_e8.n > 0;
 }
 
 /* Brings a close of quote_day to the shares of p->day. */
@@ -97,10 +94,23 @@ static bool price_today(struct fp_performance *p, struct perf_holding *h, struct
     return h->data->n_splits ? adjust(p, h, out) : true;
 }
 
+/* quantity x price, rounded once. Nearly always the price's whole units are
+ * multiplied exactly, and what is left divides in 64 bits. */
+static fp_i128 times_price(int64_t quantity_e8, int64_t price_e8)
+{
+    int64_t rest;
+
+    if (price_e8 < 0 || quantity_e8 > SMALL_QUANTITY_E8 || quantity_e8 < -SMALL_QUANTITY_E8)
+        return fixed_div((fp_i128)quantity_e8 * price_e8, FP_E8);
+    rest = quantity_e8 * (price_e8 % FP_E8);
+    rest = rest < 0 ? -((-rest + FP_E8 / 2) / FP_E8) : (rest + FP_E8 / 2) / FP_E8;
+    return (fp_i128)quantity_e8 * (price_e8 / FP_E8) + rest;
+}
+
 static bool value_at(struct fp_performance *p, const struct perf_price *price, int64_t quantity_e8,
                      fp_i128 *out_e8)
 {
-    return perf_to_base(p, price->cash, fixed_div((fp_i128)quantity_e8 * price->value_e8, FP_E8), out_e8);
+    return perf_to_base(p, price->cash, times_price(quantity_e8, price->value_e8), out_e8);
 }
 
 bool perf_position_value(struct fp_performance *p, struct perf_holding *h, int64_t quantity_e8,
@@ -123,6 +133,8 @@ static void suspect_split(struct fp_performance *p, const struct perf_holding *h
     bool up = after_e8 > before_e8;
     struct perf_event event = {PERF_EVENT_SUSPECTED_SPLIT, p->day, h->instrument, 1, 1, 0};
 
+    if (after_e8 - after_e8 / 4 < before_e8 && before_e8 - before_e8 / 4 < after_e8)
+        return; /* nearly always: less than a third more or less */
     if (now->quote_day != p->day || h->valued_price.quote_day >= p->day || before_e8 <= 0 || after_e8 <= 0 ||
         now->flags || h->valued_price.flags & PERF_PRICE_AFTER)
         return;
@@ -166,6 +178,21 @@ static bool revalue(struct fp_performance *p, struct perf_holding *h, const stru
     return value_at(p, price, h->quantity_e8, &h->value_e8);
 }
 
+/* Up to this day the price stays as it is, without a flag. */
+static int32_t steady_until(const struct perf_holding *h, const struct perf_price *price)
+{
+    const struct perf_series *s = &h->data->closes_e8;
+    int32_t until = price->quote_day + STALE_TRADING_DAYS;
+
+    if (price->flags || !h->next_close)
+        return INT32_MIN;
+    if (h->next_close < s->n && s->points[h->next_close].day <= until)
+        until = s->points[h->next_close].day - 1;
+    if (h->next_split < h->data->n_splits && h->data->splits[h->next_split].day <= until)
+        until = h->data->splits[h->next_split].day - 1;
+    return until;
+}
+
 bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
 {
     struct perf_price price;
@@ -174,6 +201,8 @@ bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
         h->value_e8 = 0;
         return true;
     }
+    if (p->day <= h->steady_until && h->quantity_e8 == h->valued_quantity_e8)
+        return revalue(p, h, &h->valued_price);
     if (!perf_is_priced(h)) {
         p->day_flags |= h->quantity_e8 ? PERF_NOT_PRICED : 0;
         h->value_e8 = h->cost_e8;
@@ -191,6 +220,7 @@ bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
         return false;
     h->valued_price = price;
     h->valued_quantity_e8 = h->quantity_e8;
+    h->steady_until = steady_until(h, &price);
     return true;
 }
 

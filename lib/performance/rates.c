@@ -120,7 +120,7 @@ static bool leg_to_day(struct fp_performance *p, struct perf_cash *c, struct per
     return true;
 }
 
-static bool look_up(struct fp_performance *p, struct perf_cash *c)
+bool perf_rates_look_up(struct fp_performance *p, struct perf_cash *c)
 {
     if (c->legs < 0 && !find_legs(p, c))
         return false;
@@ -129,14 +129,6 @@ static bool look_up(struct fp_performance *p, struct perf_cash *c)
         if (!leg_to_day(p, c, &c->leg[i]))
             return false;
     c->day = p->day;
-    return true;
-}
-
-bool perf_rates_today(struct fp_performance *p, struct perf_cash *c)
-{
-    if (c->day != p->day && !look_up(p, c))
-        return false;
-    p->day_flags |= c->flags;
     return true;
 }
 

@@ -136,7 +136,7 @@ static struct perf_holding *next_slot(struct fp_performance *p)
     h = &p->holdings[p->n_holdings++];
     lots = h->lots;
     lots_clear(&lots);
-    *h = (struct perf_holding){.lots = lots};
+    *h = (struct perf_holding){.lots = lots, .steady_until = INT32_MIN};
     return h;
 }
 

@@ -40,9 +40,13 @@ static void put_byte(struct writer *w, uint8_t b)
 
 static void put_u(struct writer *w, unsigned __int128 v)
 {
-    for (; v >= 0x80; v >>= 7)
+    uint64_t low;
+
+    for (; v > UINT64_MAX; v >>= 7)
         put_byte(w, (uint8_t)(v | 0x80));
-    put_byte(w, (uint8_t)v);
+    for (low = (uint64_t)v; low >= 0x80; low >>= 7)
+        put_byte(w, (uint8_t)(low | 0x80));
+    put_byte(w, (uint8_t)low);
 }
 
 static void put_s(struct writer *w, fp_i128 v)
@@ -233,8 +237,16 @@ static uint8_t get_byte(struct reader *r)
 static unsigned __int128 get_u128(struct reader *r)
 {
     unsigned __int128 v = 0;
+    unsigned shift = 0;
 
-    for (unsigned shift = 0; shift <= AMOUNT_BITS; shift += 7) {
+    for (uint64_t low = 0; shift < 63; v = low, shift += 7) { /* most are short */
+        uint8_t b = get_byte(r);
+
+        low |= (uint64_t)(b & 0x7f) << shift;
+        if (!(b & 0x80))
+            return low;
+    }
+    for (; shift <= AMOUNT_BITS; shift += 7) {
         uint8_t b = get_byte(r);
 
         v |= (unsigned __int128)(b & 0x7f) << shift;
