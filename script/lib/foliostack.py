@@ -55,6 +55,18 @@ def start_time(pid):
     return None if fields[0] == "Z" else int(fields[19])
 
 
+def wait_for_port(port, seconds=10):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise StackError(f"nothing listens on port {port} after {seconds} s") from None
+            time.sleep(0.02)
+
+
 class Process:
     """One started program: its command, its log and its identity."""
 
@@ -272,6 +284,16 @@ class Stack:
             env={"ASAN_OPTIONS": "detect_leaks=0"})) # a sanitized sink: its leak check now and then hangs at the end
         self.smtp = f"127.0.0.1:{port}"
 
+    def start_http_sink(self, *args):
+        """An HTTP provider beside the SMTP sink, with the same record; returns its URL."""
+        port = free_port()
+        self.record.parent.mkdir(parents=True, exist_ok=True)
+        self._start(Process("httpsink", self.folder, [
+            sys.executable, ROOT / "tests" / "tools" / "httpsink.py", "--listen", f"127.0.0.1:{port}",
+            "--record", self.record, *args], ports={"http": port}))
+        wait_for_port(port)
+        return f"http://127.0.0.1:{port}"
+
     def _start(self, process):
         self.processes[process.name] = process
         process.start()
@@ -351,7 +373,7 @@ class Stack:
     def stop_services(self, seconds=40):
         """Drains all, the last of the pipeline first. Returns the names of those that had to be killed."""
         hung = []
-        for service in (*reversed(SERVICES), "sink"):
+        for service in (*reversed(SERVICES), "sink", "httpsink"):
             found = self.of(service)
             for p in found:
                 p.signal(signal.SIGTERM)

@@ -1,18 +1,22 @@
 /*
- * From (stage, reply code, enhanced status, CURLcode) to a verdict, by a table.
+ * From (stage, reply code or HTTP status, enhanced status, words, CURLcode) to
+ * a verdict, by a table.
  *
  * The three questions behind each row: may the mail have been accepted? Is it
  * about this user or about everybody? Is it for now or for good? What hits
  * everybody (relay down, authentication, sender policy) must never be charged
  * to a user; what may have been accepted must never be called unsent. A refusal
  * that does not name the mailbox is VAGUE: one is taken for the user's own,
- * some in a row for the provider's (hold.c).
+ * some in a row for the provider's (hold.c). One that says that the mailbox is
+ * not there SUPPRESSes: it is not mailed again.
  *
  * Sources: RFC 5321 (codes), RFC 3463 and the IANA registry of enhanced status
  * codes, RFC 6647 (greylisting), the published replies of the large mailbox
- * providers for missing authentication (5.7.23 to 5.7.40, 5.7.515). The class
+ * providers for missing authentication (5.7.23 to 5.7.40, 5.7.515), the API
+ * references of SES v2 (SendEmail, common errors) and SendGrid v3. The class
  * of the reply code wins where the enhanced status says otherwise.
  */
+#define _GNU_SOURCE /* strcasestr */
 #include "services/mailer/classify.h"
 
 #include <ctype.h>
@@ -27,73 +31,114 @@
 #define SETUP     (AT(SMTP_CONNECT) | AT(SMTP_AUTH))
 #define PAYLOAD   (AT(SMTP_RCPT) | AT(SMTP_DATA) | AT(SMTP_BODY))
 #define ALL       (SETUP | AT(SMTP_MAIL) | PAYLOAD)
+#define HTTP      AT(HTTP_REPLY)
 #define ANY       (-1)
 
 /* A refusal: "550 5.1.1 text". subject and detail are ANY without a status. */
 struct refusal {
     int code, subject, detail;
+    const char *words;
 };
 
 struct rule {
     unsigned stages;
     int code_from, code_to;
     int subject, detail_from, detail_to; /* ANY: whatever it is */
-    int verdict;                         /* perhaps with VAGUE */
+    int verdict;                         /* perhaps with VAGUE or SUPPRESS */
+    const char *words;                   /* in the reply, whatever its letters' case; NULL: any */
 };
 
-#define VAGUE 0x100
+#define VAGUE    0x100
+#define SUPPRESS 0x200
+#define GONE     (VERDICT_FAILED | SUPPRESS)
 
 /* The first row that fits decides. */
 static const struct rule rules[] = {
+    /* The account's own limit for a day: it stands until tomorrow. */
+    {ALL, 454, 454, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "daily message quota exceeded"},
     /* Too fast: slow down, charge nobody. */
-    {ALL, 421, 421, ANY, ANY, ANY, VERDICT_THROTTLED},
+    {ALL, 421, 421, ANY, ANY, ANY, VERDICT_THROTTLED, NULL},
     /* Postfix's defer_unauth_destination: it does not relay for us, now. */
-    {AT(SMTP_RCPT), 454, 454, 7, 0, 1, VERDICT_PROVIDER_FAULT},
-    {AT(SMTP_MAIL) | PAYLOAD, 454, 454, ANY, ANY, ANY, VERDICT_THROTTLED},
-    {ALL, 400, 599, 7, 28, 28, VERDICT_THROTTLED},
+    {AT(SMTP_RCPT), 454, 454, 7, 0, 1, VERDICT_PROVIDER_FAULT, NULL},
+    {AT(SMTP_MAIL) | PAYLOAD, 454, 454, ANY, ANY, ANY, VERDICT_THROTTLED, NULL},
+    {ALL, 400, 599, 7, 28, 28, VERDICT_THROTTLED, NULL},
 
     /* Before any mail, and in need of authentication: our settings or the relay. */
-    {SETUP, 400, 599, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT},
-    {ALL, 530, 538, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT},
+    {SETUP, 400, 599, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
+    {ALL, 530, 538, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
 
     /* The recipient's mailbox or domain has changed hands (RFC 7293). */
-    {ALL, 500, 599, 7, 17, 18, VERDICT_FAILED},
+    {ALL, 500, 599, 7, 17, 18, GONE, NULL},
     /* Sender policy: SPF, DKIM, DMARC, TLS, PTR, reputation. Also as 4xx. */
-    {ALL, 500, 599, 7, ANY, ANY, VERDICT_PROVIDER_FAULT},
-    {ALL, 400, 499, 7, 20, 27, VERDICT_PROVIDER_FAULT},
-    {ALL, 400, 499, 7, 29, 40, VERDICT_PROVIDER_FAULT},
-    {ALL, 400, 499, 7, 515, 515, VERDICT_PROVIDER_FAULT},
-    {ALL, 400, 599, 1, 7, 8, VERDICT_PROVIDER_FAULT}, /* the sender's address */
+    {ALL, 500, 599, 7, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
+    {ALL, 400, 499, 7, 20, 27, VERDICT_PROVIDER_FAULT, NULL},
+    {ALL, 400, 499, 7, 29, 40, VERDICT_PROVIDER_FAULT, NULL},
+    {ALL, 400, 499, 7, 515, 515, VERDICT_PROVIDER_FAULT, NULL},
+    {ALL, 400, 599, 1, 7, 8, VERDICT_PROVIDER_FAULT, NULL}, /* the sender's address */
 
     /* A full mailbox empties again; 552 is its code without a status, as
      * Postfix reads it too. A mail too large for it stays too large. */
-    {ALL, 400, 599, 2, 2, 2, VERDICT_DEFERRED},
-    {PAYLOAD, 500, 599, 2, 3, 3, VERDICT_FAILED},
-    {AT(SMTP_MAIL) | PAYLOAD, 500, 599, 3, 4, 4, VERDICT_FAILED | VAGUE},
+    {ALL, 400, 599, 2, 2, 2, VERDICT_DEFERRED, NULL},
+    {PAYLOAD, 500, 599, 2, 3, 3, VERDICT_FAILED, NULL},
+    {AT(SMTP_MAIL) | PAYLOAD, 500, 599, 3, 4, 4, VERDICT_FAILED | VAGUE, NULL},
     /* The mail system itself: disk, resolver, tables, a filter that is away. */
-    {ALL, 400, 599, 3, ANY, ANY, VERDICT_PROVIDER_FAULT},
-    {AT(SMTP_MAIL), 552, 552, ANY, ANY, ANY, VERDICT_FAILED | VAGUE}, /* of MAIL's SIZE=: this mail */
-    {PAYLOAD, 552, 552, ANY, ANY, ANY, VERDICT_DEFERRED | VAGUE},
+    {ALL, 400, 599, 3, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
+    {AT(SMTP_MAIL), 552, 552, ANY, ANY, ANY, VERDICT_FAILED | VAGUE, NULL}, /* of MAIL's SIZE=: this mail */
+    {PAYLOAD, 552, 552, ANY, ANY, ANY, VERDICT_DEFERRED | VAGUE, NULL},
 
     /* It does not understand us: not what a recipient can be blamed for. */
-    {ALL, 500, 500, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT},
-    {ALL, 502, 503, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT},
+    {ALL, 500, 500, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
+    {ALL, 502, 503, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
 
     /* At MAIL no recipient was named yet. */
-    {AT(SMTP_MAIL), 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED},
-    {AT(SMTP_MAIL), 500, 599, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT},
+    {AT(SMTP_MAIL), 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED, NULL},
+    {AT(SMTP_MAIL), 500, 599, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
 
     /* These name the mailbox. 4.1.x does not: a relay whose resolver is away
      * says that of everybody. */
-    {PAYLOAD, 400, 499, 2, ANY, ANY, VERDICT_DEFERRED},
-    {PAYLOAD, 500, 599, 1, ANY, ANY, VERDICT_FAILED},
-    {PAYLOAD, 500, 599, 2, ANY, ANY, VERDICT_FAILED},
-    {PAYLOAD, 400, 499, ANY, ANY, ANY, VERDICT_DEFERRED | VAGUE},
-    {PAYLOAD, 500, 599, ANY, ANY, ANY, VERDICT_FAILED | VAGUE},
+    {PAYLOAD, 400, 499, 2, ANY, ANY, VERDICT_DEFERRED, NULL},
+    {PAYLOAD, 500, 599, 1, 1, 1, GONE, NULL},   /* no such mailbox */
+    {PAYLOAD, 500, 599, 1, 3, 3, GONE, NULL},   /* no address at all */
+    {PAYLOAD, 500, 599, 1, 6, 6, GONE, NULL},   /* moved */
+    {PAYLOAD, 500, 599, 1, 10, 10, GONE, NULL}, /* the domain says that it takes no mail (RFC 7505) */
+    {PAYLOAD, 500, 599, 2, 1, 1, GONE, NULL},   /* disabled */
+    /* Not 5.1.2: a resolver that errs says "no such domain" of many. */
+    {PAYLOAD, 500, 599, 1, ANY, ANY, VERDICT_FAILED, NULL},
+    {PAYLOAD, 500, 599, 2, ANY, ANY, VERDICT_FAILED, NULL},
+    {PAYLOAD, 400, 499, ANY, ANY, ANY, VERDICT_DEFERRED | VAGUE, NULL},
+    {PAYLOAD, 500, 599, ANY, ANY, ANY, VERDICT_FAILED | VAGUE, NULL},
 
     /* No such class of replies: only after 354 can it have meant "accepted". */
-    {AT(SMTP_BODY), 0, 999, ANY, ANY, ANY, VERDICT_AMBIGUOUS},
-    {ALL, 0, 999, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT},
+    {AT(SMTP_BODY), 0, 999, ANY, ANY, ANY, VERDICT_AMBIGUOUS, NULL},
+    {ALL, 0, 999, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
+
+    /* --- HTTP: the account ---------------------------------------------------------- */
+    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "quota exceeded"},
+    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "credits exceeded"},
+    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "Suspended"},
+    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "Paused"},
+    {HTTP, 429, 429, ANY, ANY, ANY, VERDICT_THROTTLED, NULL},
+    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED, "Throttling"},
+    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED, "TooManyRequests"},
+    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED, "rate exceeded"},
+    {HTTP, 503, 503, ANY, ANY, ANY, VERDICT_THROTTLED, NULL}, /* not able to handle it now: RFC 9110 */
+    {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "LimitExceeded"},
+    {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "NotVerified"},
+    {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "not verified"}, /* the sender, to SES */
+    {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "Signature"},
+    {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "Token"},
+
+    /* --- the mail: SendGrid names the field, SES speaks of the whole ------------------- */
+    {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_FAILED, "personalizations.0.to"},
+    {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_FAILED | VAGUE, NULL},
+    {HTTP, 413, 413, ANY, ANY, ANY, VERDICT_FAILED | VAGUE, NULL},
+    {HTTP, 422, 422, ANY, ANY, ANY, VERDICT_FAILED | VAGUE, NULL},
+
+    /* Redirected, not allowed, not found: our settings. */
+    {HTTP, 300, 499, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
+    /* Behind a gateway, or half way through, the mail may have been taken; and
+     * so may one whose reply says so, but not in the provider's form. */
+    {HTTP, 0, 999, ANY, ANY, ANY, VERDICT_AMBIGUOUS, NULL},
 };
 
 /* No complete reply: the connection broke, or the time was over. */
@@ -108,6 +153,10 @@ static const struct {
                    "no answer to RCPT"}, /* may be about this recipient: looked up, verified */
     [SMTP_DATA] = {VERDICT_DEFERRED | VAGUE, "no answer to DATA"},
     [SMTP_BODY] = {VERDICT_AMBIGUOUS, "no answer to the mail"},
+    [HTTP_CONNECT] = {VERDICT_PROVIDER_FAULT, "no connection"},
+    [HTTP_REQUEST] = {VERDICT_PROVIDER_FAULT, "the request was cut off"},
+    [HTTP_WAIT] = {VERDICT_AMBIGUOUS, "no answer to the mail"},
+    [HTTP_REPLY] = {VERDICT_AMBIGUOUS, "half an answer to the mail"},
 };
 
 /* --- reading a reply line ------------------------------------------------------------ */
@@ -137,7 +186,7 @@ static const char *read_status(const char *p, struct refusal *r)
 /* Splits a line; returns its text. */
 static const char *read_line(const char *line, struct refusal *r)
 {
-    *r = (struct refusal){.subject = ANY, .detail = ANY};
+    *r = (struct refusal){.subject = ANY, .detail = ANY, .words = line};
     const char *p = skip_number(line, 3, &r->code);
     if (!p)
         return line;
@@ -147,13 +196,15 @@ static const char *read_line(const char *line, struct refusal *r)
     return text ? text : p;
 }
 
-static int judge(enum smtp_stage stage, const struct refusal *r)
+static int judge(enum send_stage stage, const struct refusal *r)
 {
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         const struct rule *u = &rules[i];
         if (!(u->stages & AT(stage)) || r->code < u->code_from || r->code > u->code_to)
             continue;
         if (u->subject != ANY && u->subject != r->subject)
+            continue;
+        if (u->words && !strcasestr(r->words, u->words))
             continue;
         if (u->detail_from == ANY || (r->detail >= u->detail_from && r->detail <= u->detail_to))
             return u->verdict;
@@ -168,11 +219,12 @@ static bool ends_word(char c)
     return c == 0 || strchr(" \t<>()[],;:\"'", c) != NULL;
 }
 
-static void set_verdict(struct transport_reply *reply, int verdict, enum smtp_stage stage)
+static void set_verdict(struct transport_reply *reply, int verdict, enum send_stage stage)
 {
-    reply->verdict = (enum verdict)(verdict & ~VAGUE);
+    reply->verdict = (enum verdict)(verdict & ~(VAGUE | SUPPRESS));
     reply->vague = (verdict & VAGUE) != 0;
-    reply->at_recipient = stage >= SMTP_RCPT;
+    reply->suppress = (verdict & SUPPRESS) != 0;
+    reply->at_recipient = AT(stage) & (PAYLOAD | AT(HTTP_WAIT) | HTTP);
 }
 
 /* Replaces each word that holds an "@". */
@@ -291,5 +343,25 @@ void classify_smtp(const struct smtp_end *e, struct transport_reply *reply)
              *e->trouble ? e->trouble : curl_easy_strerror(e->result));
     set_verdict(reply, broken[e->stage].verdict, e->stage);
     reply->code = e->stage == SMTP_BODY ? 354 : 0;
+    classify_clean(reply->reason, sizeof reply->reason, reason, e->recipient);
+}
+
+void classify_http(const struct http_end *e, struct transport_reply *reply)
+{
+    char reason[sizeof e->words + 32];
+    *reply = (struct transport_reply){.verdict = VERDICT_SENT, .code = e->status};
+    if (e->accepted) {
+        classify_clean(reply->provider_id, sizeof reply->provider_id, e->id, e->recipient);
+        return;
+    }
+    if (e->stage != HTTP_REPLY || (e->result != CURLE_OK && e->status < 300)) {
+        set_verdict(reply, broken[e->stage].verdict, e->stage);
+        snprintf(reason, sizeof reason, "%s: %s", broken[e->stage].what,
+                 *e->trouble ? e->trouble : curl_easy_strerror(e->result));
+    } else {
+        const struct refusal r = {.code = e->status, .subject = ANY, .detail = ANY, .words = e->words};
+        set_verdict(reply, judge(HTTP_REPLY, &r), HTTP_REPLY);
+        snprintf(reason, sizeof reason, "HTTP %d%s%s", e->status, *e->words ? " " : "", e->words);
+    }
     classify_clean(reply->reason, sizeof reply->reason, reason, e->recipient);
 }

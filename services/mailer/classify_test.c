@@ -11,7 +11,7 @@
 #include "lib/base/text.h"
 #include "services/mailer/classify.h"
 
-static struct transport_reply refuse(enum smtp_stage stage, const char *line)
+static struct transport_reply refuse(enum send_stage stage, const char *line)
 {
     struct smtp_end e = {.stage = stage,
                          .result = stage == SMTP_BODY ? CURLE_WEIRD_SERVER_REPLY : CURLE_SEND_ERROR};
@@ -21,7 +21,7 @@ static struct transport_reply refuse(enum smtp_stage stage, const char *line)
     return reply;
 }
 
-static struct transport_reply break_at(enum smtp_stage stage, CURLcode result, const char *trouble)
+static struct transport_reply break_at(enum send_stage stage, CURLcode result, const char *trouble)
 {
     struct smtp_end e = {.stage = stage, .result = result};
     struct transport_reply reply;
@@ -31,7 +31,7 @@ static struct transport_reply break_at(enum smtp_stage stage, CURLcode result, c
 }
 
 static const struct {
-    enum smtp_stage stage;
+    enum send_stage stage;
     const char *line;
     enum verdict verdict;
 } refusals[] = {
@@ -40,7 +40,7 @@ static const struct {
     {SMTP_MAIL, "421 4.7.0 try again later", VERDICT_THROTTLED},
     {SMTP_RCPT, "421 4.7.28 unusual rate", VERDICT_THROTTLED},
     {SMTP_BODY, "421 closing", VERDICT_THROTTLED},
-    {SMTP_BODY, "454 Throttling failure: Daily message quota exceeded", VERDICT_THROTTLED},
+    {SMTP_BODY, "454 Throttling failure: Daily message quota exceeded", VERDICT_PROVIDER_FAULT},
     {SMTP_BODY, "450 4.7.28 rate limited", VERDICT_THROTTLED},
     {SMTP_BODY, "550 5.7.28 unusual rate of mail", VERDICT_THROTTLED},
     {SMTP_MAIL, "451 try again", VERDICT_THROTTLED},
@@ -125,7 +125,7 @@ static void a_refusal_without_the_mailbox_named_is_vague(void **state)
 {
     (void)state;
     static const struct {
-        enum smtp_stage stage;
+        enum send_stage stage;
         const char *line;
         bool vague;
     } rows[] = {
@@ -272,11 +272,46 @@ static void hostile_replies_stay_in_bounds(void **state)
     }
 }
 
+/* Who has no mailbox there is not mailed again; who may have one is. */
+static void only_a_mailbox_that_is_not_there_is_suppressed(void **state)
+{
+    (void)state;
+    static const struct {
+        enum send_stage stage;
+        const char *line;
+        bool suppress;
+    } rows[] = {
+        {SMTP_RCPT, "550 5.1.1 no such user", true},
+        {SMTP_BODY, "550 5.1.1 no such user", true},
+        {SMTP_RCPT, "553 5.1.3 no address", true},
+        {SMTP_RCPT, "551 5.1.6 moved", true},
+        {SMTP_RCPT, "556 5.1.10 null MX", true},
+        {SMTP_RCPT, "550 5.2.1 disabled", true},
+        {SMTP_RCPT, "550 5.7.17 mailbox has a new owner", true},
+        {SMTP_RCPT, "550 5.1.2 no such domain", false},
+        {SMTP_RCPT, "550 5.1.0 unknown", false},
+        {SMTP_RCPT, "550 no such user", false},
+        {SMTP_RCPT, "450 4.1.1 no such user", false},
+        {SMTP_RCPT, "450 5.1.1 no such user", false},
+        {SMTP_RCPT, "552 5.2.2 over quota", false},
+        {SMTP_BODY, "554 5.6.0 refused", false},
+        {SMTP_BODY, "550 5.7.26 unauthenticated", false},
+        {SMTP_MAIL, "550 5.1.1 the sender", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct transport_reply r = refuse(rows[i].stage, rows[i].line);
+        if (r.suppress != rows[i].suppress || (r.suppress && r.verdict != VERDICT_FAILED))
+            fail_msg("stage %d, \"%s\": suppress %d, verdict %d", rows[i].stage, rows[i].line, r.suppress,
+                     r.verdict);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_mean_what_the_notes_say),
         cmocka_unit_test(a_refusal_without_the_mailbox_named_is_vague),
+        cmocka_unit_test(only_a_mailbox_that_is_not_there_is_suppressed),
         cmocka_unit_test(a_broken_connection_is_ambiguous_only_after_354),
         cmocka_unit_test(only_curle_ok_is_sent),
         cmocka_unit_test(half_a_refusal_of_the_mail_is_ambiguous),

@@ -26,8 +26,8 @@ const struct config_setting settings_rows[] = {
     SERVICE_ROW_BUS_RESOLVE(AT(bus_resolve_ms)),
     SERVICE_ROWS_BUS_TLS(AT(bus_ca_file), AT(bus_cert_file), AT(bus_key_file)),
 
-    {"transport", CONFIG_CHOICE, NULL, "smtp", 0, 0, "smtp|maildir|null", "how mail is handed over",
-     AT(transport)},
+    {"transport", CONFIG_CHOICE, NULL, "smtp", 0, 0, "smtp|ses|sendgrid|maildir|null",
+     "how mail is handed over", AT(transport)},
     {"smtp-url", CONFIG_STRING, NULL, "smtp://127.0.0.1:25", 1, 1024, NULL,
      "the relay: smtp://HOST:PORT, or smtps:// for TLS from the first byte", AT(smtp_url)},
     {"smtp-user", CONFIG_STRING, NULL, "", 0, 255, NULL, "user name at the relay; empty: no authentication",
@@ -49,6 +49,18 @@ const struct config_setting settings_rows[] = {
     {"reply-timeout", CONFIG_DURATION_MS, "ms", "2m", 1000, 1200e3, NULL,
      "for one mail's whole transfer; past it a mail that was handed over is ambiguous", AT(reply_timeout_ms)},
     {"maildir", CONFIG_STRING, NULL, "", 0, 4096, NULL, "folder of transport maildir", AT(maildir)},
+
+    {"api-url", CONFIG_STRING, NULL, "", 0, 1024, NULL,
+     "transports ses and sendgrid: https://HOST; empty: the provider's own", AT(api_url)},
+    {"api-key-file", CONFIG_SECRET_FILE, NULL, "", 0, 4096, NULL,
+     "sendgrid: file with the API key; ses: with lines as in ~/.aws/credentials; read again when it changes",
+     AT(api_key_file)},
+    {"api-ca-file", CONFIG_STRING, NULL, "", 0, 4096, NULL,
+     "CA of the provider's certificate; empty: the system's", AT(api_ca_file)},
+    {"ses-region", CONFIG_STRING, NULL, "", 0, 64, NULL, "region of transport ses: eu-west-1, say",
+     AT(ses_region)},
+    {"ses-configuration-set", CONFIG_STRING, NULL, "", 0, 64, NULL,
+     "configuration set of transport ses, which tells of its events; empty: none", AT(ses_configuration_set)},
 
     {"templates", CONFIG_STRING, NULL, "", 0, 4096, NULL,
      "folder of the templates; empty: share/foliopost/templates beside the program's folder", AT(templates)},
@@ -153,6 +165,11 @@ struct transport_settings settings_transport(const struct mailer_settings *s)
         .reply_timeout_ms = s->reply_timeout_ms,
         .mails_per_connection = s->mails_per_connection,
         .maildir = s->maildir,
+        .api_url = s->api_url,
+        .api_key_file = s->api_key_file,
+        .api_ca_file = s->api_ca_file,
+        .ses_region = s->ses_region,
+        .ses_configuration_set = s->ses_configuration_set,
     };
 }
 

@@ -11,7 +11,7 @@ struct mailer_settings {
     int64_t bus_resolve_ms;
 
     char *transport, *smtp_url, *smtp_user, *smtp_password_file, *smtp_tls, *smtp_ca_file, *helo_name,
-        *maildir;
+        *maildir, *api_url, *api_key_file, *api_ca_file, *ses_region, *ses_configuration_set;
     int64_t connections, mails_per_connection, connect_timeout_ms, reply_timeout_ms;
 
     char *templates, *from, *reply_to, *message_host, *postal_address, *bounce_address;

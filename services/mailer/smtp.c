@@ -14,21 +14,19 @@
  *   away, its socket shut first so that no QUIT waits for an answer.
  * - CR and LF in an envelope address reach the wire: addresses are checked here
  *   again, whoever checked them before.
- * - With CURLOPT_NOSIGNAL it leaves SIGPIPE of TLS writes to the program.
  *
  * Not here: what a refusal means (classify.c), how fast to send (pacer.c).
  */
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/config/config.h"
 #include "services/mailer/classify.h"
+#include "services/mailer/curl_once.h"
+#include "services/mailer/secret.h"
 #include "services/mailer/transports.h"
 
 #define MAX_IDLE_S      60 /* a connection unused for longer is likely cut on the way */
@@ -36,13 +34,12 @@
 
 struct transport {
     CURL *curl; /* NULL: none yet, or thrown away */
-    char *url, *user, *password_file, *ca_file;
+    char *url, *user, *ca_file;
     long use_ssl;
     int64_t connect_timeout_ms, reply_timeout_ms, mails_per_connection;
 
-    char *password;
-    struct stat password_stat; /* of the file when it was read */
-    int64_t mails_done;        /* on the connection that is open */
+    struct secret password;
+    int64_t mails_done; /* on the connection that is open */
 
     const struct transport_mail *mail; /* in hand */
     size_t uploaded;
@@ -51,17 +48,6 @@ struct transport {
 };
 
 /* --- settings ---------------------------------------------------------------------- */
-
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-
-static void curl_init(void)
-{
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        fp_panic("libcurl cannot be initialised");
-    struct sigaction now;
-    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
-        signal(SIGPIPE, SIG_IGN);
-}
 
 /* The URL has a scheme, a host, perhaps a port, and nothing else. */
 static int check_url(const char *text, struct fp_err *err)
@@ -116,7 +102,7 @@ static int check_password_file(const struct transport_settings *s, struct fp_err
 static int smtp_check(const struct transport_settings *s, struct fp_err *err)
 {
     long use_ssl;
-    pthread_once(&curl_once, curl_init);
+    curl_once();
     if (check_url(s->smtp_url, err) != 0)
         return -1;
     if (read_tls(s->smtp_tls, &use_ssl) != 0)
@@ -146,7 +132,7 @@ static struct transport *smtp_open(const struct transport_settings *s, struct fp
     str_puts(&url, s->helo_name); /* libcurl says EHLO with the path, or the host's name */
     t->url = str_take(&url);
     t->user = mem_strdup(s->smtp_user);
-    t->password_file = mem_strdup(s->smtp_password_file);
+    secret_init(&t->password, s->smtp_password_file, false);
     t->ca_file = mem_strdup(s->smtp_ca_file);
     (void)read_tls(s->smtp_tls, &t->use_ssl);
     t->connect_timeout_ms = s->connect_timeout_ms;
@@ -178,9 +164,8 @@ static void smtp_close(struct transport *t)
     }
     mem_free(t->url);
     mem_free(t->user);
-    mem_free(t->password_file);
+    secret_fini(&t->password);
     mem_free(t->ca_file);
-    mem_free(t->password);
     mem_free(t);
 }
 
@@ -192,7 +177,7 @@ static bool begins(const char *data, size_t bytes, const char *with)
     return bytes >= n && memcmp(data, with, n) == 0;
 }
 
-static bool next_stage(enum smtp_stage now, const char *command, size_t bytes, enum smtp_stage *next)
+static bool next_stage(enum send_stage now, const char *command, size_t bytes, enum send_stage *next)
 {
     if (begins(command, bytes, "MAIL FROM:"))
         *next = SMTP_MAIL;
@@ -281,31 +266,19 @@ static void set_options(struct transport *t)
     curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->end.trouble);
     if (*t->user) {
         curl_easy_setopt(c, CURLOPT_USERNAME, t->user);
-        curl_easy_setopt(c, CURLOPT_PASSWORD, t->password);
+        curl_easy_setopt(c, CURLOPT_PASSWORD, t->password.text);
         curl_easy_setopt(c, CURLOPT_SASL_IR, 1L); /* a round trip less */
     }
-}
-
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
 /* Reads the password again when its file has changed; a new one means a new connection. */
 static int refresh_password(struct transport *t, struct fp_err *err)
 {
-    struct stat now = {0};
-    char *password = NULL;
-    if (!*t->user || (stat(t->password_file, &now) == 0 && t->password && same_file(&now, &t->password_stat)))
-        return 0;
-    if (config_secret(t->password_file, &password, err) != 0)
+    bool changed = false;
+    if (*t->user && secret_refresh(&t->password, &changed, err) != 0)
         return -1;
-    if (t->password && strcmp(t->password, password) != 0)
+    if (changed)
         throw_away(t);
-    mem_free(t->password);
-    t->password = password;
-    t->password_stat = now;
     return 0;
 }
 

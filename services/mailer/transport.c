@@ -10,7 +10,8 @@
 
 const struct transport_ops *transport_by_name(const char *name)
 {
-    static const struct transport_ops *const all[] = {&transport_smtp, &transport_maildir, &transport_null};
+    static const struct transport_ops *const all[] = {&transport_smtp, &transport_ses, &transport_sendgrid,
+                                                      &transport_maildir, &transport_null};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strcmp(all[i]->name, name) == 0)
             return all[i];

@@ -1,5 +1,5 @@
 /*
- * A way to hand over mail, by name: smtp, maildir, null. A table of functions
+ * A way to hand over mail, by name: smtp, ses, sendgrid, maildir, null. A table of functions
  * each; one open transport belongs to one sender thread and is one connection.
  */
 #ifndef FP_MAILER_TRANSPORT_H
@@ -53,6 +53,16 @@ struct transport_settings {
     int64_t connect_timeout_ms, reply_timeout_ms; /* one mail's whole transfer */
     int64_t mails_per_connection;
     const char *maildir; /* its folder */
+
+    const char *api_url;      /* of an HTTP provider; "": its own */
+    const char *api_key_file; /* sendgrid: the key; ses: lines as in ~/.aws/credentials */
+    const char *api_ca_file;
+    const char *ses_region, *ses_configuration_set;
+};
+
+/* What the account allows; 0: not said. */
+struct transport_quota {
+    double per_second, per_day, sent_today;
 };
 
 struct transport; /* the implementation's own */
@@ -65,6 +75,8 @@ struct transport_ops {
     struct transport *(*open)(const struct transport_settings *s, struct fp_err *err);
     void (*send)(struct transport *t, const struct transport_mail *m, struct transport_reply *reply);
     void (*close)(struct transport *t);
+    /* Asks the provider what the account allows; NULL: it cannot be asked. */
+    int (*quota)(struct transport *t, struct transport_quota *out, struct fp_err *err);
 };
 
 /* NULL when there is none of that name. */

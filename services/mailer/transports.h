@@ -4,6 +4,7 @@
 
 #include "services/mailer/transport.h"
 
-extern const struct transport_ops transport_smtp, transport_maildir, transport_null;
+extern const struct transport_ops transport_smtp, transport_ses, transport_sendgrid, transport_maildir,
+    transport_null;
 
 #endif
