@@ -57,6 +57,7 @@ bool perf_chain_add(struct perf_chain *c, const struct perf_day *d, double *weig
 {
     fp_i128 gain_e8, days_capital_e8;
     double capital_e8, r;
+    int32_t first_day = d->day - c->days;
 
     *weight = 0;
     extend(c, d);
@@ -75,7 +76,7 @@ bool perf_chain_add(struct perf_chain *c, const struct perf_day *d, double *weig
         return true;
     }
     if (c->since_day == INT32_MAX)
-        c->since_day = d->day;
+        c->since_day = first_day;
     *weight = c->wealth / capital_e8;
     r = (double)gain_e8 / capital_e8;
     if (!d->traded && (r < SUSPECT_LOSS || r > SUSPECT_GAIN))

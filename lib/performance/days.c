@@ -20,12 +20,6 @@
  * that are not fresh: one forgotten share must not blur a whole portfolio. */
 #define STALE_SHARE_PERCENT 5
 
-void perf_event(struct fp_performance *p, const struct perf_event *e)
-{
-    if (p->n_events < PERF_EVENTS_KEPT)
-        p->events[p->n_events++] = *e;
-}
-
 /* --- values ------------------------------------------------------------------------- */
 
 static void trace_holding(struct fp_performance *p, const struct perf_holding *h)

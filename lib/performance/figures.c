@@ -10,21 +10,6 @@
 #include "lib/base/mem.h"
 #include "lib/performance/internal.h"
 
-bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t *out)
-{
-    if (fixed_from_i128(fixed_div(v_e8, fixed_pow10(8 - exponent)), out))
-        return true;
-    return perf_fail(p, "overflow", "a sum beyond 64 bits");
-}
-
-bool perf_to_e8(struct fp_performance *p, double rate, int64_t *out)
-{
-    if (!isfinite(rate) || fabs(rate) > 9e10) /* an int64 of 1e-8 ends at 9.2e10 */
-        return perf_fail(p, "overflow", "a rate beyond 64 bits");
-    *out = llround(rate * 1e8);
-    return true;
-}
-
 /* What is not finite, or beyond all sense, is not defined. */
 static struct perf_rate rate_of(bool defined, double rate)
 {

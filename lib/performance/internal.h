@@ -157,6 +157,13 @@ static inline double perf_double(fp_i128 v)
 long long perf_id(const struct fp_performance *p, int32_t instrument);
 /* The index of an id in the market; -1: not there. */
 int32_t perf_index_of(const struct perf_market *m, int64_t id);
+/* Rounded for print; else the fault "overflow". */
+bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t *out);
+bool perf_to_e8(struct fp_performance *p, double rate, int64_t *out);
+void perf_event(struct fp_performance *p, const struct perf_event *e);
+/* Calls the trace, which must be there. */
+void perf_step(struct fp_performance *p, struct perf_step s);
+#define PERF_TRACES(p) ((p)->in->trace != NULL)
 /* Room for one more in a growing array. */
 #define PERF_ROOM(array, n, cap)                                                                             \
     do {                                                                                                     \
@@ -220,7 +227,6 @@ bool perf_book_lost_transit(struct fp_performance *p, struct perf_holding *h);
 /* --- days.c */
 bool perf_begin(struct fp_performance *p);
 bool perf_run(struct fp_performance *p);
-void perf_event(struct fp_performance *p, const struct perf_event *e);
 
 /* --- state.c */
 /* Takes up the state of in->checkpoint; the fault is bad_checkpoint. */
@@ -232,11 +238,5 @@ void perf_keep(struct fp_performance *p);
 bool perf_spans(struct fp_performance *p, struct perf_summary *s);
 bool perf_statement(struct fp_performance *p, struct perf_summary *s);
 bool perf_groups(struct fp_performance *p, struct perf_summary *s);
-bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t *out);
-bool perf_to_e8(struct fp_performance *p, double rate, int64_t *out);
-
-/* --- step.c: calls the trace */
-void perf_step(struct fp_performance *p, struct perf_step s);
-#define PERF_TRACES(p) ((p)->in->trace != NULL)
 
 #endif

@@ -1,9 +1,11 @@
 /*
  * The life of a run: begin (checks, slots, a checkpoint's state), walk the
- * days, and draw the figures from what stands in the books at the close.
+ * days, and draw the figures from what stands in the books at the close. And
+ * the small things that all its files use: faults, products, roundings, events.
  */
 #include "lib/performance/performance.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -95,6 +97,27 @@ bool perf_mul(struct fp_performance *p, fp_i128 a, int64_t b, fp_i128 *out)
         return perf_fail(p, "overflow", "a product beyond 128 bits");
     *out = a * b;
     return true;
+}
+
+bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t *out)
+{
+    if (fixed_from_i128(fixed_div(v_e8, fixed_pow10(8 - exponent)), out))
+        return true;
+    return perf_fail(p, "overflow", "a sum beyond 64 bits");
+}
+
+bool perf_to_e8(struct fp_performance *p, double rate, int64_t *out)
+{
+    if (!isfinite(rate) || fabs(rate) > 9e10) /* an int64 of 1e-8 ends at 9.2e10 */
+        return perf_fail(p, "overflow", "a rate beyond 64 bits");
+    *out = llround(rate * 1e8);
+    return true;
+}
+
+void perf_event(struct fp_performance *p, const struct perf_event *e)
+{
+    if (p->n_events < PERF_EVENTS_KEPT)
+        p->events[p->n_events++] = *e;
 }
 
 bool performance_summarise(struct fp_performance *p, const struct perf_input *in, struct perf_summary *out,
