@@ -43,9 +43,10 @@ struct perf_price {
 struct perf_holding {
     int32_t instrument, cash;
     const struct perf_instrument *data;
-    bool active;  /* held at the period's open, or traded in it */
-    bool touched; /* held at some time up to now */
-    bool unknown; /* the market has no such instrument */
+    bool active;   /* held at the period's open, or traded in it */
+    bool touched;  /* held at some time since the run began */
+    bool restored; /* held at the checkpoint */
+    bool unknown;  /* the market has no such instrument */
     int64_t quantity_e8;
     size_t next_split, next_close;
     int32_t trade_day, trade_cash; /* the last trade and what it cost */
@@ -161,6 +162,8 @@ int32_t perf_index_of(const struct perf_market *m, int64_t id);
 bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t *out);
 bool perf_to_e8(struct fp_performance *p, double rate, int64_t *out);
 void perf_event(struct fp_performance *p, const struct perf_event *e);
+/* qsort() for what is nearly always in order already, or empty. */
+void perf_sort(void *base, size_t n, size_t bytes, int (*compare)(const void *, const void *));
 /* Calls the trace, which must be there. */
 void perf_step(struct fp_performance *p, struct perf_step s);
 #define PERF_TRACES(p) ((p)->in->trace != NULL)

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -90,6 +91,10 @@ static int bits(unsigned __int128 v)
  * needs a function that is not linked. */
 bool perf_mul(struct fp_performance *p, fp_i128 a, int64_t b, fp_i128 *out)
 {
+    if (a == (int64_t)a) { /* two words cannot overflow, nearly always */
+        *out = a * b;
+        return true;
+    }
     unsigned __int128 abs_a = a < 0 ? -(unsigned __int128)a : (unsigned __int128)a;
     unsigned __int128 abs_b = b < 0 ? -(unsigned __int128)b : (unsigned __int128)b;
 
@@ -97,6 +102,17 @@ bool perf_mul(struct fp_performance *p, fp_i128 a, int64_t b, fp_i128 *out)
         return perf_fail(p, "overflow", "a product beyond 128 bits");
     *out = a * b;
     return true;
+}
+
+void perf_sort(void *base, size_t n, size_t bytes, int (*compare)(const void *, const void *))
+{
+    const char *at = base;
+
+    for (size_t i = 1; i < n; i++)
+        if (compare(at + (i - 1) * bytes, at + i * bytes) > 0) {
+            qsort(base, n, bytes, compare);
+            return;
+        }
 }
 
 bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t *out)

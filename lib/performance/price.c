@@ -165,17 +165,19 @@ static bool restate_last_price(struct fp_performance *p, struct perf_holding *h)
     return true;
 }
 
-static bool revalue(struct fp_performance *p, struct perf_holding *h, const struct perf_price *price)
+/* h->value_e8 at h->valued_price, when anything of it is new. */
+static bool revalue(struct fp_performance *p, struct perf_holding *h, bool same_price)
 {
-    struct perf_cash *c = &p->cash[price->cash];
+    struct perf_cash *c = &p->cash[h->valued_price.cash];
 
     if (!perf_rates_today(p, c))
         return false;
-    if (price->value_e8 == h->valued_price.value_e8 && price->cash == h->valued_price.cash &&
-        h->quantity_e8 == h->valued_quantity_e8 && c->version == h->valued_version)
+    if (same_price && h->quantity_e8 == h->valued_quantity_e8 && c->version == h->valued_version)
         return true;
     h->valued_version = c->version;
-    return value_at(p, price, h->quantity_e8, &h->value_e8);
+    h->valued_quantity_e8 = h->quantity_e8;
+    h->value_e8 = times_price(h->quantity_e8, h->valued_price.value_e8);
+    return perf_to_base(p, h->valued_price.cash, h->value_e8, &h->value_e8);
 }
 
 /* Up to this day the price stays as it is, without a flag. */
@@ -193,35 +195,49 @@ static int32_t steady_until(const struct perf_holding *h, const struct perf_pric
     return until;
 }
 
+/* Nearly always on a trading day: the next close is of this very day. */
+static bool quote_of_today(const struct fp_performance *p, struct perf_holding *h, struct perf_price *out)
+{
+    const struct perf_series *s = &h->data->closes_e8;
+
+    if (h->data->n_splits || h->next_close >= s->n || s->points[h->next_close].day != p->day)
+        return false;
+    *out = (struct perf_price){.value_e8 = s->points[h->next_close++].value,
+                               .cash = h->cash,
+                               .quote_day = p->day};
+    return true;
+}
+
+static bool new_price(struct fp_performance *p, struct perf_holding *h, struct perf_price *price)
+{
+    if (quote_of_today(p, h, price))
+        return true;
+    return price_today(p, h, price) && (!h->data->n_splits || restate_last_price(p, h));
+}
+
 bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
 {
     struct perf_price price;
+    bool same_price;
 
-    if (!h->quantity_e8 && !h->valued_quantity_e8) {
-        h->value_e8 = 0;
-        return true;
-    }
     if (p->day <= h->steady_until && h->quantity_e8 == h->valued_quantity_e8)
-        return revalue(p, h, &h->valued_price);
-    if (!perf_is_priced(h)) {
+        return revalue(p, h, true);
+    if (!h->quantity_e8 || !perf_is_priced(h)) {
         p->day_flags |= h->quantity_e8 ? PERF_NOT_PRICED : 0;
-        h->value_e8 = h->cost_e8;
+        h->value_e8 = h->quantity_e8 ? h->cost_e8 : 0;
         h->valued_quantity_e8 = h->quantity_e8;
+        h->steady_until = INT32_MIN;
         return true;
     }
-    if (!price_today(p, h, &price) || (h->data->n_splits && !restate_last_price(p, h)))
+    if (!new_price(p, h, &price))
         return false;
-    if (h->quantity_e8) {
-        p->day_flags |= price.flags;
-        if (h->valued_quantity_e8 && p->in_period)
-            suspect_split(p, h, &price);
-    }
-    if (!revalue(p, h, &price))
-        return false;
+    p->day_flags |= price.flags;
+    if (h->valued_quantity_e8 && p->in_period)
+        suspect_split(p, h, &price);
+    same_price = price.value_e8 == h->valued_price.value_e8 && price.cash == h->valued_price.cash;
     h->valued_price = price;
-    h->valued_quantity_e8 = h->quantity_e8;
     h->steady_until = steady_until(h, &price);
-    return true;
+    return revalue(p, h, same_price);
 }
 
 /* --- the benchmark ----------------------------------------------------------------------- */

@@ -141,6 +141,8 @@ bool perf_to_base(struct fp_performance *p, int cash, fp_i128 v_e8, fp_i128 *out
         return true;
     if (!perf_rates_today(p, c))
         return false;
+    if (!c->legs && v_e8 == (int64_t)v_e8)
+        return true; /* nearly always: already in the base currency, and far from the bound */
     for (int i = 0; i < c->legs; i++) {
         const struct perf_leg *l = &c->leg[i];
 

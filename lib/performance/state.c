@@ -9,7 +9,6 @@
  * checks every figure before it is used: order, sign, sums, finiteness.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -78,13 +77,12 @@ static void collect_ever(struct fp_performance *p)
     for (size_t i = 0; i < p->n_holdings; i++) {
         const struct perf_holding *h = &p->holdings[i];
 
-        if (!h->quantity_e8 && !h->touched)
-            continue; /* only traded later */
+        if (h->restored || !h->touched)
+            continue; /* it is there already, or only traded later */
         PERF_ROOM(p->ever, p->n_ever, p->cap_ever);
         p->ever[p->n_ever++] = p->in->market->instrument_ids[h->instrument];
     }
-    if (p->n_ever)
-        qsort(p->ever, p->n_ever, sizeof *p->ever, by_number);
+    perf_sort(p->ever, p->n_ever, sizeof *p->ever, by_number);
     for (size_t i = 0; i < p->n_ever; i++)
         if (!distinct || p->ever[distinct - 1] != p->ever[i])
             p->ever[distinct++] = p->ever[i];
@@ -395,6 +393,7 @@ static bool get_holding(struct reader *r, struct fp_performance *p)
         return false;
     if (!perf_add_holding(p, instrument, &h))
         return false;
+    h->restored = true;
     h->quantity_e8 = get_s(r, -INT64_MAX, INT64_MAX);
     h->cost_e8 = get_s128(r);
     h->lots.average_cost_e8 = get_s128(r);

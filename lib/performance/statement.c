@@ -9,7 +9,6 @@
  * the unrealised part takes the rounding, so that the reader's sum is exact.
  */
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -215,10 +214,8 @@ static bool sum_holdings(struct fp_performance *p, struct perf_summary *s)
             return false;
         note_price(p, s, h);
     }
-    if (p->n_positions)
-        qsort(p->positions, p->n_positions, sizeof *p->positions, by_instrument);
-    if (p->n_lines)
-        qsort(p->lines, p->n_lines, sizeof *p->lines, by_line);
+    perf_sort(p->positions, p->n_positions, sizeof *p->positions, by_instrument);
+    perf_sort(p->lines, p->n_lines, sizeof *p->lines, by_line);
     if (s->twr_defined)
         add_line(p, -1, p->other);
     if (s->prices_as_of_day == INT32_MIN) /* cash alone is as of the close */
@@ -243,7 +240,7 @@ static int by_day(const void *a, const void *b)
 
 static void put_events(struct fp_performance *p, struct perf_summary *s)
 {
-    qsort(p->events, (size_t)p->n_events, sizeof p->events[0], by_day);
+    perf_sort(p->events, (size_t)p->n_events, sizeof p->events[0], by_day);
     s->n_events = p->n_events < PERF_EVENTS ? p->n_events : PERF_EVENTS;
     memcpy(s->events, p->events, (size_t)s->n_events * sizeof s->events[0]);
 }
