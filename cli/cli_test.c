@@ -302,7 +302,7 @@ static void help_names_every_setting_and_completion_is_valid_bash(void **state)
     assert_int_equal(run("--version"), CLI_OK);
     assert_int_equal(
         run("completion bash | bash -c 'eval \"$(cat)\"; COMP_WORDS=(foliopost submit --policy re); "
-            "COMP_CWORD=3; _foliopost; echo \"${COMPREPLY[*]}\"; COMP_WORDS=(foliopost su); COMP_CWORD=1; "
+            "COMP_CWORD=3; _foliopost; echo \"${COMPREPLY[*]}\"; COMP_WORDS=(foliopost sub); COMP_CWORD=1; "
             "_foliopost; echo \"${COMPREPLY[*]}\"'"),
         0);
     assert_string_equal(output, "resend\nsubmit\n");

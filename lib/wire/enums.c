@@ -14,9 +14,10 @@
 #include "lib/wire/wire.h"
 
 static const ProtobufCEnumDescriptor *const enums[] = {
-    &foliopost__v1__job_kind__descriptor,         &foliopost__v1__job_state__descriptor,
-    &foliopost__v1__ambiguous_policy__descriptor, &foliopost__v1__delivery_state__descriptor,
-    &foliopost__v1__skip_reason__descriptor,      &foliopost__v1__summary_flag__descriptor,
+    &foliopost__v1__job_kind__descriptor,           &foliopost__v1__job_state__descriptor,
+    &foliopost__v1__ambiguous_policy__descriptor,   &foliopost__v1__delivery_state__descriptor,
+    &foliopost__v1__suppression_reason__descriptor, &foliopost__v1__skip_reason__descriptor,
+    &foliopost__v1__summary_flag__descriptor,
 };
 
 #define N_ENUMS    (sizeof enums / sizeof enums[0])

@@ -21,6 +21,7 @@
 #include "services/scheduler/report.h"
 #include "services/scheduler/spec.h"
 #include "services/scheduler/start.h"
+#include "services/scheduler/suppress.h"
 
 #define MAX_PAGE_JOBS           200
 #define DEFAULT_PAGE_JOBS       50
@@ -441,6 +442,35 @@ static ProtobufCMessage *list_deliveries(struct rpc_call *call, const ProtobufCM
     return reply_of(&c, n < 0 ? NULL : &r->base, err);
 }
 
+/* --- Suppress, Unsuppress, ListSuppressions (suppress.c) --------------------------------------- */
+
+static ProtobufCMessage *suppress(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+{
+    struct convert c = {.arena = call->arena};
+
+    return reply_of(&c, suppress_add(worker_of(call)->ledger, (const void *)request, ACTOR, &c, err), err);
+}
+
+static ProtobufCMessage *unsuppress(struct rpc_call *call, const ProtobufCMessage *request,
+                                    struct fp_err *err)
+{
+    struct convert c = {.arena = call->arena};
+
+    return reply_of(&c, suppress_remove(worker_of(call)->ledger, (const void *)request, ACTOR, &c, err), err);
+}
+
+static ProtobufCMessage *list_suppressions(struct rpc_call *call, const ProtobufCMessage *request,
+                                           struct fp_err *err)
+{
+    const Foliopost__V1__ListSuppressionsRequest *q = (const void *)request;
+    struct convert c = {.arena = call->arena};
+    int page = 0;
+
+    if (check_page(q->page_size, SUPPRESS_MAX_PAGE, SUPPRESS_DEFAULT_PAGE, &page, err))
+        return NULL;
+    return reply_of(&c, suppress_list(worker_of(call)->ledger, q, page, &c, err), err);
+}
+
 /* --- the table ---------------------------------------------------------------------------------- */
 
 const struct rpc_method methods_table[] = {
@@ -458,5 +488,11 @@ const struct rpc_method methods_table[] = {
      get_report},
     {"ListDeliveries", &foliopost__v1__list_deliveries_request__descriptor,
      &foliopost__v1__list_deliveries_response__descriptor, list_deliveries},
+    {"Suppress", &foliopost__v1__suppress_request__descriptor, &foliopost__v1__suppress_response__descriptor,
+     suppress},
+    {"Unsuppress", &foliopost__v1__unsuppress_request__descriptor,
+     &foliopost__v1__unsuppress_response__descriptor, unsuppress},
+    {"ListSuppressions", &foliopost__v1__list_suppressions_request__descriptor,
+     &foliopost__v1__list_suppressions_response__descriptor, list_suppressions},
 };
 const size_t methods_n = sizeof methods_table / sizeof methods_table[0];

@@ -381,6 +381,89 @@ static void a_list_of_50000_users_fits_both_ways(void **state)
     assert_int_equal(r->job->spec->n_user_ids, WIRE_MAX_JOB_USERS);
 }
 
+/* --- suppressions ------------------------------------------------------------------------ */
+
+static Foliopost__V1__ListSuppressionsResponse *listed(const char *address, int64_t after)
+{
+    Foliopost__V1__ListSuppressionsRequest q = FOLIOPOST__V1__LIST_SUPPRESSIONS_REQUEST__INIT;
+
+    q.address = (char *)address;
+    q.after_id = after;
+    q.page_size = 2;
+    return called("ListSuppressions", &q.base, &foliopost__v1__list_suppressions_response__descriptor);
+}
+
+static void suppressions_are_added_listed_and_removed(void **state)
+{
+    Foliopost__V1__SuppressRequest q = FOLIOPOST__V1__SUPPRESS_REQUEST__INIT;
+    Foliopost__V1__UnsuppressRequest u = FOLIOPOST__V1__UNSUPPRESS_REQUEST__INIT;
+    Foliopost__V1__Suppression e[3], *list[3] = {&e[0], &e[1], &e[2]};
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        foliopost__v1__suppression__init(&e[i]);
+    e[0].user_id = 5;
+    e[0].kind = WEEKLY;
+    e[1].address = (char *)"Ann@Example.org";
+    e[1].reason = FOLIOPOST__V1__SUPPRESSION_REASON__SUPPRESSION_REASON_COMPLAINT;
+    e[2].user_id = 6;
+    e[2].expires_us = clock_wall_us() + FP_US_PER_DAY;
+    q.suppressions = list;
+    q.n_suppressions = 3;
+    for (int round = 0; round < 2; round++) {
+        Foliopost__V1__SuppressResponse *r =
+            called("Suppress", &q.base, &foliopost__v1__suppress_response__descriptor);
+        assert_int_equal(r->added, round == 0 ? 3 : 0);
+        assert_int_equal(r->known, round == 0 ? 0 : 3);
+    }
+    Foliopost__V1__ListSuppressionsResponse *page = listed("", 0);
+    assert_int_equal(page->n_suppressions, 2);
+    assert_int_equal(page->suppressions[1]->kind, WEEKLY);
+    assert_int_equal(page->suppressions[1]->reason,
+                     FOLIOPOST__V1__SUPPRESSION_REASON__SUPPRESSION_REASON_MANUAL);
+    page = listed("", page->next_after_id);
+    assert_int_equal(page->n_suppressions, 1);
+    assert_int_equal(page->next_after_id, 0);
+    page = listed("ann@example.org", 0);
+    assert_int_equal(page->n_suppressions, 1);
+    assert_string_equal(page->suppressions[0]->address, "");
+    assert_int_equal(strlen(page->suppressions[0]->address_hash), 36);
+    u.address = (char *)"ann@example.org";
+    Foliopost__V1__UnsuppressResponse *gone =
+        called("Unsuppress", &u.base, &foliopost__v1__unsuppress_response__descriptor);
+    assert_int_equal(gone->removed, 1);
+}
+
+static void wrong_suppressions_are_refused_whole(void **state)
+{
+    Foliopost__V1__SuppressRequest q = FOLIOPOST__V1__SUPPRESS_REQUEST__INIT;
+    Foliopost__V1__UnsuppressRequest u = FOLIOPOST__V1__UNSUPPRESS_REQUEST__INIT;
+    Foliopost__V1__Suppression good, e, *list[2] = {&good, &e};
+    const ProtobufCMessageDescriptor *reply = &foliopost__v1__suppress_response__descriptor;
+
+    (void)state;
+    foliopost__v1__suppression__init(&good);
+    good.user_id = 1;
+    q.suppressions = list;
+    refused("Suppress", &q.base, reply, FP_INVALID_ARGUMENT, "suppressions: none");
+    q.n_suppressions = 2;
+#define WRONG(field, value, says)                                                                            \
+    foliopost__v1__suppression__init(&e);                                                                    \
+    e.field = value;                                                                                         \
+    refused("Suppress", &q.base, reply, FP_INVALID_ARGUMENT, says)
+    WRONG(job_id, 1, "suppressions[1]: user_id: neither");
+    WRONG(address, (char *)"secret-name-at-nowhere", "suppressions[1]: address: is not");
+    assert_null(strstr(t_err.msg, "secret"));
+    WRONG(address_hash, (char *)"xyz", "address_hash: is not one");
+    WRONG(user_id, -1, "user_id");
+    WRONG(user_id, 2; e.evidence = (char *)"said ann@x.org", "holds an @");
+    WRONG(user_id, 2; e.kind = 9, "kind");
+    WRONG(user_id, 2; e.reason = 9, "reason");
+    refused("Unsuppress", &u.base, &foliopost__v1__unsuppress_response__descriptor, FP_INVALID_ARGUMENT,
+            "neither a user nor an address");
+    assert_int_equal(listed("", 0)->n_suppressions, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +479,8 @@ int main(void)
         cmocka_unit_test_setup(a_job_says_what_it_waits_for_worst_first, fresh),
         cmocka_unit_test_setup(the_report_of_a_finished_job_agrees_with_its_proof, fresh),
         cmocka_unit_test_setup(a_list_of_50000_users_fits_both_ways, fresh),
+        cmocka_unit_test_setup(suppressions_are_added_listed_and_removed, fresh),
+        cmocka_unit_test_setup(wrong_suppressions_are_refused_whole, fresh),
     };
 
     int failed = cmocka_run_group_tests(tests, door_up, door_down);

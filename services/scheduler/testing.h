@@ -252,7 +252,7 @@ static T_UNUSED int t_clean(void **state)
                                         .redo_after_ms = 30000,
                                         .tick_ms = 10};
     t_sql(
-        "TRUNCATE foliopost.jobs, foliopost.intervals, foliopost.batches, foliopost.deliveries,"
+        "TRUNCATE foliopost.suppressions, foliopost.delivery_events, foliopost.jobs, foliopost.intervals, foliopost.batches, foliopost.deliveries,"
         " foliopost.instances, foliopost.audit, foliopost.error_log, foliopost.provider_rates, portfolio.users");
     t_sql("UPDATE foliopost.leader SET owner = NULL, lease_until = '-infinity'");
     t_instance("mailer", t_mailer);
