@@ -11,18 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/metrics/metrics.h"
-
-#define FLAG(name) FOLIOPOST__V1__SUMMARY_FLAG__SUMMARY_FLAG_##name
-_Static_assert(PERF_STALE_PRICE == 1 << FLAG(STALE_PRICE), "flags");
-_Static_assert(PERF_PRICE_AFTER == 1 << FLAG(PRICE_AFTER), "flags");
-_Static_assert(PERF_NOT_PRICED == 1 << FLAG(NOT_PRICED), "flags");
-_Static_assert(PERF_NO_CAPITAL == 1 << FLAG(NO_CAPITAL), "flags");
-_Static_assert(PERF_NEGATIVE_VALUE == 1 << FLAG(NEGATIVE_VALUE), "flags");
-_Static_assert(PERF_OPENED_IN_PERIOD == 1 << FLAG(OPENED_IN_PERIOD), "flags");
-_Static_assert(PERF_SUSPECT_DAY == 1 << FLAG(SUSPECT_DAY), "flags");
-_Static_assert(PERF_SHORT_POSITION == 1 << FLAG(SHORT_POSITION), "flags");
-#define LAST_FLAG FLAG(SHORT_POSITION)
+#include "services/stats/fill.h"
 
 struct work { /* one call of batch_compute() */
     struct batch_tools *t;
@@ -65,63 +56,45 @@ static void skip(Foliopost__V1__SummaryItem *item, Foliopost__V1__SkipReason rea
     item->outcome_case = FOLIOPOST__V1__SUMMARY_ITEM__OUTCOME_SKIP;
 }
 
-static size_t put_movers(struct work *w, const struct cache_view *v, const struct perf_mover *from, int n,
-                         Foliopost__V1__Mover ***out)
+static const struct portfolio_instrument *find_benchmark(const struct cache_view *v, int64_t id)
 {
-    *out = give(w, (size_t)n * sizeof(Foliopost__V1__Mover *) + 1);
-    for (int i = 0; i < n; i++) {
-        const struct portfolio_instrument *instrument = v->instruments[from[i].instrument];
-        Foliopost__V1__Mover *m = give(w, sizeof *m);
-
-        if (!m || !*out)
-            return 0;
-        foliopost__v1__mover__init(m);
-        m->instrument_id = instrument->id;
-        m->symbol = arena_strdup(w->arena, instrument->symbol); /* the view goes before the message */
-        m->name = arena_strdup(w->arena, instrument->name);
-        w->no_memory |= !m->symbol || !m->name;
-        m->gain_minor = from[i].gain_minor;
-        m->contribution_e8 = from[i].contribution_e8;
-        (*out)[i] = m;
-    }
-    return (size_t)n;
+    for (size_t i = 0; id && i < v->market.n_instruments; i++)
+        if (v->market.instrument_ids[i] == id && v->market.instruments[i])
+            return v->instruments[i];
+    return NULL;
 }
 
-static void put_flags(struct work *w, unsigned flags, Foliopost__V1__PortfolioSummary *s)
+static void put_summary(struct work *w, const struct cache_view *v, const struct perf_input *in,
+                        const struct perf_summary *from, Foliopost__V1__SummaryItem *item)
 {
-    s->flags = give(w, (LAST_FLAG + 1) * sizeof *s->flags);
-    for (int flag = 1; s->flags && flag <= LAST_FLAG; flag++)
-        if (flags & 1u << flag)
-            s->flags[s->n_flags++] = (Foliopost__V1__SummaryFlag)flag;
-}
+    const struct fill fill = {.arena = w->arena,
+                              .instruments = v->instruments,
+                              .performance = w->t->performance,
+                              .benchmark = find_benchmark(v, in->benchmark_id)};
 
-static void put_summary(struct work *w, const struct cache_view *v, const struct perf_summary *from,
-                        Foliopost__V1__SummaryItem *item)
-{
-    Foliopost__V1__PortfolioSummary *s = give(w, sizeof *s);
-
-    if (!s)
-        return;
-    foliopost__v1__portfolio_summary__init(s);
-    s->currency = item->user->base_currency;
-    s->exponent = from->exponent;
-    s->since_day = from->since_day;
-    s->open_value_minor = from->open_value_minor;
-    s->close_value_minor = from->close_value_minor;
-    s->net_contributions_minor = from->net_contributions_minor;
-    s->gain_minor = from->gain_minor;
-    s->twr_defined = from->twr_defined;
-    s->twr_e8 = from->twr_e8;
-    s->n_top = put_movers(w, v, from->top, from->n_top, &s->top);
-    s->n_bottom = put_movers(w, v, from->bottom, from->n_bottom, &s->bottom);
-    s->holdings = from->holdings;
-    s->income_minor = from->income_minor;
-    s->fees_minor = from->fees_minor;
-    s->taxes_minor = from->taxes_minor;
-    put_flags(w, from->flags, s);
-    s->prices_as_of_day = from->prices_as_of_day;
-    item->summary = s;
+    item->summary = fill_summary(&fill, item->user->base_currency, from);
     item->outcome_case = FOLIOPOST__V1__SUMMARY_ITEM__OUTCOME_SUMMARY;
+    w->no_memory |= !item->summary;
+}
+
+/* Whether it may be mailed: the books agree, and nothing in it holds it back. */
+static void judge(struct work *w, const struct cache_view *v, const struct perf_input *in,
+                  const struct perf_summary *s, Foliopost__V1__SummaryItem *item)
+{
+    const char *held = policy_held(w->t->policy, s->flags);
+    char detail[100], day[11];
+
+    if (!s->closes) {
+        snprintf(detail, sizeof detail, "residual %lld e-8 %s, %d holdings", (long long)s->residual_e8,
+                 item->user->base_currency, s->holdings);
+        fail(w, item, "statement does not close", detail);
+    } else if (held) {
+        day_format(s->prices_as_of_day, day);
+        snprintf(detail, sizeof detail, "held back by setting hold-back; prices as of %s", day);
+        fail(w, item, held, detail);
+    } else {
+        put_summary(w, v, in, s, item);
+    }
 }
 
 static void compute_user(struct work *w, const struct portfolio_txs *txs, const struct portfolio_user *user,
@@ -134,6 +107,8 @@ static void compute_user(struct work *w, const struct portfolio_txs *txs, const 
         .base_currency = perf_currency(item->user->base_currency),
         .period_start = w->period.start,
         .period_end = w->period.end,
+        .benchmark_id = policy_benchmark(w->t->policy, perf_currency(item->user->base_currency)),
+        .keep_day = INT32_MIN,
     };
     struct perf_summary summary;
     struct perf_fault fault;
@@ -147,7 +122,7 @@ static void compute_user(struct work *w, const struct portfolio_txs *txs, const 
     else if (summary.nothing)
         skip(item, FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_NOTHING_TO_REPORT);
     else
-        put_summary(w, v, &summary, item);
+        judge(w, v, &in, &summary, item);
 }
 
 /* --- sets of users ------------------------------------------------------------------------- */

@@ -5,11 +5,13 @@
 #include "lib/performance/performance.h"
 #include "lib/wire/wire.h"
 #include "services/stats/cache.h"
+#include "services/stats/policy.h"
 
 struct batch_tools { /* of one worker */
     struct fp_source *source;
     struct fp_performance *performance;
     struct fp_cache *cache;
+    const struct stats_policy *policy;
     size_t max_txs;
     void (*alive)(void *arg); /* called between the users of a slow batch */
     void *alive_arg;

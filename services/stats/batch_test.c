@@ -25,6 +25,7 @@ static struct fp_cache *cache;
 static struct fp_performance *performance;
 static struct fp_arena *arena;
 static int alive_calls;
+static struct stats_policy policy;
 
 static void alive(void *arg)
 {
@@ -114,7 +115,12 @@ static Foliopost__V1__UserBatch *users_make(struct users *u, int first, int n)
 
 static struct batch_tools tools(void)
 {
-    return (struct batch_tools){source, performance, cache, 1000, alive, NULL};
+    return (struct batch_tools){.source = source,
+                                .performance = performance,
+                                .cache = cache,
+                                .policy = &policy,
+                                .max_txs = 1000,
+                                .alive = alive};
 }
 
 static Foliopost__V1__SummaryBatch *compute(struct users *u, struct batch_counts *counts)
@@ -169,6 +175,43 @@ static void each_user_has_one_outcome(void **state)
     assert_int_equal(s->top[0]->gain_minor, 10000);
     assert_int_equal(s->n_flags, 1);
     assert_int_equal(s->flags[0], FOLIOPOST__V1__SUMMARY_FLAG__SUMMARY_FLAG_STALE_PRICE);
+}
+
+static void a_summary_carries_all_that_a_statement_prints(void **state)
+{
+    (void)state;
+    struct users u;
+    struct batch_counts counts;
+    users_make(&u, 10, 1);
+    const Foliopost__V1__PortfolioSummary *s = compute(&u, &counts)->items[0]->summary;
+
+    assert_int_equal(s->n_spans, 3);
+    assert_int_equal(s->spans[0]->kind, FOLIOPOST__V1__SPAN_KIND__SPAN_KIND_PERIOD);
+    assert_int_equal(s->spans[0]->twr->e8, s->twr_e8);
+    assert_int_equal(s->spans[2]->net_contributions_minor, 100000);
+    assert_null(s->spans[0]->benchmark); /* none is set */
+    assert_int_equal(s->bridge->unrealised_minor, 10000);
+    assert_int_equal(s->cost_basis->cost_fifo_minor, 100000);
+    assert_int_equal(s->n_by_class, 1);
+    assert_int_equal(s->by_currency[0]->percent_e2, 10000);
+    assert_int_equal(s->n_chart_value_minor, 32);
+    assert_int_equal(s->chart_first_day, PERIOD_START - 1);
+    assert_int_equal(s->chart_value_minor[31], s->close_value_minor);
+    assert_int_equal(s->n_events, 1);
+    assert_int_equal(s->events[0]->kind, FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_STALE_PRICE);
+    assert_string_equal(s->events[0]->symbol, "S10");
+}
+
+static void what_the_operator_holds_back_fails_with_its_reason(void **state)
+{
+    (void)state;
+    struct users u;
+    struct batch_counts counts;
+
+    policy.hold_back = PERF_STALE_PRICE;
+    users_make(&u, 10, 1);
+    is_failure(compute(&u, &counts)->items[0], "stale_price");
+    policy.hold_back = 0;
 }
 
 static void the_same_batch_gives_the_same_bytes(void **state)
@@ -360,6 +403,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_user_has_one_outcome),
+        cmocka_unit_test(a_summary_carries_all_that_a_statement_prints),
+        cmocka_unit_test(what_the_operator_holds_back_fails_with_its_reason),
         cmocka_unit_test(the_same_batch_gives_the_same_bytes),
         cmocka_unit_test(a_statement_that_one_user_breaks_fails_him_alone),
         cmocka_unit_test(one_user_with_too_much_fails_alone),

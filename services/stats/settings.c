@@ -38,13 +38,24 @@ const struct config_setting settings_rows[] = {
      "periods (of jobs at once) whose prices and rates are kept in memory", AT(cache_periods)},
     {"cache-mb", CONFIG_INT, "MiB", "8", 1, 4096, NULL, "instruments kept for one period, in memory",
      AT(cache_mb)},
+    {"hold-back", CONFIG_STRING, NULL, "suspect-day,suspected-split", 0, 255, NULL,
+     "remarks that keep a summary from being mailed, by commas: suspect-day, suspected-split, not-priced, "
+     "stale-price, price-after, no-capital, negative-value, short-position, in-transit; or none. Its user "
+     "fails with that reason",
+     AT(hold_back)},
+    {"benchmarks", CONFIG_STRING, NULL, "", 0, 1024, NULL,
+     "total-return indexes to compare with, by base currency: EUR=4711,USD=4712,*=4713 (ids of "
+     "portfolio.instruments); empty: none",
+     AT(benchmarks)},
 };
 const size_t settings_n_rows = sizeof settings_rows / sizeof settings_rows[0];
 
-int settings_check(const struct stats_settings *s, struct fp_err *err)
+int settings_check(struct stats_settings *s, struct fp_err *err)
 {
     const struct bus_tls tls = {s->bus_ca_file, s->bus_cert_file, s->bus_key_file};
 
+    if (policy_parse(&s->policy, s->hold_back, s->benchmarks, err))
+        return -1;
     if (bus_check_urls(s->users_from, false, err))
         return err_prefix(err, "users-from");
     if (bus_check_urls(s->summaries_listen, true, err))

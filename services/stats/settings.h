@@ -3,6 +3,7 @@
 #define FP_STATS_SETTINGS_H
 
 #include "lib/config/config.h"
+#include "services/stats/policy.h"
 
 struct stats_settings {
     char *source_dsn;
@@ -13,12 +14,14 @@ struct stats_settings {
     int64_t retry_for_ms;
     int64_t max_transactions;
     int64_t cache_periods, cache_mb;
+    char *hold_back, *benchmarks;
+    struct stats_policy policy; /* made of these by settings_check() */
 };
 
 extern const struct config_setting settings_rows[];
 extern const size_t settings_n_rows;
 
-/* What one row cannot say: URLs, and files that belong together. */
-int settings_check(const struct stats_settings *s, struct fp_err *err) FP_MUST_CHECK;
+/* What one row cannot say: URLs, files that belong together, lists. */
+int settings_check(struct stats_settings *s, struct fp_err *err) FP_MUST_CHECK;
 
 #endif

@@ -145,9 +145,13 @@ static void give_up(struct worker *w, const Foliopost__V1__UserBatch *b, const c
 static Foliopost__V1__SummaryBatch *compute(struct worker *w, const Foliopost__V1__UserBatch *b,
                                             const char *id, struct batch_counts *counts)
 {
-    struct batch_tools tools = {w->source,     w->performance,
-                                w->all->cache, (size_t)w->all->set->max_transactions,
-                                beat,          w};
+    struct batch_tools tools = {.source = w->source,
+                                .performance = w->performance,
+                                .cache = w->all->cache,
+                                .policy = &w->all->set->policy,
+                                .max_txs = (size_t)w->all->set->max_transactions,
+                                .alive = beat,
+                                .alive_arg = w};
     int64_t until_us = clock_mono_us() + w->all->set->retry_for_ms * 1000, wait_ms = BACKOFF_FIRST_MS;
     Foliopost__V1__SummaryBatch *out;
     struct fp_err err = {0};
@@ -183,6 +187,22 @@ static int send_packed(struct worker *w, const Foliopost__V1__UserBatch *b, cons
     return 0;
 }
 
+/* A large batch of long names goes without its charts rather than not at all. */
+static int pack(struct worker *w, Foliopost__V1__SummaryBatch *out, struct fp_err *err)
+{
+    if (wire_check(&out->base, err))
+        return -1;
+    if (wire_pack(&out->base, WIRE_MAX_MESSAGE_BYTES, &w->packed, err) == 0)
+        return 0;
+    for (size_t i = 0; i < out->n_items; i++)
+        if (out->items[i]->outcome_case == FOLIOPOST__V1__SUMMARY_ITEM__OUTCOME_SUMMARY)
+            out->items[i]->summary->n_chart_value_minor = out->items[i]->summary->n_chart_contributed_minor =
+                0;
+    metrics_add("foliopost_stats_charts_left_out_total", "", (double)out->n_items);
+    str_clear(&w->packed);
+    return wire_pack(&out->base, WIRE_MAX_MESSAGE_BYTES, &w->packed, err);
+}
+
 static void finish(struct worker *w, const Foliopost__V1__UserBatch *b, const char *id)
 {
     struct batch_counts counts;
@@ -192,7 +212,7 @@ static void finish(struct worker *w, const Foliopost__V1__UserBatch *b, const ch
     if (!out)
         return;
     str_clear(&w->packed);
-    if (wire_check(&out->base, &err) || wire_pack(&out->base, WIRE_MAX_MESSAGE_BYTES, &w->packed, &err)) {
+    if (pack(w, out, &err)) {
         dropped(w, b, id, &err); /* too large: the ledger's redos split it */
         return;
     }
