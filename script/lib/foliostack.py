@@ -228,6 +228,8 @@ class Stack:
             urls = [f"http://127.0.0.1:{p.ports['admin']}" for p in self.of(service)]
             if urls:
                 e[f"FOLIOPOST_ADMIN_{service.upper()}"] = ",".join(urls)
+        for p in self.of("inbound"):
+            e["FOLIOPOST_INBOUND"] = f"http://127.0.0.1:{p.ports['http']}"
         if "sink" in self.processes:
             e["FOLIOPOST_SINK"] = str(self.record)
         return e
@@ -317,7 +319,7 @@ class Stack:
     @staticmethod
     def _ports(service):
         wanted = {"scheduler": ("admin", "rpc", "out"), "userstream": ("admin", "out"), "stats": ("admin", "out"),
-                  "mailer": ("admin",)}[service]
+                  "mailer": ("admin",), "inbound": ("admin", "http")}[service]
         return {w: free_port() for w in wanted}
 
     def _upstream(self, service):
@@ -334,9 +336,26 @@ class Stack:
         if service == "stats":
             return {"source_dsn": self.dsn, "users_from": self._upstream(service),
                     "summaries_listen": f"tcp://127.0.0.1:{ports['out']}"}
+        if service == "inbound":
+            return {"listen": f"127.0.0.1:{ports['http']}", "token_key_file": self.token_keys()}
         return {"summaries_from": self._upstream(service), "transport": "smtp", "smtp_url": f"smtp://{self.smtp}",
                 "mail_rate": 0, "from": "Foliopost <reports@example.com>", "message_host": "example.com",
                 "templates": ROOT / "services" / "mailer" / "templates"}
+
+    def token_keys(self):
+        """The file of the signed tokens' keys, made at the first call."""
+        path = self.folder / "token.keys"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"1:{os.urandom(32).hex()}\n")
+            path.chmod(0o600)
+        return path
+
+    def start_inbound(self, **settings):
+        """Not one of SERVICES: it is no part of the pipeline, and most stacks need none."""
+        process = self.start_service("inbound", **settings)
+        self.wait_ready(process)
+        return process
 
     def start_services(self, **replicas):
         for service in SERVICES:
