@@ -1,0 +1,330 @@
+/*
+ * Steps and figures as text: a line each, amounts in columns of one width, so
+ * that two statements can be compared with diff.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/explain.h"
+#include "lib/base/clock.h"
+#include "lib/wire/wire.h"
+
+#define NUMBER 48 /* a 128-bit figure with its grouping */
+
+/* v of 10^-8 with so many decimals, rounded, grouped: "12,345.67". */
+static const char *amount(fp_i128 v_e8, int decimals, char out[NUMBER])
+{
+    char digits[NUMBER];
+    fp_i128 v = fixed_div(v_e8, fixed_pow10(8 - decimals));
+    bool negative = v < 0;
+    int n = 0, at = NUMBER;
+    out[--at] = '\0';
+    for (v = negative ? -v : v; v > 0 || n <= decimals; v /= 10)
+        digits[n++] = (char)('0' + (int)(v % 10));
+    for (int i = 0; i < n; i++) {
+        if (i == decimals && decimals > 0)
+            out[--at] = '.';
+        if (i > decimals && (i - decimals) % 3 == 0)
+            out[--at] = ',';
+        out[--at] = digits[i];
+    }
+    if (negative)
+        out[--at] = '-';
+    return out + at;
+}
+
+static const char *minor(const struct explain *e, int64_t v, char out[NUMBER])
+{
+    return amount((fp_i128)v * fixed_pow10(8 - e->exponent), e->exponent, out);
+}
+
+/* Shares without the zeros at their end. */
+static const char *quantity(fp_i128 v_e8, char out[NUMBER])
+{
+    const char *text = amount(v_e8, 8, out);
+    char *end = out + NUMBER - 2;
+    for (; *end == '0'; end--)
+        *end = '\0';
+    if (*end == '.')
+        *end = '\0';
+    return text;
+}
+
+static const char *percent(double rate, char out[NUMBER])
+{
+    snprintf(out, NUMBER, "%+.4f %%", rate * 100);
+    return out;
+}
+
+static const char *rate(struct perf_rate r, char out[NUMBER])
+{
+    if (!r.defined)
+        return "n/a";
+    return percent((double)r.e8 / 1e8, out);
+}
+
+/* "12 ACME"; "-" for none. */
+static const char *instrument(const struct explain *e, int32_t i, char out[NUMBER])
+{
+    if (i < 0)
+        return "";
+    snprintf(out, NUMBER, "%" PRId64 " %.20s", e->life->instruments[i]->id, e->life->instruments[i]->symbol);
+    return out;
+}
+
+/* --- steps --------------------------------------------------------------------------------- */
+
+static void print_day(struct explain *e, const struct perf_step *s)
+{
+    char day[11];
+    if (s->in_period != e->in_period || e->day == INT32_MIN)
+        printf("\n%s\n", s->in_period ? "THE PERIOD" : "BEFORE THE PERIOD");
+    e->in_period = s->in_period;
+    if (s->day == e->day)
+        return;
+    e->day = s->day;
+    day_format(s->day, day);
+    printf("%s\n", day);
+}
+
+static void print_booking(const struct explain *e, const struct perf_step *s)
+{
+    char a[NUMBER], b[NUMBER], f[NUMBER], code[4];
+    const struct perf_tx *t = s->tx;
+    perf_currency_text(t->currency, code);
+    printf("  book    %-12s tx %" PRId64 "  %s", perf_type_name(t->type), t->id,
+           instrument(e, t->instrument, a));
+    if (t->quantity_e8)
+        printf("  %s shares", quantity(t->quantity_e8, b));
+    printf("  %s %s", amount((fp_i128)t->amount_e4 * 10000, 4, a), code);
+    if (t->fee_e4)
+        printf("  fee %s", amount((fp_i128)t->fee_e4 * 10000, 4, a));
+    if (t->tax_e4)
+        printf("  tax %s", amount((fp_i128)t->tax_e4 * 10000, 4, b));
+    printf("  = %s before costs", amount(s->value_e8, 4, a));
+    if (s->flow_e8)
+        printf(", flow %s", amount(s->flow_e8, 4, f));
+    putchar('\n');
+}
+
+static void print_lot(const struct explain *e, const struct perf_step *s)
+{
+    char a[NUMBER], b[NUMBER], c[NUMBER], day[11];
+    if (s->kind == PERF_STEP_LOT_IN) {
+        printf("  lot +   %s  account %" PRId64 "  %s shares cost %s\n", instrument(e, s->instrument, a),
+               s->account, quantity(s->quantity_e8, b), amount(s->value_e8, 4, c));
+        return;
+    }
+    day_format(atoi(s->text), day);
+    printf("  lot -   of %s  account %" PRId64 "  %s shares that cost %s\n", day, s->account,
+           quantity(s->quantity_e8, b), amount(s->value_e8, 4, c));
+}
+
+static void print_line(const struct explain *e, const struct perf_step *s)
+{
+    char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], code[4];
+    if (s->kind == PERF_STEP_HOLDING) {
+        if (s->text[0])
+            printf("  value   %-24s %16s x %s of %s = %s\n", instrument(e, s->instrument, a),
+                   quantity(s->quantity_e8, b), quantity(s->price_e8, c), s->text, amount(s->value_e8, 4, d));
+        else
+            printf("  value   %-24s %16s at cost = %s\n", instrument(e, s->instrument, a),
+                   quantity(s->quantity_e8, b), amount(s->value_e8, 4, d));
+        return;
+    }
+    perf_currency_text(s->currency, code);
+    printf("  value   cash %-19s %16s = %s\n", code, amount(s->quantity_e8, 4, b), amount(s->value_e8, 4, d));
+}
+
+static void print_link(const struct perf_step *s)
+{
+    char a[NUMBER], b[NUMBER], c[NUMBER];
+    printf("  %s value %s, flow %s, return %s, wealth %.10f\n",
+           s->kind == PERF_STEP_DAY ? "link   " : "link MD", amount(s->value_e8, 4, a),
+           amount(s->flow_e8, 4, b), percent(s->rate, c), s->wealth);
+}
+
+static bool is_of_days(const struct perf_step *s)
+{
+    return s->kind == PERF_STEP_HOLDING || s->kind == PERF_STEP_CASH || s->kind == PERF_STEP_DAY ||
+           s->kind == PERF_STEP_SUBPERIOD;
+}
+
+void explain_step(void *ctx, const struct perf_step *s)
+{
+    struct explain *e = ctx;
+    char a[NUMBER], b[NUMBER], c[NUMBER];
+    if (is_of_days(s) && (e->brief || !s->in_period))
+        return; /* of the years before, what was booked is enough */
+    print_day(e, s);
+    switch (s->kind) {
+    case PERF_STEP_OPEN:
+        printf("  open    value %s\n", amount(s->value_e8, 4, a));
+        return;
+    case PERF_STEP_SPLIT:
+        printf("  split   %s  %s, %s shares become %s\n", instrument(e, s->instrument, a), s->text,
+               quantity(s->quantity_e8, b), quantity(s->value_e8, c));
+        return;
+    case PERF_STEP_BOOK:
+        print_booking(e, s);
+        return;
+    case PERF_STEP_LOT_IN:
+    case PERF_STEP_LOT_OUT:
+        print_lot(e, s);
+        return;
+    case PERF_STEP_HOLDING:
+    case PERF_STEP_CASH:
+        print_line(e, s);
+        return;
+    default:
+        print_link(s);
+    }
+}
+
+/* --- the figures ----------------------------------------------------------------------------- */
+
+static void print_bridge(const struct explain *e, const struct perf_summary *s)
+{
+    const struct {
+        const char *label;
+        int64_t minor;
+    } lines[] = {
+        {"opening value", s->open_value_minor},
+        {"+ contributions", s->net_contributions_minor},
+        {"+ realised, against the opening value", s->realised_minor},
+        {"+ unrealised, likewise", s->unrealised_minor},
+        {"+ income (dividends, interest)", s->income_minor},
+        {"- fees", -s->fees_minor},
+        {"- taxes", -s->taxes_minor},
+        {"+ currencies, of cash", s->currency_minor},
+        {"= closing value", s->close_value_minor},
+    };
+    char a[NUMBER];
+    printf("\nBRIDGE\n");
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        printf("  %-40s %20s\n", lines[i].label, minor(e, lines[i].minor, a));
+    printf("  gain %s; withheld tax %s; residual before rounding %+.8f: the statement %s\n",
+           minor(e, s->gain_minor, a), minor(e, s->withheld_tax_minor, (char[NUMBER]){0}),
+           (double)s->residual_e8 / 1e8, s->closes ? "closes" : "DOES NOT CLOSE");
+}
+
+static void print_cost(const struct explain *e, const struct perf_summary *s)
+{
+    const struct {
+        const char *label;
+        int64_t fifo, average;
+    } lines[] = {
+        {"realised in the period", s->realised_fifo_minor, s->realised_average_minor},
+        {"cost of what is held", s->cost_fifo_minor, s->cost_average_minor},
+        {"unrealised", s->unrealised_fifo_minor, s->unrealised_average_minor},
+    };
+    char a[NUMBER], b[NUMBER];
+    printf("\nSINCE PURCHASE, with fees and taxes\n  %-40s %20s %20s\n", "", "first in first out",
+           "average cost");
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        printf("  %-40s %20s %20s\n", lines[i].label, minor(e, lines[i].fifo, a),
+               minor(e, lines[i].average, b));
+}
+
+static void print_span(const struct explain *e, const char *name, const struct perf_span_figures *f)
+{
+    char a[NUMBER], b[NUMBER], c[NUMBER], since[11], peak[11], trough[11];
+    day_format(f->since_day, since);
+    day_format(f->drawdown_peak_day, peak);
+    day_format(f->drawdown_trough_day, trough);
+    printf("  %-16s since %s  opened %s, contributed %s, gain %s\n", name, since,
+           minor(e, f->open_value_minor, a), minor(e, f->net_contributions_minor, b),
+           minor(e, f->gain_minor, c));
+    printf("    time-weighted %s (a year: %s)%s\n", rate(f->twr, a), rate(f->twr_annual, b),
+           f->modified_dietz ? ", some days linked by Modified Dietz" : "");
+    printf("    money-weighted %s (a year: %s)%s\n", rate(f->mwr, a), rate(f->mwr_annual, b),
+           f->mwr_several_roots ? ", one of several solutions" : "");
+    printf("    benchmark %s, volatility %s, largest fall %s (%s to %s)\n", rate(f->benchmark, a),
+           rate(f->volatility, b), rate(f->max_drawdown, c), peak, trough);
+}
+
+static void print_contributions(const struct explain *e, const struct fp_performance *p,
+                                const struct perf_summary *s)
+{
+    const struct perf_line *lines;
+    size_t n = performance_lines(p, &lines);
+    char a[NUMBER], b[NUMBER];
+    double sum = 0;
+    printf("\nCONTRIBUTIONS TO THE RETURN OF THE PERIOD\n");
+    for (size_t i = 0; i < n; i++) {
+        sum += lines[i].contribution;
+        printf("  %-40s %20s\n", lines[i].instrument < 0 ? "other" : instrument(e, lines[i].instrument, a),
+               percent(lines[i].contribution, b));
+    }
+    printf("  %-40s %20s\n", "= time-weighted return", s->twr_defined ? percent(sum, b) : "n/a");
+}
+
+static void print_positions(const struct explain *e, const struct fp_performance *p)
+{
+    const struct perf_position *x;
+    size_t n = performance_positions(p, &x);
+    char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], f[NUMBER], day[11];
+    printf("\nPOSITIONS AT THE CLOSE\n  %-24s %16s %16s %10s %16s %16s\n", "", "shares", "close", "of",
+           "value", "cost (fifo)");
+    for (size_t i = 0; i < n; i++) {
+        day_format(x[i].price_day, day);
+        printf("  %-24s %16s %16s %10s %16s %16s\n", instrument(e, x[i].instrument, a),
+               quantity(x[i].quantity_e8, b), quantity(x[i].price_e8, c), x[i].price_e8 ? day : "none",
+               minor(e, x[i].value_minor, d), minor(e, x[i].cost_fifo_minor, f));
+    }
+}
+
+static void print_groups(const struct explain *e, const char *title, const struct perf_group *g, int n)
+{
+    char a[NUMBER];
+    printf("\nALLOCATION %s\n", title);
+    for (int i = 0; i < n; i++) {
+        printf("  %-40s %20s", g[i].label, minor(e, g[i].value_minor, a));
+        if (g[i].negative)
+            printf("         -\n");
+        else
+            printf("  %3d.%02d %%\n", g[i].percent_e2 / 100, g[i].percent_e2 % 100);
+    }
+}
+
+static void print_remarks(const struct explain *e, const struct perf_summary *s)
+{
+    char a[NUMBER], day[11];
+    printf("\nREMARKS\n");
+    for (int flag = 1; flag <= PERF_FLAGS; flag++)
+        if (s->flags & 1u << flag)
+            printf("  %s\n", wire_enum_name(&foliopost__v1__summary_flag__descriptor, flag));
+    for (int i = 0; i < s->n_events; i++) {
+        const struct perf_event *v = &s->events[i];
+        day_format(v->day, day);
+        printf("  %s %s %s", day, wire_enum_name(&foliopost__v1__event_kind__descriptor, (int)v->kind),
+               instrument(e, v->instrument, a));
+        if (v->numerator)
+            printf(" %d:%d", v->numerator, v->denominator);
+        if (v->amount_minor)
+            printf(" %s", minor(e, v->amount_minor, a));
+        putchar('\n');
+    }
+}
+
+void explain_summary(const struct explain *e, const struct fp_performance *p, const struct perf_summary *s)
+{
+    static const char *const names[PERF_SPANS] = {"period", "year to date", "since inception"};
+    if (s->nothing) {
+        printf("\nNothing to report: no value at either end, and no transaction in the period.\n");
+        return;
+    }
+    print_bridge(e, s);
+    print_cost(e, s);
+    printf("\nRETURNS\n");
+    for (int i = 0; i < PERF_SPANS; i++)
+        print_span(e, names[i], &s->spans[i]);
+    print_contributions(e, p, s);
+    print_positions(e, p);
+    print_groups(e, "BY ASSET CLASS", s->by_class, s->n_by_class);
+    print_groups(e, "BY CURRENCY", s->by_currency, s->n_by_currency);
+    if (s->flags || s->n_events)
+        print_remarks(e, s);
+}

@@ -1,0 +1,75 @@
+"""foliopost explain: a statement that an auditor can add up himself."""
+import datetime
+import json
+import re
+import subprocess
+
+import pytest
+
+LAST = datetime.datetime.now(datetime.timezone.utc).date().replace(day=1) - datetime.timedelta(days=1)
+PERIOD = LAST.strftime("%Y-%m")
+
+
+@pytest.fixture(scope="module")
+def explain(server):
+    from foliostack import Stack
+    s = Stack(server.folder / "explain", database="explain")
+    s.postgres = server
+    server.sql("postgres", 'CREATE DATABASE "explain" TEMPLATE seed')
+
+    def call(*args):
+        return subprocess.run([str(s.binary("foliopost")), "explain", *map(str, args)], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=60, env=s.env())
+
+    yield call
+    server.sql("postgres", 'DROP DATABASE "explain" WITH (FORCE)')
+
+
+def summaries(explain, users):
+    for user in users:
+        done = explain("--user", user, "--period", PERIOD, "--json")
+        if done.returncode == 0:
+            yield user, json.loads(done.stdout)
+        else:
+            assert re.search(r"FAILED_PRECONDITION: user \d+: \w+", done.stderr), done.stderr
+
+
+def test_every_bridge_sums_to_the_closing_value(explain):
+    seen = 0
+    for user, s in summaries(explain, range(20, 80)):
+        b = s["bridge"]
+        total = (s["open_value_minor"] + s["net_contributions_minor"] + b["realised_minor"] + b["unrealised_minor"]
+                 + s["income_minor"] - s["fees_minor"] - s["taxes_minor"] + b["currency_minor"])
+        assert total == s["close_value_minor"], user
+        for groups in s["by_class"], s["by_currency"]:
+            assert sum(g["value_minor"] for g in groups) == s["close_value_minor"], user
+            assert sum(g["percent_e2"] for g in groups) in (0, 10000), user
+        seen += bool(s["holdings"])
+    assert seen > 30
+
+
+def test_the_text_shows_the_steps_and_that_the_statement_closes(explain):
+    user, s = next((u, s) for u, s in summaries(explain, range(20, 80)) if s["holdings"] > 1 and s["twr_defined"])
+    text = explain("--user", user, "--period", PERIOD).stdout
+    assert "the statement closes" in text
+    returns = [float(r) for r in re.findall(r"^  link.* return ([+-][\d.]+) %", text, re.M)]
+    assert len(returns) == LAST.day
+    wealth = 1.0
+    for r in returns:
+        wealth *= 1 + r / 100
+    assert wealth - 1 == pytest.approx(s["twr_e8"] / 1e8, abs=5e-5)  # they are printed with four decimals
+    lines = [float(r) for r in re.findall(r"([+-][\d.]+) %$", text.split("CONTRIBUTIONS")[1].split("\n\n")[0], re.M)]
+    assert sum(lines[:-1]) == pytest.approx(lines[-1], abs=2e-3)
+    assert "@" not in text  # no address
+
+
+def test_what_cannot_be_explained_says_what_to_do(explain):
+    for args, code, words in [
+        ((), 2, "--user 4711"),
+        (("--user", 20, "--period", "2026-13"), 2, "2026-10"),
+        (("--user", 20, "--as-of", "soon"), 2, "2026-11-03"),
+        (("--user", 20, "--benchmarks", "EUR"), 2, "EUR=4711"),
+        (("--user", 99999999), 5, "not in portfolio.users"),
+    ]:
+        done = explain(*args)
+        assert done.returncode == code and words in done.stderr, (args, done)
