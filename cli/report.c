@@ -37,6 +37,12 @@ static void print_figures(const Foliopost__V1__Report *r)
     printf("ambiguous       %s (maybe doubles: %s)\n", format_count(r->ambiguous, a),
            format_count(r->maybe_doubles, b));
     printf("deferred        %s\n", format_count(r->deferred, a));
+    if (r->delivered + r->bounced + r->complained + r->unsubscribed > 0) {
+        printf("told later      %s delivered, %s bounced", format_count(r->delivered, a),
+               format_count(r->bounced, b));
+        printf(", %s complained, %s unsubscribed\n", format_count(r->complained, a),
+               format_count(r->unsubscribed, b));
+    }
 }
 
 static void print_proof(const Foliopost__V1__Proof *p)
@@ -87,6 +93,17 @@ static void print_intervals(const Foliopost__V1__Report *r)
     table_free(t);
 }
 
+static void print_canary(const Foliopost__V1__Job *job)
+{
+    char a[FORMAT_CAP], b[FORMAT_CAP];
+    if (job->spec == NULL || job->spec->canary_users == 0)
+        return;
+    printf("canary          first %s users", format_count(job->spec->canary_users, a));
+    if (job->canary_until_us != 0)
+        printf(", the rest from %s on", format_time(job->canary_until_us, b));
+    printf("\n");
+}
+
 static void print_report(const Foliopost__V1__Report *r, bool intervals)
 {
     struct fp_str line;
@@ -98,6 +115,7 @@ static void print_report(const Foliopost__V1__Report *r, bool intervals)
                r->job->response[0] != '\0' ? ": " : "", r->job->response);
         printf("started         %s, finished %s\n", format_time(r->job->started_us, a),
                format_time(r->job->finished_us, b));
+        print_canary(r->job);
         str_fini(&line);
     }
     print_figures(r);

@@ -22,6 +22,8 @@ struct values {
     char *period, *user_ids, *registered_from, *registered_to;
     char *request_id, *policy, *title, *template_name, *brand;
     int64_t max_attempts, batch_size, window, deadline_ms, interval_delay_ms;
+    char *canary;
+    int64_t canary_wait_ms;
     bool dry_run, watch;
 };
 
@@ -53,6 +55,10 @@ static const struct config_setting rows[] = {
      "the job fails when it is not complete after this time; 0: none", AT(deadline_ms)},
     {"interval-delay", CONFIG_DURATION_MS, "ms", "0", 0, 0, NULL, "pause between the starts of two intervals",
      AT(interval_delay_ms)},
+    {"canary", CONFIG_STRING, NULL, "", 0, 16, NULL,
+     "so many of the first users (500), or such a share (1%), then wait and watch", AT(canary)},
+    {"canary-wait", CONFIG_DURATION_MS, "m", "30m", 0, 604800e3, NULL, "between the canary and the rest",
+     AT(canary_wait_ms)},
     {"dry-run", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "check, plan and count; make no job", AT(dry_run)},
     {"watch", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "follow the job until it ends, as foliopost watch does",
      AT(watch)},
@@ -168,6 +174,29 @@ static void fill_plain(Foliopost__V1__JobSpec *spec, const struct values *v)
     spec->deadline_us = v->deadline_ms > 0 ? clock_wall_us() + v->deadline_ms * 1000 : 0;
 }
 
+/* "500" users, or "1%", "0.5%". */
+static int set_canary(Foliopost__V1__JobSpec *spec, const struct values *v, struct fp_err *err)
+{
+    char number[20];
+    double percent = 0;
+    size_t n = strlen(v->canary);
+    if (n == 0)
+        return 0;
+    spec->canary_wait_ms = v->canary_wait_ms;
+    if (v->canary[n - 1] != '%') {
+        if (text_parse_i64(v->canary, &spec->canary_users) && spec->canary_users > 0)
+            return 0;
+    } else {
+        snprintf(number, sizeof number, "%.*s", (int)(n - 1), v->canary);
+        if (text_parse_double(number, &percent) && percent >= 0.0001 && percent <= 100) {
+            spec->canary_ppm = (int32_t)(percent * 10000 + 0.5);
+            return 0;
+        }
+    }
+    return err_set(err, FP_INVALID_ARGUMENT, "--canary: \"%s\" is neither users (500) nor a share (1%%)",
+                   v->canary);
+}
+
 /* The numbers of the .proto have 32 bits; what does not fit must not wrap. */
 static int check_sizes(const struct values *v, struct fp_err *err)
 {
@@ -197,7 +226,8 @@ static int fill_spec(Foliopost__V1__JobSpec *spec, const char *kind, const struc
                        shown);
     }
     spec->kind = value;
-    if (check_sizes(v, err) != 0 || set_period(v->period, start, end, spec, err) != 0 ||
+    if (check_sizes(v, err) != 0 || set_canary(spec, v, err) != 0 ||
+        set_period(v->period, start, end, spec, err) != 0 ||
         set_day("registered-from", v->registered_from, &spec->registered_from_us, err) != 0 ||
         set_day("registered-to", v->registered_to, &spec->registered_to_us, err) != 0 ||
         set_users(v->user_ids, spec, err) != 0)

@@ -50,8 +50,9 @@ void ledger_job_fini(struct ledger_job *j)
     " j.template_hash, j.period_start, j.period_end, j.registered_from, j.audience_end,"                     \
     " j.ambiguous_policy = 'resend', j.max_attempts, j.batch_size, j.window_batches, j.interval_delay_ms,"   \
     " j.deadline, j.as_of, j.mail_date, j.traceparent, j.state, j.response, j.waiting, j.round,"             \
-    " j.submitted_at, j.started_at, j.finished_at"
-#define USER_IDS_COLUMN 29 /* behind those, where it is read */
+    " j.submitted_at, j.started_at, j.finished_at, j.canary_users, j.canary_wait_ms, j.canary_until,"        \
+    " j.guard_base[1], j.guard_base[2], j.guard_base[3], j.guard_base[4]"
+#define USER_IDS_COLUMN 36 /* behind those, where it is read */
 
 static void read_names(struct ledger_job *j, const struct fp_rows *r, int row)
 {
@@ -90,6 +91,11 @@ static void read_job(struct ledger_job *j, const struct fp_rows *r, int row)
     j->submitted_us = ledger_time(r, row, 26);
     j->started_us = ledger_time(r, row, 27);
     j->finished_us = ledger_time(r, row, 28);
+    j->canary_users = pg_i64(r, row, 29);
+    j->canary_wait_ms = pg_i64(r, row, 30);
+    j->canary_until_us = ledger_time(r, row, 31);
+    for (int i = 0; i < 4; i++)
+        j->guard_base[i] = pg_i64(r, row, 32 + i);
 }
 
 /* One job with its user ids; *found false when there is none. */
@@ -166,18 +172,19 @@ int ledger_jobs_open(struct fp_ledger *l, struct ledger_job *out, int max, struc
 
 /* --- submitting ------------------------------------------------------------------ */
 
-/* 28 columns; times of null become the database's. */
+/* 30 columns; times of null become the database's. */
 /* clang-format off */
 static const char submit_sql[] =
     "WITH made AS ("
     "  INSERT INTO foliopost.jobs (request_id, spec_hash, parent_job, kind, title, brand, template_name,"
     "   template_hash, period_start, period_end, user_ids, registered_from, audience_end,"
     "   ambiguous_policy, max_attempts, batch_size, window_batches, interval_delay_ms, deadline, as_of,"
-    "   mail_date, traceparent)"
+    "   mail_date, traceparent, canary_users, canary_wait_ms)"
     "  SELECT $1, $2, $3::bigint, $4, $5, $6, $7, $8, $9::date, $10::date, $11::bigint[],"
     "   $12::timestamptz, least($13::timestamptz, clock_timestamp() - $14 * interval '1 ms'), $15,"
     "   $16::integer, $17::integer, $18::integer, $19::integer, $20::timestamptz,"
-    "   coalesce($21::timestamptz, clock_timestamp()), coalesce($22::timestamptz, clock_timestamp()), $23"
+    "   coalesce($21::timestamptz, clock_timestamp()), coalesce($22::timestamptz, clock_timestamp()), $23,"
+    "   $25::bigint, $26::bigint"
     "  ON CONFLICT (request_id) DO NOTHING RETURNING id),"
     " noted AS ("
     "  INSERT INTO foliopost.audit (actor, action, job_id, detail)"
@@ -215,6 +222,8 @@ static void submit_args(struct pg_args *a, const struct ledger_job *j, int margi
     ledger_arg_time(a, j->mail_date_us);
     pg_arg_text(a, j->traceparent);
     pg_arg_text(a, actor != NULL ? actor : "");
+    pg_arg_i64(a, j->canary_users);
+    pg_arg_i64(a, j->canary_wait_ms);
 }
 
 static const char by_request_sql[] =

@@ -47,7 +47,10 @@ struct ledger_job {
     int64_t audience_end_us;
     bool resend; /* ambiguous_policy */
     int max_attempts, batch_size, window_batches, interval_delay_ms;
-    int64_t deadline_us; /* 0: none */
+    int64_t deadline_us;                  /* 0: none */
+    int64_t canary_users, canary_wait_ms; /* 0: no canary */
+    int64_t canary_until_us;              /* its wait ends; 0: it is not sent yet */
+    int64_t guard_base[4];                /* struct ledger_guard_sums when a guard last paused it */
     int64_t as_of_us, mail_date_us;
     char traceparent[64];
     enum job_state state;

@@ -91,6 +91,8 @@ static Foliopost__V1__JobSpec *convert_spec(struct convert *c, const struct ledg
     s->template_name = convert_text(c, j->template_name);
     s->ambiguous_policy = j->resend ? FOLIOPOST__V1__AMBIGUOUS_POLICY__AMBIGUOUS_POLICY_RESEND
                                     : FOLIOPOST__V1__AMBIGUOUS_POLICY__AMBIGUOUS_POLICY_HOLD;
+    s->canary_users = j->canary_users;
+    s->canary_wait_ms = j->canary_wait_ms;
     s->max_attempts = j->max_attempts;
     s->batch_size = j->batch_size;
     s->window_batches = j->window_batches;
@@ -155,6 +157,7 @@ Foliopost__V1__Job *convert_job(struct convert *c, const struct ledger_job *j,
     m->submitted_us = j->submitted_us;
     m->started_us = j->started_us;
     m->finished_us = j->finished_us;
+    m->canary_until_us = j->canary_until_us;
     m->audience_end_us = j->audience_end_us;
     m->counts = counts ? convert_counts(c, counts) : NULL;
     m->proof = proof && proof->round > 0 ? convert_proof(c, proof) : NULL;

@@ -16,6 +16,7 @@
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
+#include "services/scheduler/guard.h"
 #include "services/scheduler/leader.h"
 #include "services/scheduler/plan.h"
 
@@ -85,6 +86,8 @@ static int grant_job(struct leader *l, const struct ledger_job *j, struct leader
     room -= t->reserved;
     if (room <= 0)
         return 0;
+    if (guard_canary_room(l, j, t, &room, err))
+        return -1;
     int n = ledger_intervals_grantable(l->o.ledger, j->id, iv, LOOK_AT, err);
     if (n < 0)
         return -1;

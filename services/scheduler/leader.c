@@ -12,6 +12,7 @@
  * What it does not do: hold any state that a successor would need.
  */
 #include "services/scheduler/leader.h"
+#include "services/scheduler/guard.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -191,7 +192,7 @@ static int sweep(struct leader *l, struct fp_err *err)
     if (now < l->next_sweep_mono_us)
         return 0;
     l->next_sweep_mono_us = now + SWEEP_US;
-    if (sweep_instances(l, err) || sweep_jobs(l, err))
+    if (sweep_instances(l, err) || sweep_jobs(l, err) || guard_jobs(l, err))
         return -1;
     if (!leader_holds(l))
         return 0;

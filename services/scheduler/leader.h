@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/ledger/guard.h"
 #include "lib/ledger/intervals.h"
 #include "lib/ledger/sweep.h"
 #include "lib/source/source.h"
@@ -46,6 +47,7 @@ struct leader_track {
     int64_t next_interval_mono_us; /* the first grant of another interval waits until then */
     int64_t progress_mono_us;      /* when a user was last finished, or nothing was in flight */
     int64_t next_try_mono_us;      /* to start or to complete it, after it did not work */
+    int64_t next_guard_mono_us;    /* its events are read again */
     bool delayed;                  /* an interval waits for the delay between intervals */
     char trouble[256];             /* why it cannot be started or completed */
 };

@@ -155,6 +155,20 @@ static int freeze_audience(struct worker *w, const struct scheduler_settings *se
     return 0;
 }
 
+/* A share of the audience becomes a number now, and stays that. */
+static int count_canary(struct worker *w, const Foliopost__V1__JobSpec *s, struct ledger_job *j,
+                        struct fp_err *err)
+{
+    int64_t users = (int64_t)j->n_user_ids;
+
+    if (s->canary_ppm == 0)
+        return 0;
+    if (users == 0 && source_count_users(w->source, j->registered_from_us, j->audience_end_us, &users, err))
+        return err_prefix(err, "cannot count the audience for spec.canary_ppm");
+    j->canary_users = (users * s->canary_ppm + 999999) / 1000000;
+    return 0;
+}
+
 static bool is_traceparent(const char *s)
 {
     return s && strlen(s) == 55 && strncmp(s, "00-", 3) == 0 && strspn(s, "0123456789abcdef-") == 55;
@@ -246,7 +260,8 @@ static ProtobufCMessage *submit_job(struct rpc_call *call, const ProtobufCMessag
         return convert_too_large(err);
     foliopost__v1__submit_job_response__init(r);
     int failed = spec_resolve(q, m->o.set, clock_wall_us(), &j, err) ||
-                 freeze_audience(worker_of(call), m->o.set, &j, err);
+                 freeze_audience(worker_of(call), m->o.set, &j, err) ||
+                 count_canary(worker_of(call), q->spec, &j, err);
     if (!failed) {
         take_trace(call, &j);
         failed = q->dry_run ? dry_run(call, &j, &c, r, err) : submit(call, &j, &c, r, err);

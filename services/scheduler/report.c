@@ -8,6 +8,7 @@
 #include "services/scheduler/report.h"
 
 #include "lib/base/clock.h"
+#include "lib/ledger/events.h"
 #include "services/scheduler/plan.h"
 #include "services/scheduler/waiting.h"
 
@@ -98,6 +99,19 @@ static int fill_intervals(struct fp_ledger *l, int64_t job_id, struct convert *c
     return n < 0 ? -1 : 0;
 }
 
+static int fill_events(struct fp_ledger *l, int64_t job_id, Foliopost__V1__Report *r, struct fp_err *err)
+{
+    struct ledger_event_counts n;
+
+    if (ledger_event_counts(l, job_id, &n, err))
+        return -1;
+    r->delivered = n.delivered;
+    r->bounced = n.bounced;
+    r->complained = n.complained;
+    r->unsubscribed = n.unsubscribed;
+    return 0;
+}
+
 Foliopost__V1__Report *report_make(struct fp_ledger *l, const struct scheduler_settings *set, int64_t job_id,
                                    int64_t now_us, struct convert *c, struct fp_err *err)
 {
@@ -110,7 +124,8 @@ Foliopost__V1__Report *report_make(struct fp_ledger *l, const struct scheduler_s
     if (ledger_job_get(l, job_id, &j, err))
         return NULL;
     r->job = report_job(l, set, &j, c, err);
-    if (!r->job || fill_reasons(l, job_id, c, r, err) || fill_intervals(l, job_id, c, r, err))
+    if (!r->job || fill_events(l, job_id, r, err) || fill_reasons(l, job_id, c, r, err) ||
+        fill_intervals(l, job_id, c, r, err))
         r = NULL;
     else
         report_figures(r, &j, now_us);

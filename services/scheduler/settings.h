@@ -15,6 +15,9 @@ struct scheduler_settings {
     int64_t max_attempts;
     int64_t interval_delay_ms;
     char *range_start; /* "": the first user */
+    /* When a job pauses itself: percent of its mails; 0: never. */
+    double guard_bounced, guard_complained, guard_failed;
+    int64_t guard_after;
     int64_t audience_margin_ms;
     /* How the leader works. */
     int64_t max_jobs;

@@ -201,6 +201,27 @@ static int sizes(const Foliopost__V1__JobSpec *s, const struct scheduler_setting
                   set->interval_delay_ms, &out->interval_delay_ms, err);
 }
 
+/* A share becomes a number of users where the audience can be counted (methods.c). */
+static int canary(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct fp_err *err)
+{
+    if (s->canary_users < 0)
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.canary_users: %" PRId64 " is below 0",
+                       s->canary_users);
+    if (s->canary_ppm < 0 || s->canary_ppm > 1000000)
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.canary_ppm: %" PRId32 " is not 0 to 1000000",
+                       s->canary_ppm);
+    if (s->canary_users > 0 && s->canary_ppm > 0)
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.canary_ppm: give it or canary_users, not both");
+    if (s->canary_wait_ms < 0 || s->canary_wait_ms > LIMIT_CANARY_WAIT_MS)
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.canary_wait_ms: %" PRId64 " is not 0 to %d",
+                       s->canary_wait_ms, LIMIT_CANARY_WAIT_MS);
+    if (s->canary_wait_ms > 0 && s->canary_users == 0 && s->canary_ppm == 0)
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.canary_wait_ms: there is no canary to wait for");
+    out->canary_users = s->canary_users;
+    out->canary_wait_ms = s->canary_wait_ms;
+    return 0;
+}
+
 void spec_hash(const void *data, size_t bytes, char out[33])
 {
     /* Offset basis and prime of FNV-1a, 128 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
@@ -247,7 +268,8 @@ int spec_resolve(const Foliopost__V1__SubmitJobRequest *request, const struct sc
     if (!s)
         return err_set(err, FP_INVALID_ARGUMENT, "spec: must be given");
     if (period(s, day_from_us(now_us), out, err) || audience(s, now_us, out, err) ||
-        sizes(s, set, out, err) || policy(s, out, err) || deadline(s, now_us, out, err))
+        sizes(s, set, out, err) || policy(s, out, err) || deadline(s, now_us, out, err) ||
+        canary(s, out, err))
         return -1;
     if (name("spec.template_name", text_of(s->template_name), "statement", out->template_name,
              sizeof out->template_name, err) ||

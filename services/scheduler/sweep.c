@@ -21,6 +21,7 @@
 #include "lib/ledger/rates.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
+#include "services/scheduler/guard.h"
 #include "services/scheduler/leader.h"
 #include "services/scheduler/plan.h"
 
@@ -240,7 +241,7 @@ static void measure(struct leader *l)
 }
 
 static const char *why_waiting(const struct leader *l, const struct ledger_job *j,
-                               const struct leader_track *t)
+                               const struct leader_track *t, char text[160])
 {
     if (j->state == JOB_PENDING)
         return t->trouble;
@@ -250,6 +251,8 @@ static const char *why_waiting(const struct leader *l, const struct ledger_job *
         return t->trouble;
     if (t->counts.batches_open > 0 && clock_mono_us() - t->progress_mono_us > STALLED_US)
         return "no batch was finished for over 30 s: look at the logs of stats and mailer";
+    if (guard_canary_waits(j, clock_wall_us(), text)[0])
+        return text;
     if (t->delayed && t->counts.batches_open == 0)
         return "the delay between two intervals";
     return "";
@@ -257,8 +260,8 @@ static const char *why_waiting(const struct leader *l, const struct ledger_job *
 
 static int tell_why(struct leader *l, struct ledger_job *j, const struct leader_track *t, struct fp_err *err)
 {
-    const char *why = j->state == JOB_PAUSED ? "" : why_waiting(l, j, t);
-    char id[32];
+    char id[32], text[160];
+    const char *why = j->state == JOB_PAUSED ? "" : why_waiting(l, j, t, text);
 
     if (strcmp(why, j->waiting) == 0)
         return 0;

@@ -243,7 +243,8 @@ static T_UNUSED int t_clean(void **state)
 {
     (void)state;
     t_n_work = 0;
-    t_set = (struct scheduler_settings){.batch_size = 100,
+    t_set = (struct scheduler_settings){.guard_after = 1000,
+                                        .batch_size = 100,
                                         .max_attempts = 3,
                                         .range_start = (char *)"",
                                         .max_jobs = 3,
