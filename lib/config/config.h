@@ -65,6 +65,11 @@ void config_print_row(const struct config_setting *row, FILE *out);
 /* The table in Markdown, for docs/settings.md: `PROGRAM --help=markdown`. */
 void config_print_markdown(const struct config_table *t, FILE *out);
 
+/* Puts the text into the struct, checked against its row. `from` is how the
+ * person named the setting: the flag, the variable, a file's key. */
+int config_set(const struct config_setting *row, void *base, const char *from, const char *text,
+               struct fp_err *err) FP_MUST_CHECK;
+
 /* The first line of the file, without its newline, at most 4 kB; freed by the
  * caller. The path "" gives NULL and no error. */
 int config_secret(const char *path, char **out, struct fp_err *err) FP_MUST_CHECK;

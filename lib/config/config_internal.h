@@ -12,10 +12,6 @@ const struct config_setting *config_row(const struct config_table *t, size_t i, 
 /* "mail-rate" -> "FOLIOPOST_MAIL_RATE" */
 void config_env_name(const struct config_setting *row, char out[CONFIG_ENV_CAP]);
 
-/* value.c: puts the text into base + offset. `from` is how the person named
- * the setting: the flag or the variable. */
-int config_set(const struct config_setting *row, void *base, const char *from, const char *text,
-               struct fp_err *err) FP_MUST_CHECK;
 bool config_is_text(const struct config_setting *row); /* the value is a char * */
 /* "mails/s, 0 to 100000"; "" when there is neither unit nor bounds. */
 void config_describe(const struct config_setting *row, char *out, size_t cap);

@@ -199,6 +199,54 @@ static void a_provider_that_nobody_uses_speaks_no_more(void **state)
     assert_string_equal(fault, "old: relay down");
 }
 
+static void a_daily_quota_counts_the_mails_of_a_day(void **state)
+{
+    (void)state;
+    int granted;
+    int64_t delay_us;
+    double rate;
+    assert_ok(ledger_rate_configure(t_ledger, "smtp", 1e5, &t_err));
+    assert_ok(ledger_rate_quota(t_ledger, "smtp", 100, 30, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 60, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(granted, 60);
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 60, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(granted, 10); /* what is left */
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 1, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(granted, RATE_QUOTA_SPENT);
+    assert_in_range(delay_us, 1000, 10000000);
+    assert_ok(ledger_rate_quota(t_ledger, "smtp", 100, 0, &t_err)); /* another mailer starts */
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 1, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(granted, RATE_QUOTA_SPENT);
+    assert_ok(ledger_rate_return(t_ledger, "smtp", 5, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 9, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(granted, 5);
+    t_sql("UPDATE foliopost.provider_rates SET quota_day = quota_day - 1");
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 100, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(granted, 100);
+    assert_ok(ledger_rate_quota(t_ledger, "smtp", 0, 0, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 500, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(granted, 500);
+}
+
+static void a_window_is_open_in_its_own_zone(void **state)
+{
+    (void)state;
+    bool open;
+    int64_t for_us;
+    int now = (int)t_sql("SELECT (extract(hour FROM t) * 60 + extract(minute FROM t))::bigint"
+                         " FROM (SELECT clock_timestamp() AT TIME ZONE 'America/New_York' AS t) x");
+    struct ledger_window w = {"America/New_York", (now + 1435) % 1440, (now + 5) % 1440};
+    assert_ok(ledger_window_look(t_ledger, &w, &open, &for_us, &t_err));
+    assert_true(open);
+    assert_in_range(for_us, 230000000, 300000000);
+    w = (struct ledger_window){"America/New_York", (now + 5) % 1440, (now + 1435) % 1440};
+    assert_ok(ledger_window_look(t_ledger, &w, &open, &for_us, &t_err));
+    assert_false(open);
+    assert_in_range(for_us, 230000000, 300000000);
+    w.zone = "Europe/Nowhere";
+    assert_code(ledger_window_look(t_ledger, &w, &open, &for_us, &t_err), FP_INVALID_ARGUMENT);
+}
+
 static void a_fault_stands_with_its_age(void **state)
 {
     (void)state;
@@ -298,6 +346,8 @@ int main(void)
         cmocka_unit_test_setup(no_limit_is_a_rate_of_nothing, t_clean),
         cmocka_unit_test_setup(throttling_lowers_the_rate_for_a_while, t_clean),
         cmocka_unit_test_setup(a_fault_stands_with_its_age, t_clean),
+        cmocka_unit_test_setup(a_daily_quota_counts_the_mails_of_a_day, t_clean),
+        cmocka_unit_test_setup(a_window_is_open_in_its_own_zone, t_clean),
         cmocka_unit_test_setup(a_provider_that_nobody_uses_speaks_no_more, t_clean),
         cmocka_unit_test_setup(the_error_log_is_written, t_clean),
         cmocka_unit_test_setup(deliveries_are_listed_and_counted, t_clean),

@@ -35,30 +35,76 @@ int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_
     return ledger_count(l, "rate_configure", configure_sql, &a, err) < 0 ? -1 : 0;
 }
 
-#define MAX_AHEAD "interval '2 s'"
-#define BASE      "greatest(r.next_free, clock_timestamp())"
-#define SLICE     "make_interval(secs => $2::float8 / nullif(r.rate, 0))"
+#define TODAY "(clock_timestamp() AT TIME ZONE 'UTC')::date"
+
+/* clang-format off */
+static const char quota_sql[] =
+    "UPDATE foliopost.provider_rates SET daily_quota = $2, quota_day = " TODAY ","
+    "  quota_used = greatest($3, CASE WHEN quota_day = " TODAY " THEN quota_used ELSE 0 END)"
+    " WHERE provider = $1";
+static const char return_sql[] =
+    "UPDATE foliopost.provider_rates SET quota_used = greatest(0, quota_used - $2)"
+    " WHERE provider = $1 AND daily_quota > 0 AND quota_day = " TODAY;
+/* clang-format on */
+
+int ledger_rate_quota(struct fp_ledger *l, const char *provider, double per_day, double used_today,
+                      struct fp_err *err)
+{
+    struct pg_args a;
+    pg_args_init(&a);
+    pg_arg_text(&a, provider);
+    pg_arg_f64(&a, per_day);
+    pg_arg_f64(&a, used_today);
+    return ledger_count(l, "rate_quota", quota_sql, &a, err) < 0 ? -1 : 0;
+}
+
+int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, struct fp_err *err)
+{
+    struct pg_args a;
+    pg_args_init(&a);
+    pg_arg_text(&a, provider);
+    pg_arg_f64(&a, n);
+    return ledger_count(l, "rate_return", return_sql, &a, err) < 0 ? -1 : 0;
+}
+
+#define USED_TODAY "(CASE WHEN r.quota_day = " TODAY " THEN r.quota_used ELSE 0 END)"
+#define MAX_AHEAD  "interval '2 s'"
+#define BASE       "greatest(r.next_free, clock_timestamp())"
+#define SLICE      "make_interval(secs => $2::float8 / nullif(r.rate, 0))"
 
 /* clang-format off */
 static const char take_sql[] =
     "UPDATE foliopost.provider_rates r"
     " SET next_free = CASE WHEN r.rate > 0 THEN " BASE " + " SLICE " ELSE r.next_free END,"
-    "  touched_at = clock_timestamp()"
-    " WHERE r.provider = $1 AND (r.rate = 0 OR r.next_free <= clock_timestamp() + " MAX_AHEAD ")"
+    "  touched_at = clock_timestamp(),"
+    "  quota_day = " TODAY ", quota_used = " USED_TODAY " + $2"
+    " WHERE r.provider = $1 AND (r.daily_quota = 0 OR " USED_TODAY " + $2 <= r.daily_quota) AND (r.rate = 0 OR r.next_free <= clock_timestamp() + " MAX_AHEAD ")"
     " RETURNING r.rate, CASE WHEN r.rate > 0 THEN greatest(0,"
     "  extract(epoch FROM r.next_free - " SLICE " - clock_timestamp()) * 1000000)::bigint ELSE 0 END";
 /* clang-format on */
 
+/* A spent quota is looked at again now and then: it may have been raised. */
+#define LOOK_AGAIN "10000000"
+
 /* clang-format off */
 static const char wait_sql[] =
     "SELECT r.rate, greatest(1000,"
-    "  extract(epoch FROM r.next_free - " MAX_AHEAD " - clock_timestamp()) * 1000000)::bigint"
+    "  extract(epoch FROM r.next_free - " MAX_AHEAD " - clock_timestamp()) * 1000000)::bigint,"
+    "  CASE WHEN r.daily_quota > 0 THEN greatest(0, floor(r.daily_quota - " USED_TODAY "))::bigint ELSE -1 END,"
+    "  least(" LOOK_AGAIN ", extract(epoch FROM"
+    "   ((" TODAY " + 1)::timestamp AT TIME ZONE 'UTC') - clock_timestamp()) * 1000000 + 1000)::bigint"
     " FROM foliopost.provider_rates r WHERE r.provider = $1";
 /* clang-format on */
 
-/* Too far ahead: how long until it is not. */
-static int rate_wait(struct fp_ledger *l, const char *provider, int64_t *delay_us, double *rate,
-                     struct fp_err *err)
+struct rate_wait {
+    double rate;
+    int64_t delay_us;
+    int64_t left; /* of the day's quota; -1: there is none */
+    int64_t tomorrow_us;
+};
+
+/* Why there was no slice. */
+static int rate_wait(struct fp_ledger *l, const char *provider, struct rate_wait *out, struct fp_err *err)
 {
     struct pg_args a;
     struct fp_rows *rows;
@@ -71,22 +117,20 @@ static int rate_wait(struct fp_ledger *l, const char *provider, int64_t *delay_u
         return err_set(err, FP_NOT_FOUND, "provider %s has no rate: it is configured at a mailer's start",
                        provider);
     }
-    *rate = pg_f64(rows, 0, 0);
-    *delay_us = pg_i64(rows, 0, 1);
+    *out = (struct rate_wait){.rate = pg_f64(rows, 0, 0),
+                              .delay_us = pg_i64(rows, 0, 1),
+                              .left = pg_i64(rows, 0, 2),
+                              .tomorrow_us = pg_i64(rows, 0, 3)};
     pg_rows_free(rows);
     return 0;
 }
 
-int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *granted, int64_t *delay_us,
-                     double *rate, struct fp_err *err)
+/* 1: taken; 0: not. */
+static int take_slice(struct fp_ledger *l, const char *provider, int n, int *granted, int64_t *delay_us,
+                      double *rate, struct fp_err *err)
 {
     struct pg_args a;
     struct fp_rows *rows;
-    *granted = 0;
-    *delay_us = 0;
-    *rate = 0;
-    if (n <= 0)
-        return 0;
     pg_args_init(&a);
     pg_arg_text(&a, provider);
     pg_arg_f64(&a, n);
@@ -99,7 +143,30 @@ int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *gran
         *delay_us = pg_i64(rows, 0, 1);
     }
     pg_rows_free(rows);
-    return taken ? 0 : rate_wait(l, provider, delay_us, rate, err);
+    return taken;
+}
+
+int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *granted, int64_t *delay_us,
+                     double *rate, struct fp_err *err)
+{
+    struct rate_wait wait;
+    *granted = 0;
+    *delay_us = 0;
+    *rate = 0;
+    if (n <= 0)
+        return 0;
+    int taken = take_slice(l, provider, n, granted, delay_us, rate, err);
+    if (taken != 0)
+        return taken < 0 ? -1 : 0;
+    if (rate_wait(l, provider, &wait, err) < 0)
+        return -1;
+    if (wait.left > 0 && wait.left < n &&
+        (taken = take_slice(l, provider, (int)wait.left, granted, delay_us, rate, err)) != 0)
+        return taken < 0 ? -1 : 0;
+    *granted = wait.left == 0 ? RATE_QUOTA_SPENT : 0;
+    *delay_us = wait.left == 0 ? wait.tomorrow_us : wait.delay_us;
+    *rate = wait.rate;
+    return 0;
 }
 
 static const char lower_sql[] =
@@ -164,8 +231,8 @@ static const char total_sql[] =
     "  coalesce(extract(epoch FROM clock_timestamp()"
     "   - min(r.fault_since) FILTER (WHERE r.fault <> '')), 0)::bigint"
     " FROM foliopost.provider_rates r"
-    " WHERE r.touched_at >= least(clock_timestamp() - " IN_USE ","
-    "  (SELECT max(touched_at) FROM foliopost.provider_rates))";
+    " WHERE r.provider NOT LIKE '" RATE_DOMAIN "%' AND r.touched_at >= least(clock_timestamp() - " IN_USE ","
+    "  (SELECT max(touched_at) FROM foliopost.provider_rates WHERE provider NOT LIKE '" RATE_DOMAIN "%'))";
 /* clang-format on */
 
 int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256], int64_t *fault_for_s,
@@ -177,6 +244,36 @@ int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256],
     *per_second = pg_f64(rows, 0, 0);
     ledger_text(fault, 256, rows, 0, 1);
     *fault_for_s = pg_i64(rows, 0, 2);
+    pg_rows_free(rows);
+    return 0;
+}
+
+/* In the zone's own clock, so that a day of 23 or 25 hours is right too. */
+/* clang-format off */
+static const char window_sql[] =
+    "WITH t AS (SELECT clock_timestamp() AS now, clock_timestamp() AT TIME ZONE $1 AS here),"
+    " m AS (SELECT now, here, date_trunc('day', here) AS day,"
+    "  (extract(hour FROM here) * 60 + extract(minute FROM here))::bigint AS minute FROM t)"
+    "SELECT (CASE WHEN $2 <= $3 THEN minute >= $2 AND minute < $3 ELSE minute >= $2 OR minute < $3 END)::int,"
+    "  greatest(1000, (SELECT extract(epoch FROM min(b AT TIME ZONE $1) - m.now) * 1000000"
+    "   FROM unnest(ARRAY[m.day + $2 * interval '1 min', m.day + $3 * interval '1 min',"
+    "    m.day + interval '1 day' + $2 * interval '1 min', m.day + interval '1 day' + $3 * interval '1 min']) b"
+    "   WHERE b > m.here))::bigint FROM m";
+/* clang-format on */
+
+int ledger_window_look(struct fp_ledger *l, const struct ledger_window *w, bool *open, int64_t *for_us,
+                       struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_text(&a, w->zone);
+    pg_arg_i64(&a, w->from_minute);
+    pg_arg_i64(&a, w->to_minute);
+    if (ledger_step(l, "window", window_sql, &a, &rows, err) != 0)
+        return -1;
+    *open = pg_i64(rows, 0, 0) != 0;
+    *for_us = pg_i64(rows, 0, 1);
     pg_rows_free(rows);
     return 0;
 }

@@ -1,20 +1,32 @@
 /*
- * The provider's rate and its faults: table foliopost.provider_rates, one row
- * for all mailers of a provider.
+ * The provider's rate, daily quota and faults: table foliopost.provider_rates,
+ * one row for all mailers of a provider; rows named RATE_DOMAIN... are of a
+ * recipient's domain. And the window of the day in which mail is sent.
  */
 #ifndef FP_LEDGER_RATES_H
 #define FP_LEDGER_RATES_H
 
 #include "lib/ledger/ledger.h"
 
+#define RATE_DOMAIN "domain:"
+
 /* At a mailer's start: makes the row, or sets its limit. 0: no limit. */
 int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_second,
                           struct fp_err *err) FP_MUST_CHECK;
+/* After configure: mails a day (UTC) of all mailers together, 0: no quota;
+ * and what is known to have gone out today, whoever sent it. */
+int ledger_rate_quota(struct fp_ledger *l, const char *provider, double per_day, double used_today,
+                      struct fp_err *err) FP_MUST_CHECK;
 /* A slice of n mails by virtual scheduling. *granted 0: too far ahead, ask
- * again in *delay_us. Else n mails may go from *delay_us on (counted from the
- * database's now), over n / *rate seconds. *rate 0: no limit. */
+ * again in *delay_us; RATE_QUOTA_SPENT: the day's quota is used up, ask again
+ * then. Else *granted mails (n, or what is left of the quota) may go from
+ * *delay_us on (counted from the database's now), over *granted / *rate
+ * seconds. *rate 0: no limit. */
+#define RATE_QUOTA_SPENT (-1)
 int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *granted, int64_t *delay_us,
                      double *rate, struct fp_err *err) FP_MUST_CHECK;
+/* Mails of slices that were not used: they do not count against the quota. */
+int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, struct fp_err *err) FP_MUST_CHECK;
 /* Throttled: rate * factor for hold_s, not below 1/20 of the limit. */
 int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, int hold_s,
                       struct fp_err *err) FP_MUST_CHECK;
@@ -27,6 +39,16 @@ int ledger_provider_fault(struct fp_ledger *l, const char *provider, const char 
 /* Sum of rates in force, 0 when one has no limit or there is none; and the first
  * fault. Of the providers that mailers used within ten minutes, or used last. */
 int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256], int64_t *fault_for_s,
+                       struct fp_err *err) FP_MUST_CHECK;
+
+/* Of minutes of the day in a time zone; from = to: always. Past midnight when to < from. */
+struct ledger_window {
+    const char *zone; /* a name that PostgreSQL knows: Europe/Berlin */
+    int from_minute, to_minute;
+};
+/* Whether the window is open, and how long it stays so. INVALID_ARGUMENT: there
+ * is no such zone. */
+int ledger_window_look(struct fp_ledger *l, const struct ledger_window *w, bool *open, int64_t *for_us,
                        struct fp_err *err) FP_MUST_CHECK;
 
 #endif

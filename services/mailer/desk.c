@@ -13,8 +13,10 @@
 #include "services/mailer/desk_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
@@ -22,7 +24,6 @@
 
 #define SETTLE_US     INT64_C(25000)     /* how long an outcome waits for company */
 #define HEARTBEAT_US  FP_US_PER_S        /* a record at least so often: jobs' states come back with it */
-#define OPEN_WORK_S   0.01               /* open intents: at most so much work, or twice the connections */
 #define MEASURE_US    FP_US_PER_S        /* the present rate is measured over this */
 #define AHEAD_MIN     64                 /* mails rendered ahead */
 #define AHEAD_BYTES   (16 * 1024 * 1024) /* and at most so many bytes of them */
@@ -30,57 +31,36 @@
 
 /* --- what may be opened -------------------------------------------------------------------- */
 
-static size_t open_cap(const struct desk *d)
-{
-    size_t by_connections = 2 * (size_t)d->o.connections;
-    size_t by_work = (size_t)(d->per_second * OPEN_WORK_S);
-    size_t cap = by_work > by_connections ? by_work : by_connections;
-    return cap < OPEN_MAX ? cap : OPEN_MAX;
-}
-
 static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-struct plan {
-    size_t can;      /* intents to open now */
-    int64_t next_us; /* when the rate gives more */
-    bool starving;   /* the senders run out of mails */
-    bool record;     /* a statement is due */
-};
-
-static bool record_due(const struct desk *d, const struct plan *p, size_t allowed, int64_t now_us)
+static size_t all_connections(const struct desk *d)
 {
-    if (p->can > 0 && (p->starving || p->can < allowed || p->can >= open_cap(d) / 4))
+    size_t n = 0;
+    for (int i = 0; i < d->o.n_providers; i++)
+        n += (size_t)d->o.providers[i].connections;
+    return n;
+}
+
+static size_t open_cap(const struct desk *d)
+{
+    size_t n = 0;
+    for (int i = 0; i < d->o.n_providers; i++)
+        n += desk_open_cap(d, &d->providers[i]);
+    return least(n, OPEN_MAX);
+}
+
+static bool record_due(const struct desk *d, const struct plan *p)
+{
+    int64_t now_us = clock_mono_us();
+    if (p->worth)
         return true;
     if (d->known_since_us &&
         (now_us >= d->known_since_us + SETTLE_US || d->lists.known.n >= RECORD_MAX_OUTCOMES / 2))
         return true;
     return now_us >= d->last_record_us + HEARTBEAT_US;
-}
-
-/* All that is yet to be sent: what slices are asked for. */
-static size_t waiting(const struct desk *d)
-{
-    size_t n = 0;
-    for (const struct batch *b = d->batches; b; b = b->next)
-        if (b->state == BATCH_OPEN)
-            n += b->count[MAIL_WAITING] + b->count[MAIL_RENDERING] + b->count[MAIL_READY];
-    return n;
-}
-
-static struct plan make_plan(struct desk *d)
-{
-    struct plan p = {.next_us = INT64_MAX};
-    int64_t now_us = clock_mono_us();
-    size_t cap = open_cap(d), room = cap > d->out ? cap - d->out : 0;
-    size_t allowed = hold_allows(&d->hold, least(room, d->lists.ready.n), now_us);
-    bool still = d->hold.standing || now_us < d->hold.until_us;
-    p.can = pacer_offer(d->pacer, still ? allowed : waiting(d), allowed, &p.next_us);
-    p.starving = d->out <= (size_t)d->o.connections / 2;
-    p.record = record_due(d, &p, allowed, now_us);
-    return p;
 }
 
 /* --- waiting -------------------------------------------------------------------------------- */
@@ -97,12 +77,13 @@ static struct inbox_wait make_wait(const struct desk *d, const struct plan *p, b
                            .settle_us = SETTLE_US,
                            .replies = SIZE_MAX,
                            .rendered = SIZE_MAX};
-    size_t few = (size_t)d->o.connections / 2, quarter = open_cap(d) / 4;
+    size_t few = all_connections(d) / 2, quarter = open_cap(d) / 4;
     if (!owned) {
         w.until_us = now_us + LEASE_LOOK_US;
         return w;
     }
-    w.until_us = earliest(w.until_us, hold_next_us(&d->hold, now_us));
+    for (int i = 0; i < d->o.n_providers; i++)
+        w.until_us = earliest(w.until_us, hold_next_us(&d->providers[i].hold, now_us));
     w.until_us = earliest(w.until_us, p->next_us);
     w.until_us = earliest(w.until_us, d->rested_us);
     if (d->n_batches)
@@ -117,6 +98,15 @@ static struct inbox_wait make_wait(const struct desk *d, const struct plan *p, b
 
 /* --- what came -------------------------------------------------------------------------------- */
 
+static int8_t domain_of(const struct desk *d, const char *email)
+{
+    const char *at = strrchr(email, '@');
+    for (int i = 0; at && i < d->o.n_domains; i++)
+        if (strcasecmp(at + 1, d->o.domains[i].name) == 0)
+            return (int8_t)i;
+    return -1;
+}
+
 static void adopt(struct desk *d, struct batch *b)
 {
     struct batch **end = &d->batches;
@@ -127,6 +117,7 @@ static void adopt(struct desk *d, struct batch *b)
     d->n_batches++;
     for (size_t i = 0; i < b->n_mails; i++) {
         struct mail *m = &b->mails[i];
+        m->domain = domain_of(d, m->item->user->email);
         if (m->suppressed)
             outcome_suppressed(&m->outcome);
         if (m->suppressed || outcome_without_mail(m->item, &m->outcome))
@@ -225,6 +216,28 @@ static void measure(struct desk *d, int64_t now_us)
     d->measured_us = now_us;
 }
 
+static void halt_senders(struct desk *d, int64_t now_us)
+{
+    for (int i = 0; i < d->o.n_providers; i++) {
+        const struct provider *p = &d->providers[i];
+        senders_halt(p->senders, p->hold.standing || now_us < p->hold.until_us);
+    }
+}
+
+/* What the process says of itself. While one provider works, it is well. */
+static void note(struct desk *d)
+{
+    char now[sizeof(d->noted)] = "";
+    if (desk_all_stand(d))
+        (void)snprintf(now, sizeof(now), "%s", d->providers[0].hold.reason);
+    else
+        pacer_waits(d->pacer, now);
+    if (strcmp(now, d->noted) == 0)
+        return;
+    memcpy(d->noted, now, sizeof(now));
+    d->o.note(d->o.ctx, now);
+}
+
 static void close_all(struct desk *d, const char *why)
 {
     for (struct batch *b = d->batches; b; b = b->next)
@@ -241,7 +254,7 @@ static void turn(struct desk *d, struct plan *plan, bool *owned)
     d->o.beat(d->o.ctx, DESK_BEAT, "desk");
     take(d, &taken);
     int64_t now_us = clock_mono_us();
-    senders_halt(d->senders, d->hold.standing || now_us < d->hold.until_us);
+    halt_senders(d, now_us);
     if (atomic_load(&d->draining))
         close_all(d, "draining");
     *owned = desk_check_owner(d);
@@ -249,14 +262,15 @@ static void turn(struct desk *d, struct plan *plan, bool *owned)
     wake_rested(d, now_us);
     desk_check_suppressed(d);
     feed(d);
-    *plan = make_plan(d);
-    if (plan->record && *owned)
-        desk_record(d, plan->can);
+    desk_route(d, plan);
+    if (*owned && record_due(d, plan))
+        desk_record(d, true);
     if (*owned) {
         desk_settle(d);
         desk_check_strays(d);
     }
     measure(d, clock_mono_us());
+    note(d);
     atomic_store(&d->open_now, (int)(d->out + d->lists.known.n + d->lists.unsent.n));
 }
 
@@ -286,31 +300,56 @@ static void pacer_beats(void *ctx)
 
 static int start_pacer(struct desk *d, struct fp_err *err)
 {
-    const struct pacer_options p = {
+    struct pacer_options p = {
         .ledger = d->o.ledger,
-        .provider = d->o.provider,
-        .mail_rate = d->o.mail_rate,
+        .window = d->o.window,
         .changed = slice_came,
         .beat = pacer_beats,
         .ctx = d,
     };
+    for (int i = 0; i < d->o.n_providers; i++) {
+        const struct provider_options *o = &d->o.providers[i];
+        d->providers[i].channel = p.n_channels;
+        p.channels[p.n_channels++] =
+            (struct channel_options){o->name, o->mail_rate, o->daily_quota, o->used_today};
+    }
+    for (int i = 0; i < d->o.n_domains; i++) {
+        d->domains[i] = (struct domain){.o = &d->o.domains[i], .channel = p.n_channels};
+        p.channels[p.n_channels++] =
+            (struct channel_options){.name = d->o.domains[i].channel, .mail_rate = d->o.domains[i].mail_rate};
+    }
     d->pacer = pacer_start(&p, err);
     return d->pacer ? 0 : -1;
 }
 
-static int start_senders(struct desk *d, struct fp_err *err)
+static int start_senders(struct desk *d, struct provider *p, struct fp_err *err)
 {
     const struct senders_options s = {
-        .transport = d->o.transport,
-        .settings = d->o.transport_settings,
+        .transport = p->o->transport,
+        .settings = p->o->transport_settings,
         .envelope_sender = d->o.envelope_sender,
-        .connections = d->o.connections,
+        .connections = p->o->connections,
         .max_queued = OPEN_MAX,
         .lease = d->o.lease,
         .inbox = d->inbox,
     };
-    d->senders = senders_start(&s, err);
-    return d->senders ? 0 : -1;
+    p->senders = senders_start(&s, err);
+    return p->senders ? 0 : err_prefix(err, "provider %s", p->o->name);
+}
+
+static int start_providers(struct desk *d, struct fp_err *err)
+{
+    for (int i = 0; i < d->o.n_providers; i++) {
+        d->providers[i].o = &d->o.providers[i];
+        d->providers[i].fault_told = true; /* by a mailer before this one, perhaps */
+        desk_fault_metric(&d->providers[i], 0);
+    }
+    if (start_pacer(d, err) < 0)
+        return -1;
+    for (int i = 0; i < d->o.n_providers; i++)
+        if (start_senders(d, &d->providers[i], err) < 0)
+            return -1;
+    return 0;
 }
 
 struct desk *desk_start(const struct desk_options *o, struct fp_err *err)
@@ -322,10 +361,9 @@ struct desk *desk_start(const struct desk_options *o, struct fp_err *err)
     d->record.held = mem_array((size_t)o->slots, sizeof(*d->record.held));
     d->last_record_us = d->measured_us = now_us;
     d->rested_us = INT64_MAX;
-    d->fault_told = true; /* by a mailer before this one, perhaps */
     memcpy(d->dice, &now_us, sizeof(d->dice));
     d->ledger = ledger_open(&o->ledger, err);
-    if (!d->ledger || start_pacer(d, err) < 0 || start_senders(d, err) < 0) {
+    if (!d->ledger || start_providers(d, err) < 0) {
         desk_stop(d);
         return NULL;
     }
@@ -371,8 +409,13 @@ void desk_report(struct desk *d)
 {
     metrics_set("foliopost_open_intents", "", atomic_load(&d->open_now));
     metrics_set("foliopost_active_batches", "", desk_slots_used(d));
-    metrics_set("foliopost_sends_in_flight", "", senders_sending(d->senders));
-    metrics_set("foliopost_mail_rate", "", pacer_rate(d->pacer));
+    for (int i = 0; i < d->o.n_providers; i++) {
+        const struct provider *p = &d->providers[i];
+        char labels[100];
+        (void)snprintf(labels, sizeof(labels), "provider=\"%s\"", p->o->name);
+        metrics_set("foliopost_sends_in_flight", labels, senders_sending(p->senders));
+        metrics_set("foliopost_mail_rate", labels, pacer_rate(d->pacer, p->channel));
+    }
 }
 
 static void take_what_came(struct desk *d)
@@ -409,7 +452,8 @@ void desk_stop(struct desk *d)
                  d->out);
         return;
     }
-    senders_stop(d->senders);
+    for (int i = 0; i < d->o.n_providers; i++)
+        senders_stop(d->providers[i].senders);
     pacer_stop(d->pacer);
     free_batches(d);
     ledger_close(d->ledger);

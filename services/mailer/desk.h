@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "lib/base/err.h"
+#include "lib/ledger/rates.h"
 #include "lib/pg/pg.h"
 #include "services/mailer/renderers.h"
 #include "services/mailer/sender.h"
@@ -16,16 +17,37 @@
 struct desk;
 struct batch;
 
+#define PROVIDERS_MAX 8
+#define DOMAINS_MAX   32 /* of recipients, with a rate of their own */
+
+struct provider_options {
+    const char *name; /* of its row in provider_rates */
+    const struct transport_ops *transport;
+    struct transport_settings transport_settings;
+    double mail_rate;   /* mails a second; 0: no limit */
+    double daily_quota; /* mails a day; 0: none */
+    double used_today;  /* known to have gone out, whoever sent them */
+    int weight;         /* its share of the mails, among those that are well */
+    int connections;
+};
+
+struct domain_options {
+    const char *channel; /* "domain:gmail.com" */
+    const char *name;    /* "gmail.com" */
+    double mail_rate;
+};
+
 struct desk_options {
     struct pg_options ledger;
     struct lease lease;
     struct render_with render;
-    const struct transport_ops *transport;
-    struct transport_settings transport_settings;
+    struct provider_options providers[PROVIDERS_MAX];
+    int n_providers;
+    struct domain_options domains[DOMAINS_MAX];
+    int n_domains;
+    struct ledger_window window;
     const char *envelope_sender;
-    const char *provider;
-    double mail_rate; /* mails a second; 0: no limit */
-    int connections, render_threads, slots;
+    int render_threads, slots;
     int64_t retry_base_ms, retry_cap_ms, fault_pause_ms;
     void (*note)(void *ctx, const char *why);          /* why it stands; "" when well */
     void (*beat)(void *ctx, int id, const char *name); /* a loop turns */

@@ -25,6 +25,7 @@ struct record_set {
     struct ledger_held *held;
     size_t n_held;
     struct mail *known[RECORD_MAX_OUTCOMES], *unsent[OPEN_MAX], *asked[OPEN_MAX];
+    int8_t via[OPEN_MAX]; /* the provider of each asked */
     size_t n_known, n_unsent, n_asked;
     struct ledger_outcome outcomes[RECORD_MAX_OUTCOMES];
     struct ledger_intent withdrawn[OPEN_MAX], intents[OPEN_MAX];
@@ -38,12 +39,35 @@ struct strays {
     int64_t looked_us;
 };
 
+/* One way to the mailboxes: its senders, its rate, its faults. */
+struct provider {
+    const struct provider_options *o;
+    int channel; /* of the pacer: its place among the providers */
+    struct senders *senders;
+    struct hold hold;
+    bool fault_told; /* the ledger may say that it stands */
+    size_t out;      /* mails with its senders */
+    double credit;   /* mails that it is owed by its weight */
+    /* of the plan being made */
+    size_t allowed, can, taken;
+    double planned_credit;
+};
+
+/* A recipients' domain with a rate of its own. */
+struct domain {
+    const struct domain_options *o;
+    int channel;
+    size_t ready, can, taken; /* of the plan being made */
+};
+
 struct desk {
     struct desk_options o;
+    struct provider providers[PROVIDERS_MAX];
+    struct domain domains[DOMAINS_MAX];
+    unsigned well; /* providers that share the mails, a bit each */
     struct fp_ledger *ledger;
     struct inbox *inbox;
     struct renderers *renderers;
-    struct senders *senders;
     struct pacer *pacer;
     pthread_t thread;
     bool thread_runs;
@@ -53,9 +77,8 @@ struct desk {
     struct batch *batches; /* in the order of their claims */
     size_t n_batches, rendering;
     struct mail_lists lists;
-    struct hold hold;
     atomic_bool stands_back; /* of others that may work: one batch to probe with, no new claim */
-    bool fault_told;         /* the ledger may say that the provider stands */
+    char noted[256];         /* what the process says of itself */
     char owner[LEDGER_UUID];
     size_t out; /* mails with the senders */
     int64_t last_record_us;
@@ -72,9 +95,22 @@ struct desk {
     struct record_set record;
 };
 
+/* route.c: which of the ready mails may be opened now, and through which
+ * provider; the record being made names them. */
+struct plan {
+    size_t can;      /* intents to open now */
+    int64_t next_us; /* when a rate gives more */
+    bool worth;      /* what can be opened is worth a statement */
+};
+void desk_route(struct desk *d, struct plan *plan);
+/* Intents a provider may have open. */
+size_t desk_open_cap(const struct desk *d, const struct provider *p);
+/* All providers stand, or have to wait. */
+bool desk_all_stand(const struct desk *d);
+
 /* record.c: one statement with all outcomes so far, what is withdrawn, and new
- * intents for n_new ready mails; then what follows from its answer. */
-void desk_record(struct desk *d, size_t n_new);
+ * intents for the mails of the plan, or none; then what follows from its answer. */
+void desk_record(struct desk *d, bool with_new);
 
 /* settle.c: finishes, releases and forgets batches that are at rest. */
 void desk_settle(struct desk *d);
@@ -97,5 +133,6 @@ void desk_ledger_well(struct desk *d);
 
 /* replies.c */
 void desk_take_replied(struct desk *d, struct mail *first);
+void desk_fault_metric(const struct provider *p, double value);
 
 #endif

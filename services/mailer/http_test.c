@@ -351,6 +351,8 @@ static void broken(const struct transport_ops *ops, struct script script, enum v
 {
     struct client c;
     client_prepare(&c, ops, script);
+    if (script.padding)
+        c.settings.reply_timeout_ms = 20000; /* its length is what is tested */
     client_open(&c);
     if (post(&c) != expected)
         fail_msg("%s, %s: verdict %d (%s), expected %d", ops->name, what, c.reply.verdict, c.reply.reason,

@@ -63,6 +63,8 @@ struct mail {
     char address_hash[LEDGER_HASH_BYTES]; /* of where it goes; "": no mail can go there */
     bool suppressed;                      /* since it was paged */
     bool intent;                          /* the batch's row may name it as open */
+    int8_t provider;                      /* it goes, or went, through; its place among them */
+    int8_t domain;                        /* with a rate of its own; -1: none */
     bool probe;                           /* sent to see whether a fault is over */
     int faults;                           /* provider's faults met by this mail */
     int throttles;                        /* throttling replies met by this mail */

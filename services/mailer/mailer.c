@@ -10,6 +10,7 @@
 #include "lib/metrics/metrics.h"
 #include "services/mailer/desk.h"
 #include "services/mailer/intake.h"
+#include "services/mailer/providers.h"
 #include "services/mailer/settings.h"
 
 static struct mailer {
@@ -65,7 +66,6 @@ static void describe_metrics(void)
     metrics_help("foliopost_claims_total", "batches claimed, or already taken");
     metrics_help("foliopost_claims_lost_total", "claims that became another's while in work");
     metrics_help("foliopost_claims_strayed_total", "claims in no hands that were handed back");
-    metrics_set("foliopost_provider_fault", "", 0);
 }
 
 static struct lease the_lease(struct fp_service *s)
@@ -79,12 +79,7 @@ static int start_desk(struct mailer *m, struct fp_err *err)
     struct desk_options o = {
         .lease = the_lease(m->service),
         .render = {.mail = render, .ctx = m},
-        .transport = transport_by_name(set->transport),
-        .transport_settings = settings_transport(set),
         .envelope_sender = settings_envelope_sender(set),
-        .provider = set->provider,
-        .mail_rate = set->mail_rate,
-        .connections = (int)set->connections,
         .render_threads = (int)set->render_threads,
         .slots = (int)set->slots,
         .retry_base_ms = set->retry_base_ms,
@@ -94,6 +89,8 @@ static int start_desk(struct mailer *m, struct fp_err *err)
         .beat = beat,
         .ctx = m->service,
     };
+    providers_ask_quotas(set->providers);
+    providers_to_desk(set->providers, &o);
     service_ledger_options(m->service, &o.ledger);
     m->desk = desk_start(&o, err);
     return m->desk ? 0 : -1;
@@ -171,6 +168,7 @@ void mailer_stop(struct fp_service *s, void *values)
     intake_stop(the.intake);
     desk_stop(the.desk);
     bus_pull_shut(the.pull);
+    providers_free(the.settings->providers);
     templates_free(the.settings->loaded);
 }
 

@@ -4,7 +4,9 @@
  * small job does not take the rate from other mailers.
  *
  * When the ledger cannot be reached there are no slices, and nothing is sent.
- * What the desk wants told (throttled, fault) is kept until it is told.
+ * What the desk wants told (throttled, fault) is kept until it is told. The
+ * window of the day is the database's clock too: it is asked when it may change,
+ * and every few seconds, as a clock may be set.
  */
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "services/mailer/pacer.h"
@@ -28,144 +30,227 @@
 #define RETRY_US       (FP_US_PER_S / 2) /* the ledger is away */
 #define IDLE_US        FP_US_PER_S       /* a beat, and a look at what is lowered */
 
+#define WINDOW_LOOK_US (10 * FP_US_PER_S)
+
+struct channel {
+    struct channel_options o;
+    struct rate rate;
+    uint64_t voided_told;
+    size_t waiting, unused; /* unused: of slices, not yet given back to the quota */
+    bool lower, fault_news, spent;
+    bool late; /* the last slice counted from its question */
+    char fault[200];
+    int64_t raised_us;     /* when it was last asked for */
+    int64_t not_before_us; /* the next request for a slice */
+};
+
 struct pacer {
     struct pacer_options o;
     struct fp_ledger *ledger;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t cond;
-    struct rate rate;
-    uint64_t voided_told;
-    size_t waiting;
-    bool stop, lower, fault_news;
-    bool late; /* the last slice counted from its question */
-    char fault[200];
-    int64_t raised_us;     /* when it was last asked for */
-    int64_t not_before_us; /* the next request for a slice */
+    struct channel channels[PACER_MAX_CHANNELS];
+    bool stop;
+    int64_t open_until_us; /* the window; 0: it is shut */
+    int64_t look_us;       /* at the window again */
     long long logged_us;
 };
 
+static bool has_window(const struct pacer *p)
+{
+    return p->o.window.from_minute != p->o.window.to_minute;
+}
+
 /* --- the ledger's side: the pacer's thread, without the lock ---------------------------- */
 
-static void failed(struct pacer *p, const char *what, const struct fp_err *err)
+static void failed(struct pacer *p, struct channel *c, const char *what, const struct fp_err *err)
 {
     if (log_limited(&p->logged_us, 10000))
-        log_warn("", "rate", "what=%s retry_ms=%d reason=%s", what, (int)(RETRY_US / 1000), err->msg);
+        log_warn("", "rate", "what=%s provider=%s retry_ms=%d reason=%s", what, c->o.name,
+                 (int)(RETRY_US / 1000), err->msg);
     pthread_mutex_lock(&p->lock);
-    p->not_before_us = clock_mono_us() + RETRY_US;
+    c->not_before_us = clock_mono_us() + RETRY_US;
     pthread_mutex_unlock(&p->lock);
 }
 
 /* The delay counts from a moment between question and answer. By the answer a
  * slice is never early. One that took long counts by the question, and is void
  * when it is late by that; but not two in a row, or a slow ledger stops all. */
-static int64_t base_us(struct pacer *p, int64_t asked_us, int64_t now_us)
+static int64_t base_us(struct channel *c, int64_t asked_us, int64_t now_us)
 {
-    p->late = now_us - asked_us > 2 * RATE_SLICE_US && !p->late;
-    return p->late ? asked_us : now_us;
+    c->late = now_us - asked_us > 2 * RATE_SLICE_US && !c->late;
+    return c->late ? asked_us : now_us;
 }
 
-static void take(struct pacer *p, size_t n)
+static void take(struct pacer *p, struct channel *c, size_t n)
 {
     struct fp_err err;
     int granted = 0;
     int64_t delay_us = 0;
     double per_second = 0;
     int64_t asked_us = clock_mono_us();
-    if (ledger_rate_take(p->ledger, p->o.provider, (int)n, &granted, &delay_us, &per_second, &err) < 0) {
-        failed(p, "take", &err);
+    if (ledger_rate_take(p->ledger, c->o.name, (int)n, &granted, &delay_us, &per_second, &err) < 0) {
+        failed(p, c, "take", &err);
         return;
     }
     int64_t now_us = clock_mono_us();
     pthread_mutex_lock(&p->lock);
-    if (granted > 0 || per_second <= 0)
-        rate_add(&p->rate, base_us(p, asked_us, now_us) + delay_us, (size_t)granted, per_second, now_us);
+    c->spent = granted == RATE_QUOTA_SPENT;
+    if (granted > 0 || (per_second <= 0 && !c->spent))
+        rate_add(&c->rate, base_us(c, asked_us, now_us) + delay_us, (size_t)granted, per_second, now_us);
     else
-        p->not_before_us = now_us + delay_us;
-    uint64_t unused = p->rate.voided - p->voided_told;
-    p->voided_told = p->rate.voided;
+        c->not_before_us = now_us + delay_us;
+    uint64_t unused = c->rate.voided - c->voided_told;
+    c->voided_told = c->rate.voided;
+    c->unused += unused;
     pthread_mutex_unlock(&p->lock);
     if (per_second > 0) {
         metrics_add("foliopost_rate_slices_total", "", granted > 0);
-        metrics_add("foliopost_rate_granted_total", "", granted);
+        metrics_add("foliopost_rate_granted_total", "", granted > 0 ? granted : 0);
         metrics_add("foliopost_rate_unused_total", "", (double)unused);
     }
     p->o.changed(p->o.ctx);
 }
 
-static void lower(struct pacer *p)
+/* So that the quota counts mails and not slices. */
+static void give_back(struct pacer *p, struct channel *c, size_t n)
 {
     struct fp_err err;
-    if (ledger_rate_lower(p->ledger, p->o.provider, LOWER_FACTOR, LOWER_HOLD_S, &err) < 0) {
-        failed(p, "lower", &err);
+    if (ledger_rate_return(p->ledger, c->o.name, (int)n, &err) < 0) {
+        failed(p, c, "return", &err);
         return;
     }
-    log_warn("", "rate lowered", "provider=%s factor=%.1f hold_s=%d", p->o.provider, LOWER_FACTOR,
-             LOWER_HOLD_S);
+    pthread_mutex_lock(&p->lock);
+    c->unused -= n;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void lower(struct pacer *p, struct channel *c)
+{
+    struct fp_err err;
+    if (ledger_rate_lower(p->ledger, c->o.name, LOWER_FACTOR, LOWER_HOLD_S, &err) < 0) {
+        failed(p, c, "lower", &err);
+        return;
+    }
+    log_warn("", "rate lowered", "provider=%s factor=%.1f hold_s=%d", c->o.name, LOWER_FACTOR, LOWER_HOLD_S);
     metrics_add("foliopost_rate_lowered_total", "", 1);
     pthread_mutex_lock(&p->lock);
-    p->lower = false;
+    c->lower = false;
     pthread_mutex_unlock(&p->lock);
 }
 
 /* Asked for now and then by everybody: the ledger raises only what is lowered
  * and has been quiet, whoever lowered it. */
-static void raise_rate(struct pacer *p)
+static void raise_rate(struct pacer *p, struct channel *c)
 {
     struct fp_err err;
-    if (ledger_rate_raise(p->ledger, p->o.provider, RAISE_PART, &err) < 0)
-        failed(p, "raise", &err);
+    if (ledger_rate_raise(p->ledger, c->o.name, RAISE_PART, &err) < 0)
+        failed(p, c, "raise", &err);
 }
 
-static void tell_fault(struct pacer *p)
+static void tell_fault(struct pacer *p, struct channel *c)
 {
     struct fp_err err;
-    char fault[sizeof(p->fault)];
+    char fault[sizeof(c->fault)];
     pthread_mutex_lock(&p->lock);
-    memcpy(fault, p->fault, sizeof(fault));
-    p->fault_news = false;
+    memcpy(fault, c->fault, sizeof(fault));
+    c->fault_news = false;
     pthread_mutex_unlock(&p->lock);
-    if (ledger_provider_fault(p->ledger, p->o.provider, fault, &err) == 0)
+    if (ledger_provider_fault(p->ledger, c->o.name, fault, &err) == 0)
         return;
-    failed(p, "fault", &err);
+    failed(p, c, "fault", &err);
     pthread_mutex_lock(&p->lock);
-    p->fault_news = true;
+    c->fault_news = true;
     pthread_mutex_unlock(&p->lock);
+}
+
+static void look_at_window(struct pacer *p)
+{
+    struct fp_err err;
+    bool open = false;
+    int64_t for_us = 0, next_us = RETRY_US;
+    int64_t asked_us = clock_mono_us();
+    if (ledger_window_look(p->ledger, &p->o.window, &open, &for_us, &err) < 0) {
+        if (log_limited(&p->logged_us, 10000))
+            log_warn("", "rate", "what=window retry_ms=%d reason=%s", (int)(RETRY_US / 1000), err.msg);
+    } else {
+        next_us = for_us < WINDOW_LOOK_US ? for_us : WINDOW_LOOK_US;
+    }
+    pthread_mutex_lock(&p->lock);
+    bool changed = open != (p->open_until_us > 0);
+    p->open_until_us = open ? asked_us + for_us : 0;
+    p->look_us = clock_mono_us() + next_us;
+    pthread_mutex_unlock(&p->lock);
+    if (changed) {
+        log_info("", open ? "sending window opens" : "sending window is shut",
+                 "zone=%s from=%02d:%02d to=%02d:%02d", p->o.window.zone, p->o.window.from_minute / 60,
+                 p->o.window.from_minute % 60, p->o.window.to_minute / 60, p->o.window.to_minute % 60);
+        p->o.changed(p->o.ctx);
+    }
 }
 
 /* --- the loop ---------------------------------------------------------------------------- */
 
 struct todo {
-    size_t take;
-    bool lower, raise, fault;
+    struct channel *channel; /* NULL: the window alone */
+    size_t take, give_back;
+    bool window, lower, raise, fault;
 };
+
+/* Under the lock. */
+static bool is_open(const struct pacer *p, int64_t now_us)
+{
+    return !has_window(p) || now_us < p->open_until_us;
+}
+
+/* Under the lock. */
+static bool channel_todo(const struct pacer *p, struct channel *c, int64_t now_us, struct todo *out)
+{
+    if (now_us < c->not_before_us)
+        return false;
+    *out = (struct todo){.channel = c, .lower = c->lower, .fault = c->fault_news};
+    out->raise = c->waiting > 0 && now_us >= c->raised_us + RAISE_EVERY_US;
+    if (out->raise) {
+        c->raised_us = now_us;
+        out->give_back = c->o.daily_quota > 0 ? c->unused : 0;
+    }
+    if (is_open(p, now_us))
+        out->take = rate_ask(&c->rate, c->waiting, now_us);
+    return out->take || out->lower || out->raise || out->fault;
+}
 
 /* Under the lock. */
 static bool find_todo(struct pacer *p, int64_t now_us, struct todo *out)
 {
+    *out = (struct todo){.window = has_window(p) && now_us >= p->look_us};
+    if (out->window)
+        return true;
+    for (int i = 0; i < p->o.n_channels; i++)
+        if (channel_todo(p, &p->channels[i], now_us, out))
+            return true;
     *out = (struct todo){0};
-    if (now_us < p->not_before_us)
-        return false;
-    out->lower = p->lower;
-    out->fault = p->fault_news;
-    out->raise = p->waiting > 0 && now_us >= p->raised_us + RAISE_EVERY_US;
-    if (out->raise)
-        p->raised_us = now_us;
-    out->take = rate_ask(&p->rate, p->waiting, now_us);
-    return out->take || out->lower || out->raise || out->fault;
+    return false;
+}
+
+static int64_t sooner(int64_t a, int64_t b, int64_t now_us)
+{
+    return b > now_us && b < a ? b : a;
 }
 
 /* Under the lock: until the next slice may be asked for, or something comes. */
 static void wait_some(struct pacer *p, int64_t now_us)
 {
     int64_t until_us = now_us + IDLE_US;
-    if (p->not_before_us > now_us && p->not_before_us < until_us)
-        until_us = p->not_before_us;
-    for (size_t i = 0; i < p->rate.n_slices; i++)
-        if (p->rate.slices[i].start_us > now_us && p->rate.slices[i].start_us < until_us)
-            until_us = p->rate.slices[i].start_us;
-    if (p->rate.unlimited_until_us > now_us && p->rate.unlimited_until_us < until_us)
-        until_us = p->rate.unlimited_until_us;
+    if (has_window(p))
+        until_us = sooner(until_us, p->look_us, now_us);
+    for (int c = 0; c < p->o.n_channels; c++) {
+        const struct channel *ch = &p->channels[c];
+        until_us = sooner(until_us, ch->not_before_us, now_us);
+        until_us = sooner(until_us, ch->rate.unlimited_until_us, now_us);
+        for (size_t i = 0; i < ch->rate.n_slices; i++)
+            until_us = sooner(until_us, ch->rate.slices[i].start_us, now_us);
+    }
     const struct timespec ts = {.tv_sec = until_us / FP_US_PER_S, .tv_nsec = (until_us % FP_US_PER_S) * 1000};
     pthread_cond_timedwait(&p->cond, &p->lock, &ts);
 }
@@ -189,16 +274,35 @@ static void *pacer_main(void *arg)
     while (next_todo(p, &todo)) {
         if (p->o.beat)
             p->o.beat(p->o.ctx);
+        if (todo.window)
+            look_at_window(p);
         if (todo.lower)
-            lower(p);
+            lower(p, todo.channel);
         if (todo.fault)
-            tell_fault(p);
+            tell_fault(p, todo.channel);
         if (todo.raise)
-            raise_rate(p);
+            raise_rate(p, todo.channel);
+        if (todo.give_back)
+            give_back(p, todo.channel, todo.give_back);
         if (todo.take)
-            take(p, todo.take);
+            take(p, todo.channel, todo.take);
     }
     return NULL;
+}
+
+static int configure(struct fp_ledger *l, const struct pacer_options *o, struct fp_err *err)
+{
+    bool open;
+    int64_t for_us;
+    for (int i = 0; i < o->n_channels; i++) {
+        const struct channel_options *c = &o->channels[i];
+        if (ledger_rate_configure(l, c->name, c->mail_rate, err) < 0 ||
+            ledger_rate_quota(l, c->name, c->daily_quota, c->used_today, err) < 0)
+            return -1;
+    }
+    if (o->window.from_minute == o->window.to_minute)
+        return 0;
+    return ledger_window_look(l, &o->window, &open, &for_us, err) < 0 ? err_prefix(err, "send-window") : 0;
 }
 
 struct pacer *pacer_start(const struct pacer_options *o, struct fp_err *err)
@@ -206,7 +310,7 @@ struct pacer *pacer_start(const struct pacer_options *o, struct fp_err *err)
     struct fp_ledger *ledger = ledger_open(&o->ledger, err);
     if (!ledger)
         return NULL;
-    if (ledger_rate_configure(ledger, o->provider, o->mail_rate, err) < 0) {
+    if (configure(ledger, o, err) < 0) {
         ledger_close(ledger);
         return NULL;
     }
@@ -214,7 +318,10 @@ struct pacer *pacer_start(const struct pacer_options *o, struct fp_err *err)
     pthread_condattr_t attr;
     p->o = *o;
     p->ledger = ledger;
-    rate_init(&p->rate, o->mail_rate);
+    for (int i = 0; i < o->n_channels; i++) {
+        p->channels[i].o = o->channels[i];
+        rate_init(&p->channels[i].rate, o->channels[i].mail_rate);
+    }
     pthread_mutex_init(&p->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -242,47 +349,78 @@ void pacer_stop(struct pacer *p)
 
 /* --- the desk's side ---------------------------------------------------------------------- */
 
-size_t pacer_offer(struct pacer *p, size_t waiting, size_t most, int64_t *next_us)
+size_t pacer_offer(struct pacer *p, int channel, size_t waiting, size_t most, int64_t *next_us)
 {
+    struct channel *c = &p->channels[channel];
+    size_t n = 0;
     pthread_mutex_lock(&p->lock);
     int64_t now_us = clock_mono_us();
-    p->waiting = waiting;
-    if (rate_ask(&p->rate, waiting, now_us) > 0)
-        pthread_cond_signal(&p->cond);
-    size_t n = rate_offer(&p->rate, most, now_us);
-    *next_us = n >= most ? INT64_MAX : rate_next_us(&p->rate, most, now_us);
+    c->waiting = waiting;
+    *next_us = INT64_MAX; /* when the window opens, changed() is called */
+    if (is_open(p, now_us)) {
+        if (rate_ask(&c->rate, waiting, now_us) > 0)
+            pthread_cond_signal(&p->cond);
+        n = rate_offer(&c->rate, most, now_us);
+        *next_us = n >= most ? INT64_MAX : rate_next_us(&c->rate, most, now_us);
+    }
     pthread_mutex_unlock(&p->lock);
     return n < most ? n : most;
 }
 
-void pacer_use(struct pacer *p, size_t n)
+void pacer_use(struct pacer *p, int channel, size_t n)
 {
     pthread_mutex_lock(&p->lock);
-    rate_use(&p->rate, n, clock_mono_us());
+    rate_use(&p->channels[channel].rate, n, clock_mono_us());
     pthread_mutex_unlock(&p->lock);
 }
 
-double pacer_rate(struct pacer *p)
+double pacer_rate(struct pacer *p, int channel)
 {
     pthread_mutex_lock(&p->lock);
-    double per_second = p->rate.per_second;
+    double per_second = p->channels[channel].rate.per_second;
     pthread_mutex_unlock(&p->lock);
     return per_second;
 }
 
-void pacer_throttled(struct pacer *p)
+bool pacer_spent(struct pacer *p, int channel)
 {
     pthread_mutex_lock(&p->lock);
-    p->lower = true;
+    bool spent = p->channels[channel].spent;
+    pthread_mutex_unlock(&p->lock);
+    return spent;
+}
+
+void pacer_waits(struct pacer *p, char out[200])
+{
+    const struct ledger_window *w = &p->o.window;
+    out[0] = '\0';
+    pthread_mutex_lock(&p->lock);
+    if (!is_open(p, clock_mono_us()))
+        (void)snprintf(out, 200, "outside the sending window, %02d:%02d to %02d:%02d %.100s",
+                       w->from_minute / 60, w->from_minute % 60, w->to_minute / 60, w->to_minute % 60,
+                       w->zone);
+    for (int i = 0; !out[0] && i < p->o.n_channels; i++)
+        if (p->channels[i].spent)
+            (void)snprintf(out, 200,
+                           "provider %.64s: the daily quota of %.0f mails is used up until 00:00 UTC",
+                           p->channels[i].o.name, p->channels[i].o.daily_quota);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pacer_throttled(struct pacer *p, int channel)
+{
+    pthread_mutex_lock(&p->lock);
+    p->channels[channel].lower = true;
     pthread_cond_signal(&p->cond);
     pthread_mutex_unlock(&p->lock);
 }
 
-void pacer_fault(struct pacer *p, const char *reason)
+void pacer_fault(struct pacer *p, int channel, const char *reason)
 {
+    struct channel *c = &p->channels[channel];
     pthread_mutex_lock(&p->lock);
-    (void)snprintf(p->fault, sizeof(p->fault), "%s", reason);
-    p->fault_news = true;
+    (void)snprintf(c->fault, sizeof(c->fault), "%s", reason);
+    c->fault_news = true;
     pthread_cond_signal(&p->cond);
     pthread_mutex_unlock(&p->lock);
 }

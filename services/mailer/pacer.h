@@ -1,7 +1,11 @@
 /*
- * Fetches slices of the provider's rate ahead of their use, on a thread and a
- * ledger connection of its own, so that waiting for them stops no record. Also
- * tells the ledger of throttling and of the provider's faults.
+ * Fetches slices of rates ahead of their use, on a thread and a ledger
+ * connection of its own, so that waiting for them stops no record. Also tells
+ * the ledger of throttling and of the providers' faults, and looks at the
+ * window of the day.
+ *
+ * A channel is one rate: of a provider, or of a recipients' domain. Channels
+ * are named by their place in the options.
  */
 #ifndef FP_MAILER_PACER_H
 #define FP_MAILER_PACER_H
@@ -11,31 +15,46 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
+#include "lib/ledger/rates.h"
 #include "lib/pg/pg.h"
+
+#define PACER_MAX_CHANNELS 40
 
 struct pacer;
 
+struct channel_options {
+    const char *name;   /* of the row in provider_rates */
+    double mail_rate;   /* mails a second; 0: no limit */
+    double daily_quota; /* mails a day; 0: none */
+    double used_today;  /* known to have gone out, whoever sent them */
+};
+
 struct pacer_options {
     struct pg_options ledger;
-    const char *provider;
-    double mail_rate;           /* mails a second; 0: no limit */
-    void (*changed)(void *ctx); /* there is a new slice */
+    struct channel_options channels[PACER_MAX_CHANNELS];
+    int n_channels;
+    struct ledger_window window;
+    void (*changed)(void *ctx); /* there is a new slice, or the window opens */
     void (*beat)(void *ctx);    /* the loop turns; may be NULL */
     void *ctx;
 };
 
+/* The strings of the options live as long as the pacer. */
 struct pacer *pacer_start(const struct pacer_options *o, struct fp_err *err) FP_MUST_CHECK;
 void pacer_stop(struct pacer *p); /* NULL is fine */
 
 /* How many mails wait: keeps slices coming. Then what may be opened of `most`
  * now (0 until it is worth a statement), and when there is more; INT64_MAX when
  * a slice has to come first. */
-size_t pacer_offer(struct pacer *p, size_t waiting, size_t most, int64_t *next_us);
+size_t pacer_offer(struct pacer *p, int channel, size_t waiting, size_t most, int64_t *next_us);
 /* Of what was offered, n go out now. */
-void pacer_use(struct pacer *p, size_t n);
-double pacer_rate(struct pacer *p); /* in force; 0: no limit */
+void pacer_use(struct pacer *p, int channel, size_t n);
+double pacer_rate(struct pacer *p, int channel); /* in force; 0: no limit */
+bool pacer_spent(struct pacer *p, int channel);  /* the day's quota is used up */
+/* Why nothing may go although no provider is at fault: the window, a quota. */
+void pacer_waits(struct pacer *p, char out[200]);
 
-void pacer_throttled(struct pacer *p);                 /* lower it */
-void pacer_fault(struct pacer *p, const char *reason); /* "": over */
+void pacer_throttled(struct pacer *p, int channel);                 /* lower it */
+void pacer_fault(struct pacer *p, int channel, const char *reason); /* "": over */
 
 #endif

@@ -25,8 +25,8 @@ static void nothing(void *ctx)
 static struct pacer *start(double rate)
 {
     const struct pacer_options o = {.ledger = {.dsn = t_dsn, .application = "pacer_test", .prepare = true},
-                                    .provider = "default",
-                                    .mail_rate = rate,
+                                    .channels = {{.name = "default", .mail_rate = rate}},
+                                    .n_channels = 1,
                                     .changed = nothing};
     struct pacer *p = pacer_start(&o, &t_err);
     if (!p)
@@ -40,8 +40,8 @@ static void *send_all(void *arg)
     struct mailer *m = arg;
     int64_t next_us;
     while (clock_mono_us() < m->end_us) {
-        size_t n = pacer_offer(m->pacer, 500, 64, &next_us);
-        pacer_use(m->pacer, n);
+        size_t n = pacer_offer(m->pacer, 0, 500, 64, &next_us);
+        pacer_use(m->pacer, 0, n);
         for (size_t i = 0; i < n && m->n < MOST; i++)
             m->times_us[m->n++] = clock_mono_us();
         clock_sleep_us(2000);
@@ -96,7 +96,7 @@ static bool offered(struct pacer *p, size_t waiting, int seconds)
 {
     int64_t next_us, end_us = clock_mono_us() + seconds * FP_US_PER_S;
     while (clock_mono_us() < end_us) {
-        if (pacer_offer(p, waiting, waiting, &next_us) > 0)
+        if (pacer_offer(p, 0, waiting, waiting, &next_us) > 0)
             return true;
         clock_sleep_us(2000);
     }
@@ -120,8 +120,8 @@ static void what_is_to_be_told_is_told(void **state)
 {
     (void)state;
     struct pacer *p = start(100);
-    pacer_throttled(p);
-    pacer_fault(p, "connection refused");
+    pacer_throttled(p, 0);
+    pacer_fault(p, 0, "connection refused");
     int64_t end_us = clock_mono_us() + 3 * FP_US_PER_S;
     while (
         t_sql(
@@ -141,7 +141,7 @@ static void a_mailer_that_waits_for_nothing_takes_nothing(void **state)
     int64_t next_us;
     (void)state;
     struct pacer *p = start(100);
-    (void)pacer_offer(p, 0, 0, &next_us);
+    (void)pacer_offer(p, 0, 0, 0, &next_us);
     assert_int_equal(next_us, INT64_MAX);
     clock_sleep_us(300 * 1000);
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.provider_rates WHERE next_free = '-infinity'"), 1);

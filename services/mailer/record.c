@@ -48,19 +48,30 @@ static void add_known_and_unsent(struct desk *d)
     }
 }
 
-static void ask(struct desk *d, size_t n_new)
+/* What the plan names. From here on it counts: rates are used, shares are paid. */
+static void ask(struct desk *d, bool with_new)
 {
     struct record_set *r = &d->record;
-    r->n_asked = 0;
-    while (r->n_asked < n_new && r->n_asked < OPEN_MAX && d->lists.ready.first) {
-        struct mail *m = d->lists.ready.first;
-        m->probe = d->hold.standing;
-        d->hold.probing |= m->probe;
+    if (!with_new)
+        r->n_asked = 0;
+    for (size_t i = 0; i < r->n_asked; i++) {
+        struct mail *m = r->asked[i];
+        struct provider *p = &d->providers[r->via[i]];
+        if (m->provider != r->via[i])
+            m->faults = m->throttles = 0; /* met with another */
+        m->provider = r->via[i];
+        m->probe = p->hold.standing;
+        p->hold.probing |= m->probe;
         m->intent = true;
         mail_move(&d->lists, m, MAIL_ASKED);
-        r->intents[r->n_asked] = (struct ledger_intent){m->batch->id, m->user_id};
-        r->asked[r->n_asked++] = m;
+        r->intents[i] = (struct ledger_intent){m->batch->id, m->user_id};
     }
+    for (int i = 0; i < d->o.n_providers && with_new; i++) {
+        pacer_use(d->pacer, d->providers[i].channel, d->providers[i].taken);
+        d->providers[i].credit = d->providers[i].planned_credit;
+    }
+    for (int i = 0; i < d->o.n_domains && with_new; i++)
+        pacer_use(d->pacer, d->domains[i].channel, d->domains[i].taken);
 }
 
 /* --- the answer -------------------------------------------------------------------------- */
@@ -118,12 +129,13 @@ static void apply_asked(struct desk *d)
         if (h->held && h->job_state == JOB_IN_PROGRESS) {
             mail_move(&d->lists, m, MAIL_SENDING);
             d->out++;
-            senders_give(d->senders, m);
+            d->providers[m->provider].out++;
+            senders_give(d->providers[m->provider].senders, m);
             continue;
         }
         mail_move(&d->lists, m, MAIL_READY);
         if (m->probe)
-            hold_probe_back(&d->hold);
+            hold_probe_back(&d->providers[m->provider].hold);
     }
 }
 
@@ -187,14 +199,13 @@ static bool run(struct desk *d)
     return true;
 }
 
-void desk_record(struct desk *d, size_t n_new)
+void desk_record(struct desk *d, bool with_new)
 {
     add_held(d);
     if (d->record.n_held == 0)
         return;
     add_known_and_unsent(d);
-    ask(d, n_new);
-    pacer_use(d->pacer, d->record.n_asked);
+    ask(d, with_new);
     if (!run(d))
         return;
     d->last_record_us = clock_mono_us();

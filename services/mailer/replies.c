@@ -5,6 +5,7 @@
 #include "services/mailer/desk_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/base/clock.h"
@@ -30,63 +31,74 @@ static struct retry_rule rule_of(const struct desk *d, const struct batch *b)
                                .resend = b->resend};
 }
 
-static void tell_fault(struct desk *d, const struct mail *m)
+static struct provider *provider_of(struct desk *d, const struct mail *m)
 {
-    char label[64];
-    log_warn(batch_label(m->batch, label), "provider fault", "provider=%s code=%d reason=%s", d->o.provider,
-             m->reply.code, d->hold.reason);
-    metrics_set("foliopost_provider_fault", "", 1);
-    d->fault_told = true;
-    d->o.note(d->o.ctx, d->hold.reason);
-    pacer_fault(d->pacer, d->hold.reason);
+    return &d->providers[m->provider];
 }
 
-static void tell_fault_over(struct desk *d)
+void desk_fault_metric(const struct provider *p, double value)
 {
-    d->fault_told = false;
+    char labels[100];
+    (void)snprintf(labels, sizeof(labels), "provider=\"%s\"", p->o->name);
+    metrics_set("foliopost_provider_fault", labels, value);
+}
+
+static void tell_fault(struct desk *d, struct provider *p, const struct mail *m)
+{
+    char label[64];
+    log_warn(batch_label(m->batch, label), "provider fault", "provider=%s code=%d reason=%s", p->o->name,
+             m->reply.code, p->hold.reason);
+    desk_fault_metric(p, 1);
+    p->fault_told = true;
+    pacer_fault(d->pacer, p->channel, p->hold.reason);
+}
+
+static void tell_fault_over(struct desk *d, struct provider *p)
+{
+    p->fault_told = false;
     atomic_store(&d->stands_back, false);
-    metrics_set("foliopost_provider_fault", "", 0);
-    d->o.note(d->o.ctx, "");
-    pacer_fault(d->pacer, "");
+    desk_fault_metric(p, 0);
+    pacer_fault(d->pacer, p->channel, "");
 }
 
 static void fault(struct desk *d, struct mail *m, enum hold_row row)
 {
-    if (hold_fault(&d->hold, m->reply.reason, m->user_id, m->probe, row, clock_mono_us()))
-        tell_fault(d, m);
+    struct provider *p = provider_of(d, m);
+    if (hold_fault(&p->hold, m->reply.reason, m->user_id, m->probe, row, clock_mono_us()))
+        tell_fault(d, p, m);
 }
 
-static void note_first(const struct desk *d, struct mail *m)
+static void note_first(struct desk *d, struct mail *m)
 {
     if (m->faults + m->throttles > 0)
         return;
-    m->passed = d->hold.passed;
-    m->others = d->hold.throttles;
+    m->passed = provider_of(d, m)->hold.passed;
+    m->others = provider_of(d, m)->hold.throttles;
 }
 
 /* --- a mail's own -------------------------------------------------------------------------- */
 
 /* This mail has met faults that others have not; or nobody else is left to
  * tell, but the provider worked lately and had heard who the recipient is. */
-static bool is_own_fault(const struct desk *d, struct mail *m)
+static bool is_own_fault(struct desk *d, struct mail *m)
 {
     note_first(d, m);
     if (++m->faults < OWN_FAULTS)
         return false;
-    return d->hold.passed >= m->passed + OWN_FAULTS ||
-           (m->reply.at_recipient && hold_passed_lately(&d->hold, clock_mono_us()));
+    return provider_of(d, m)->hold.passed >= m->passed + OWN_FAULTS ||
+           (m->reply.at_recipient && hold_passed_lately(&provider_of(d, m)->hold, clock_mono_us()));
 }
 
-static bool is_own_throttle(const struct desk *d, struct mail *m)
+static bool is_own_throttle(struct desk *d, struct mail *m)
 {
     note_first(d, m);
     m->throttles++;
-    uint64_t passed = d->hold.passed - m->passed;
-    uint64_t others = d->hold.throttles - m->others - (uint64_t)(m->throttles - 1);
+    uint64_t passed = provider_of(d, m)->hold.passed - m->passed;
+    uint64_t others = provider_of(d, m)->hold.throttles - m->others - (uint64_t)(m->throttles - 1);
     if (m->throttles >= OWN_THROTTLES && passed >= OWN_THROTTLES && passed > 4 * others)
         return true;
     return m->throttles >= OWN_THROTTLES_ALONE && m->reply.at_recipient &&
-           hold_passed_lately(&d->hold, clock_mono_us());
+           hold_passed_lately(&provider_of(d, m)->hold, clock_mono_us());
 }
 
 /* Refused as its own: deferred, or what its reply says already. */
@@ -96,7 +108,7 @@ static void charge(struct desk *d, struct mail *m)
     if (!m->reply.vague)
         outcome_of_own_fault(&m->reply, m->attempts, &rule, erand48(d->dice), &m->outcome);
     if (m->probe)
-        hold_probe_back(&d->hold);
+        hold_probe_back(&provider_of(d, m)->hold);
     mail_move(&d->lists, m, MAIL_KNOWN);
 }
 
@@ -106,7 +118,7 @@ static void withdraw(struct desk *d, struct mail *m, int times)
     int64_t rest_us = REST_MIN_US;
     for (int i = 1; i < times && rest_us < REST_MAX_US; i++)
         rest_us *= 2;
-    m->rest_until_us = d->hold.standing || times == 0 ? 0 : clock_mono_us() + rest_us;
+    m->rest_until_us = provider_of(d, m)->hold.standing || times == 0 ? 0 : clock_mono_us() + rest_us;
     mail_move(&d->lists, m, MAIL_UNSENT);
 }
 
@@ -120,7 +132,7 @@ static void faulted(struct desk *d, struct mail *m)
         return;
     }
     /* The only mail there is, and nothing ever passed: somebody has to look. */
-    if (m->faults >= OWN_FAULTS && !hold_passed_lately(&d->hold, clock_mono_us()))
+    if (m->faults >= OWN_FAULTS && !hold_passed_lately(&provider_of(d, m)->hold, clock_mono_us()))
         sure = true;
     fault(d, m, sure ? HOLD_SURE : m->reply.vague ? HOLD_VAGUE : HOLD_POLICY);
     withdraw(d, m, m->faults);
@@ -135,22 +147,23 @@ static void throttled(struct desk *d, struct mail *m)
         charge(d, m);
         return;
     }
-    if (hold_throttled(&d->hold, m->probe, now_us)) {
-        log_warn(batch_label(m->batch, label), "throttled", "provider=%s code=%d reason=%s", d->o.provider,
-                 m->reply.code, m->reply.reason);
-        pacer_throttled(d->pacer);
+    if (hold_throttled(&provider_of(d, m)->hold, m->probe, now_us)) {
+        log_warn(batch_label(m->batch, label), "throttled", "provider=%s code=%d reason=%s",
+                 provider_of(d, m)->o->name, m->reply.code, m->reply.reason);
+        pacer_throttled(d->pacer, provider_of(d, m)->channel);
     }
-    if (hold_only_throttled(&d->hold, now_us))
+    if (hold_only_throttled(&provider_of(d, m)->hold, now_us))
         fault(d, m, HOLD_SURE);
     withdraw(d, m, 0);
 }
 
 static void passed(struct desk *d, const struct mail *m)
 {
-    if (hold_passed(&d->hold, m->probe, clock_mono_us()))
-        log_info("", "provider well again", "provider=%s", d->o.provider);
-    if (d->fault_told && !d->hold.standing)
-        tell_fault_over(d);
+    struct provider *p = provider_of(d, m);
+    if (hold_passed(&p->hold, m->probe, clock_mono_us()))
+        log_info("", "provider well again", "provider=%s", p->o->name);
+    if (p->fault_told && !p->hold.standing)
+        tell_fault_over(d, p);
 }
 
 /* There is an outcome. An unclear end, or a refusal that does not name the
@@ -164,9 +177,9 @@ static void concluded(struct desk *d, struct mail *m)
     } else if (!m->reply.vague) {
         passed(d, m);
     } else {
-        if (!d->hold.standing)
+        if (!provider_of(d, m)->hold.standing)
             fault(d, m, HOLD_VAGUE);
-        if (d->hold.standing) {
+        if (provider_of(d, m)->hold.standing) {
             faulted(d, m);
             return;
         }
@@ -178,9 +191,10 @@ static void take_reply(struct desk *d, struct mail *m)
 {
     const struct retry_rule rule = rule_of(d, m->batch);
     d->out--;
+    provider_of(d, m)->out--;
     if (!m->tried) {
         if (m->probe)
-            hold_probe_back(&d->hold);
+            hold_probe_back(&provider_of(d, m)->hold);
         mail_move(&d->lists, m, MAIL_UNSENT);
         return;
     }

@@ -16,6 +16,7 @@
 #include "lib/base/text.h"
 #include "lib/bus/bus.h"
 #include "lib/service/rows.h"
+#include "services/mailer/providers.h"
 
 #define AT(field) offsetof(struct mailer_settings, field)
 #define HOUR_MS   3600e3
@@ -78,6 +79,19 @@ const struct config_setting settings_rows[] = {
      "of all mailers of this provider together; 0: no limit", AT(mail_rate)},
     {"provider", CONFIG_STRING, NULL, "default", 1, 64, NULL, "name of the rate that mailers share",
      AT(provider)},
+    {"providers-file", CONFIG_STRING, NULL, "", 0, 4096, NULL,
+     "several providers: a [NAME] for each, and under it KEY = VALUE with these settings' names",
+     AT(providers_file)},
+    {"weight", CONFIG_INT, NULL, "100", 0, 1e6, NULL,
+     "of a provider in that file: its share of the mails; 0: only when no other takes mail", AT(weight)},
+    {"daily-quota", CONFIG_DOUBLE, "mails/day", "0", 0, 1e9, NULL,
+     "of all mailers of this provider together, by days of UTC; 0: none", AT(daily_quota)},
+    {"domain-rates", CONFIG_STRING, NULL, "", 0, 4096, NULL,
+     "mails a second to a recipients' domain, of all mailers: gmail.com:50,yahoo.com:20", AT(domain_rates)},
+    {"send-window", CONFIG_STRING, NULL, "", 0, 11, NULL,
+     "mail is sent between these hours only: 08:00-20:00; empty: always", AT(send_window)},
+    {"send-window-zone", CONFIG_STRING, NULL, "UTC", 1, 64, NULL,
+     "time zone of send-window: Europe/Berlin, say", AT(send_window_zone)},
     {"slots", CONFIG_INT, "batches", "4", 1, 32, NULL, "batches claimed at once", AT(slots)},
     {"render-threads", CONFIG_INT, "threads", "2", 1, 64, NULL, "mails rendered at once", AT(render_threads)},
     {"retry-base", CONFIG_DURATION_MS, "ms", "5m", 100, 24 * HOUR_MS, NULL,
@@ -200,13 +214,13 @@ static int check_sender(struct mailer_settings *s, struct fp_err *err)
 int settings_check(void *values, struct fp_err *err)
 {
     struct mailer_settings *s = values;
-    const struct transport_settings transport = settings_transport(s);
     if (check_bus(s, err) < 0 || check_sender(s, err) < 0)
         return -1;
     if (s->retry_cap_ms < s->retry_base_ms)
         return err_set(err, FP_INVALID_ARGUMENT, "retry-cap: %lld ms is below retry-base, %lld ms",
                        (long long)s->retry_cap_ms, (long long)s->retry_base_ms);
-    if (transport_by_name(s->transport)->check(&transport, err) < 0)
+    s->providers = providers_load(s, err);
+    if (!s->providers)
         return -1;
     return load_templates(s, err);
 }

@@ -16,12 +16,14 @@ struct mailer_settings {
 
     char *templates, *from, *reply_to, *message_host, *postal_address, *bounce_address;
 
-    double mail_rate;
-    char *provider;
+    double mail_rate, daily_quota;
+    char *provider, *providers_file, *domain_rates, *send_window, *send_window_zone;
+    int64_t weight;
     int64_t slots, render_threads, retry_base_ms, retry_cap_ms, fault_pause_ms;
 
     /* made by settings_check() */
     struct fp_templates *loaded;
+    struct providers *providers;
     char from_address[256], from_host[256];
 };
 

@@ -205,7 +205,8 @@ static void pause_job(struct desk *d, const struct batch *b)
 {
     struct fp_err err;
     char label[64], reason[256];
-    (void)snprintf(reason, sizeof(reason), "provider %s: %s", d->o.provider, d->hold.reason);
+    (void)snprintf(reason, sizeof(reason), "provider %s: %s", d->providers[0].o->name,
+                   d->providers[0].hold.reason);
     if (ledger_job_pause(d->ledger, b->job_id, reason, "mailer", &err) < 0)
         log_warn(batch_label(b, label), "job not paused", "reason=%s", err.msg);
     else
@@ -230,8 +231,8 @@ static bool others_are_well(struct desk *d)
 static void stand_back(struct desk *d)
 {
     bool kept = false;
-    log_warn("", "stands back", "provider=%s reason=%s: other mailers note no fault", d->o.provider,
-             d->hold.reason);
+    log_warn("", "stands back", "provider=%s reason=%s: other mailers note no fault", d->providers[0].o->name,
+             d->providers[0].hold.reason);
     atomic_store(&d->stands_back, true);
     for (struct batch *b = d->batches; b; b = b->next)
         if (kept || b->state != BATCH_OPEN)
@@ -240,14 +241,24 @@ static void stand_back(struct desk *d)
             kept = true;
 }
 
+/* Every provider stands, and has for long. */
+static bool fault_lasts(const struct desk *d, int64_t now_us)
+{
+    for (int i = 0; i < d->o.n_providers; i++)
+        if (hold_standing_us(&d->providers[i].hold, now_us) < d->o.fault_pause_ms * 1000)
+            return false;
+    return true;
+}
+
 void desk_check_fault(struct desk *d)
 {
     int64_t now_us = clock_mono_us();
-    if (!d->batches || hold_standing_us(&d->hold, now_us) < d->o.fault_pause_ms * 1000)
+    if (!d->batches || !fault_lasts(d, now_us))
         return;
     if (!desk_holds_lease(d)) /* whoever is cut off may be what is broken */
         return;
-    d->hold.since_us = now_us; /* jobs that come now have their own time */
+    for (int i = 0; i < d->o.n_providers; i++)
+        d->providers[i].hold.since_us = now_us; /* jobs that come now have their own time */
     if (others_are_well(d)) {
         stand_back(d);
         return;

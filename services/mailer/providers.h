@@ -1,0 +1,35 @@
+/*
+ * The providers that a mailer sends through, from its settings: the one that
+ * the flags tell of, or several from a file. Also what else limits sending:
+ * rates of recipients' domains and the window of the day.
+ *
+ *     # providers.conf: a section for each; what it does not say is as the flags say
+ *     [ses-eu]
+ *     transport = ses
+ *     weight = 80
+ *     mail-rate = 500
+ *     daily-quota = 1000000
+ *     [relay]
+ *     transport = smtp
+ *     smtp-url = smtp://relay.example:587
+ *     weight = 20
+ */
+#ifndef FP_MAILER_PROVIDERS_H
+#define FP_MAILER_PROVIDERS_H
+
+#include "services/mailer/desk.h"
+
+struct mailer_settings;
+struct providers;
+
+/* Checks everything that can be checked without a network. The settings live
+ * as long as the providers. */
+struct providers *providers_load(const struct mailer_settings *s, struct fp_err *err) FP_MUST_CHECK;
+void providers_free(struct providers *p);
+/* Asks each account what it allows, where that can be asked, and keeps below it.
+ * An account that does not answer is warned of: its replies will tell. */
+void providers_ask_quotas(struct providers *p);
+/* Sets providers, domains and window of the desk. */
+void providers_to_desk(const struct providers *p, struct desk_options *o);
+
+#endif

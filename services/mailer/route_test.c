@@ -1,0 +1,296 @@
+/* Several providers, domains, quotas and the window, over a real PostgreSQL. */
+#include "services/mailer/testing.h"
+
+/* --- a second provider ----------------------------------------------------------------- */
+
+static enum verdict (*s_verdict)(int64_t user_id);
+static atomic_int s_sent;
+
+static void s_send(struct transport *t, const struct transport_mail *m, struct transport_reply *reply)
+{
+    enum verdict (*first)(int64_t) = s_verdict;
+    (void)t;
+    reply->verdict = first(m->user_id);
+    reply->code = reply->verdict == VERDICT_PROVIDER_FAULT ? 0 : 250;
+    (void)snprintf(reply->reason, sizeof(reply->reason), "the second says %d", reply->verdict);
+    (void)snprintf(reply->provider_id, sizeof(reply->provider_id), "second");
+    if (reply->verdict == VERDICT_SENT || reply->verdict == VERDICT_AMBIGUOUS) {
+        atomic_fetch_add(&s_sent, 1);
+        atomic_fetch_add(&f_sent[m->user_id % F_USERS], 1);
+    }
+}
+
+static const struct transport_ops s_transport = {
+    .name = "second", .check = f_check, .open = f_open, .send = s_send, .close = f_close};
+
+static struct desk_options two(int first_weight, int second_weight)
+{
+    struct desk_options o = f_options();
+    o.providers[0].weight = first_weight;
+    o.providers[1] = (struct provider_options){.name = "second",
+                                               .transport = &s_transport,
+                                               .weight = second_weight,
+                                               .connections = 8};
+    o.n_providers = 2;
+    return o;
+}
+
+static int clean(void **state)
+{
+    s_verdict = f_all_sent;
+    atomic_store(&s_sent, 0);
+    return f_clean(state);
+}
+
+static enum verdict all_down(int64_t user_id)
+{
+    (void)user_id;
+    return VERDICT_PROVIDER_FAULT;
+}
+
+static enum verdict some_unclear(int64_t user_id)
+{
+    return user_id % 50 == 7 ? VERDICT_AMBIGUOUS : VERDICT_SENT;
+}
+
+static int64_t give(const struct desk_options *o, int n)
+{
+    int64_t job = t_started(false);
+    struct desk_options mine = *o;
+    f_start(&mine);
+    for (int first = 1; first < n; first += 100)
+        (void)f_batch(job, first, 100);
+    return job;
+}
+
+static int64_t run(const struct desk_options *o, int n)
+{
+    int64_t job = give(o, n);
+    f_await(f_idle(), 30);
+    f_stop();
+    assert_int_equal(t_count(job, "true"), n);
+    assert_true(f_most() == 1);
+    return job;
+}
+
+/* --- weights and failover ------------------------------------------------------------------ */
+
+static void providers_share_the_mails_by_weight(void **state)
+{
+    (void)state;
+    const struct desk_options o = two(80, 20);
+    int64_t job = run(&o, 1000);
+    assert_int_equal(t_count(job, "state = 'sent'"), 1000);
+    assert_in_range(atomic_load(&s_sent), 150, 250);
+    assert_int_equal(t_count(job, "provider_id = 'second'"), atomic_load(&s_sent));
+}
+
+static void a_weight_holds_under_rates_too(void **state)
+{
+    (void)state;
+    struct desk_options o = two(50, 50);
+    o.providers[0].mail_rate = o.providers[1].mail_rate = 200;
+    int64_t start_us = clock_mono_us();
+    (void)run(&o, 1000);
+    double seconds = (double)(clock_mono_us() - start_us) / 1e6;
+    assert_in_range(atomic_load(&s_sent), 430, 570);
+    if (seconds > 4)
+        fail_msg("1000 mails took %.1f s at twice 200 a second", seconds);
+}
+
+static void when_one_is_down_the_other_sends_all(void **state)
+{
+    (void)state;
+    const struct desk_options o = two(50, 50);
+    s_verdict = all_down;
+    int64_t job = run(&o, 600);
+    assert_int_equal(t_count(job, "state = 'sent'"), 600);
+    assert_int_equal(t_count(job, "attempts > 1"), 0); /* charged to nobody */
+    assert_int_equal(
+        t_sql("SELECT count(*) FROM foliopost.provider_rates WHERE fault <> '' AND provider = 'second'"), 1);
+    assert_int_equal(
+        t_sql("SELECT count(*) FROM foliopost.provider_rates WHERE fault <> '' AND provider = 'default'"), 0);
+}
+
+static void weight_0_stands_by(void **state)
+{
+    (void)state;
+    const struct desk_options o = two(100, 0);
+    (void)run(&o, 300);
+    assert_int_equal(atomic_load(&s_sent), 0);
+}
+
+static void who_stands_by_sends_when_the_other_is_down(void **state)
+{
+    (void)state;
+    const struct desk_options o = two(100, 0);
+    f_verdict = all_down;
+    int64_t job = run(&o, 300);
+    assert_int_equal(t_count(job, "provider_id = 'second'"), 300);
+}
+
+/* What one may have taken never goes through the other. */
+static void what_is_unclear_fails_over_to_nobody(void **state)
+{
+    (void)state;
+    const struct desk_options o = two(50, 50);
+    f_verdict = some_unclear;
+    s_verdict = some_unclear;
+    int64_t job = run(&o, 600);
+    assert_int_equal(t_count(job, "state = 'ambiguous'"), 12);
+    assert_int_equal(t_count(job, "state = 'sent'"), 588);
+}
+
+static void a_provider_that_is_well_again_gets_its_share(void **state)
+{
+    (void)state;
+    const struct desk_options o = two(50, 50);
+    s_verdict = all_down;
+    int64_t job = give(&o, 400);
+    f_await(f_idle(), 20);
+    s_verdict = f_all_sent;
+    for (int i = 0; i < 20 && atomic_load(&s_sent) == 0; i++) {
+        (void)f_batch(job, 1001 + 100 * i, 100);
+        f_await(f_idle(), 20);
+        clock_sleep_us(300000);
+    }
+    assert_true(atomic_load(&s_sent) > 0);
+    int before = atomic_load(&s_sent);
+    (void)f_batch(job, 5001, 100);
+    (void)f_batch(job, 5101, 100);
+    f_await(f_idle(), 20);
+    f_stop();
+    assert_in_range(atomic_load(&s_sent) - before, 60, 140);
+}
+
+/* --- domains, quotas, the window --------------------------------------------------------------- */
+
+static void a_domain_has_a_rate_of_its_own(void **state)
+{
+    (void)state;
+    static struct f_batch b;
+    struct desk_options o = f_options();
+    o.domains[0] =
+        (struct domain_options){.channel = "domain:slow.example", .name = "slow.example", .mail_rate = 20};
+    o.n_domains = 1;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 100, false);
+    f_fill(&b, job, batch, 1, 100);
+    for (int i = 0; i < 40; i++)
+        (void)snprintf(b.emails[i], sizeof(b.emails[i]), "u%d@Slow.example", i);
+    f_start(&o);
+    int64_t start_us = clock_mono_us();
+    assert_true(f_give(&b));
+    f_await(f_total() >= 60, 1);
+    f_await(f_idle(), 10);
+    double seconds = (double)(clock_mono_us() - start_us) / 1e6;
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'sent'"), 100);
+    if (seconds < 1.7 || seconds > 4)
+        fail_msg("40 mails at 20 a second took %.1f s", seconds);
+}
+
+static void a_daily_quota_is_never_passed_and_survives_a_restart(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    o.providers[0].mail_rate = 1000;
+    o.providers[0].daily_quota = 150;
+    int64_t job = give(&o, 300);
+    f_await(f_total() == 150, 10);
+    clock_sleep_us(500000);
+    f_stop();
+    f_start(&o);
+    clock_sleep_us(1500000);
+    assert_int_equal(f_total(), 150);
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'sent'"), 150);
+    assert_int_equal(t_sql("SELECT quota_used::bigint FROM foliopost.provider_rates"), 150);
+}
+
+static void a_spent_quota_leaves_the_mails_to_the_other_provider(void **state)
+{
+    (void)state;
+    struct desk_options o = two(50, 50);
+    o.providers[1].mail_rate = 1000;
+    o.providers[1].daily_quota = 100;
+    int64_t job = run(&o, 600);
+    assert_int_equal(t_count(job, "state = 'sent'"), 600);
+    assert_in_range(atomic_load(&s_sent), 90, 100);
+}
+
+static char noted[300];
+
+static void keep_note(void *ctx, const char *why)
+{
+    (void)ctx;
+    pthread_mutex_lock(&f_lock);
+    (void)snprintf(noted, sizeof(noted), "%s", why);
+    pthread_mutex_unlock(&f_lock);
+}
+
+static bool note_holds(const char *text)
+{
+    pthread_mutex_lock(&f_lock);
+    bool holds = strstr(noted, text) != NULL;
+    pthread_mutex_unlock(&f_lock);
+    return holds;
+}
+
+/* A window of an hour, so many minutes away from now. */
+static struct ledger_window window_at(int minutes)
+{
+    int now = (int)t_sql("SELECT (extract(hour FROM t) * 60 + extract(minute FROM t))::bigint"
+                         " FROM (SELECT clock_timestamp() AT TIME ZONE 'Asia/Kolkata' AS t) x");
+    return (struct ledger_window){.zone = "Asia/Kolkata",
+                                  .from_minute = (now + minutes + 1440) % 1440,
+                                  .to_minute = (now + minutes + 60 + 1440) % 1440};
+}
+
+static void outside_the_window_nothing_is_sent_and_it_says_so(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    o.note = keep_note;
+    o.window = window_at(120);
+    (void)give(&o, 100);
+    f_await(note_holds("outside the sending window") && note_holds("Asia/Kolkata"), 5);
+    assert_int_equal(f_total(), 0);
+    f_stop();
+    noted[0] = '\0';
+    o.window = window_at(-30);
+    int64_t job = t_started(false);
+    f_start(&o);
+    (void)f_batch(job, 201, 100);
+    f_await(f_total() == 100, 10);
+    f_stop();
+    assert_false(note_holds("outside"));
+}
+
+static void an_unknown_zone_stops_the_start(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    o.window = (struct ledger_window){.zone = "Mars/Olympus", .from_minute = 1, .to_minute = 2};
+    f_set_lease(t_mailer, true);
+    assert_null(desk_start(&o, &t_err));
+    assert_non_null(strstr(t_err.msg, "send-window"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(providers_share_the_mails_by_weight, clean),
+        cmocka_unit_test_setup(a_weight_holds_under_rates_too, clean),
+        cmocka_unit_test_setup(when_one_is_down_the_other_sends_all, clean),
+        cmocka_unit_test_setup(weight_0_stands_by, clean),
+        cmocka_unit_test_setup(who_stands_by_sends_when_the_other_is_down, clean),
+        cmocka_unit_test_setup(what_is_unclear_fails_over_to_nobody, clean),
+        cmocka_unit_test_setup(a_provider_that_is_well_again_gets_its_share, clean),
+        cmocka_unit_test_setup(a_domain_has_a_rate_of_its_own, clean),
+        cmocka_unit_test_setup(a_daily_quota_is_never_passed_and_survives_a_restart, clean),
+        cmocka_unit_test_setup(a_spent_quota_leaves_the_mails_to_the_other_provider, clean),
+        cmocka_unit_test_setup(outside_the_window_nothing_is_sent_and_it_says_so, clean),
+        cmocka_unit_test_setup(an_unknown_zone_stops_the_start, clean),
+    };
+    return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
+}
