@@ -27,6 +27,7 @@ enum {
     OID_INT4 = 23,
     OID_TEXT = 25,
     OID_FLOAT8 = 701,
+    OID_BYTEA_ARRAY = 1001,
     OID_INT4_ARRAY = 1007,
     OID_TEXT_ARRAY = 1009,
     OID_INT8_ARRAY = 1016,
@@ -211,4 +212,18 @@ void pg_arg_bytes(struct pg_args *a, const void *data, size_t bytes)
     char *p = add(a, OID_BYTEA, 1, bytes);
     if (p != NULL && bytes > 0)
         memcpy(p, data, bytes);
+}
+
+void pg_arg_bytes_list(struct pg_args *a, const struct pg_bytes *v, size_t n)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += 4 + v[i].n;
+    char *p = add_array(a, OID_BYTEA_ARRAY, OID_BYTEA, false, n, bytes);
+    for (size_t i = 0; p != NULL && i < n; i++) {
+        p = put_u32(p, (uint32_t)v[i].n);
+        if (v[i].n > 0)
+            memcpy(p, v[i].data, v[i].n);
+        p += v[i].n;
+    }
 }

@@ -70,6 +70,11 @@ void pg_arg_i32s(struct pg_args *a, const int32_t *v, size_t n);      /* integer
 void pg_arg_times_us(struct pg_args *a, const int64_t *us, size_t n); /* timestamptz[] */
 void pg_arg_texts(struct pg_args *a, const char *const *v, size_t n); /* text[] */
 void pg_arg_bytes(struct pg_args *a, const void *p, size_t bytes);    /* bytea */
+struct pg_bytes {
+    const void *data;
+    size_t n;
+};
+void pg_arg_bytes_list(struct pg_args *a, const struct pg_bytes *v, size_t n); /* bytea[] */
 
 /* Runs one statement. name: for pg_options.prepare, unique for each SQL text;
  * NULL: never prepared. a may be NULL. *rows (may be NULL) is freed by
@@ -100,5 +105,7 @@ int64_t pg_time_us(const struct fp_rows *r, int row, int col);
 int32_t pg_day(const struct fp_rows *r, int row, int col);
 /* A bigint[] cell; false when it is not one or holds a null. Freed by mem_free(). */
 bool pg_i64s(const struct fp_rows *r, int row, int col, int64_t **out, size_t *n);
+/* The bytes of a bytea cell, at most max; false when it is none, or larger. */
+bool pg_bytes(const struct fp_rows *r, int row, int col, void *out, size_t max, size_t *n);
 
 #endif

@@ -176,6 +176,31 @@ static void arrays_of_all_lengths(void **state)
     pg_rows_free(r);
 }
 
+static void bytes_go_and_come_back(void **state)
+{
+    (void)state;
+    const struct pg_bytes list[] = {{"\0\xff\x7f", 3}, {"", 0}, {"x", 1}};
+    struct pg_args a;
+    unsigned char out[3];
+    size_t n = 9;
+
+    pg_args_init(&a);
+    pg_arg_bytes_list(&a, list, 3);
+    pg_arg_bytes_list(&a, NULL, 0);
+    struct fp_rows *r =
+        run(NULL, "SELECT x, cardinality($2::bytea[]) FROM unnest($1::bytea[]) AS x UNION ALL SELECT NULL, 0", &a);
+    assert_true(pg_bytes(r, 0, 0, out, 3, &n));
+    assert_int_equal(n, 3);
+    assert_memory_equal(out, "\0\xff\x7f", 3);
+    assert_false(pg_bytes(r, 0, 0, out, 2, &n));
+    assert_true(pg_bytes(r, 1, 0, out, 3, &n));
+    assert_int_equal(n, 0);
+    assert_int_equal(pg_i64(r, 2, 1), 0);
+    assert_false(pg_bytes(r, 3, 0, out, 3, &n)); /* null */
+    assert_false(pg_bytes(r, 2, 1, out, 3, &n)); /* no bytea */
+    pg_rows_free(r);
+}
+
 static void too_much_is_refused(void **state)
 {
     (void)state;
@@ -382,6 +407,7 @@ int main(void)
         cmocka_unit_test(times_are_exact),
         cmocka_unit_test(times_are_read_in_any_zone),
         cmocka_unit_test(arrays_of_all_lengths),
+        cmocka_unit_test(bytes_go_and_come_back),
         cmocka_unit_test(too_much_is_refused),
         cmocka_unit_test(errors_have_their_codes),
         cmocka_unit_test(a_wrong_value_is_not_in_the_message),

@@ -233,3 +233,29 @@ fail:
     mem_free(v);
     return false;
 }
+
+static int nibble(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* bytea_output is hex unless somebody set the old form for the role. */
+bool pg_bytes(const struct fp_rows *r, int row, int col, void *out, size_t max, size_t *n)
+{
+    const char *s = pg_text(r, row, col);
+    size_t len = strlen(s);
+    unsigned char *to = out;
+
+    if (len < 2 || len % 2 != 0 || s[0] != '\\' || s[1] != 'x' || (len - 2) / 2 > max)
+        return false;
+    *n = (len - 2) / 2;
+    for (size_t i = 0; i < *n; i++) {
+        int high = nibble(s[2 + 2 * i]), low = nibble(s[3 + 2 * i]);
+        if (high < 0 || low < 0)
+            return false;
+        to[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}

@@ -35,7 +35,7 @@
 
 /* clang-format off */
 static const char instruments_sql[] =
-    "SELECT DISTINCT ON (w.no) w.no, left(i.symbol::text, 40), left(i.name::text, 120), left(i.currency::text, 4)"
+    "SELECT DISTINCT ON (w.no) w.no, left(i.symbol::text, 40), left(i.name::text, 120), left(i.currency::text, 4), left(i.asset_class::text, 30)"
     " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no) JOIN portfolio.instruments i ON i.id = w.id"
     " ORDER BY w.no";
 
@@ -148,6 +148,7 @@ static struct portfolio_instrument *read_instrument(struct chunk *c, int64_t id,
         (void)text_clean(i->symbol, sizeof i->symbol, pg_text(c->names, c->name - names, 1));
         (void)text_clean(i->name, sizeof i->name, pg_text(c->names, c->name - names, 2));
         i->data.currency = perf_currency(pg_text(c->names, c->name - names, 3));
+        (void)text_clean(i->data.asset_class, sizeof i->data.asset_class, pg_text(c->names, c->name - names, 4));
     }
     i->data.closes_e8 =
         (struct perf_series){points, read_points(c->closes, c->close - closes, closes, 1, points)};

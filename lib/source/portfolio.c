@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/source/fingerprint.h"
 
 /* Just inside of an int64 at the scale, in whole units. */
 #define E8_LIMIT "90000000000"
@@ -38,7 +39,9 @@ enum column {
     COL_PRICE,
     COL_AMOUNT,
     COL_FEE,
-    COL_TAX
+    COL_TAX,
+    COL_ACCOUNT,
+    COL_MARK
 };
 
 /* clang-format off */
@@ -49,9 +52,9 @@ static const char txs_sql[] =
     " CASE WHEN price IS NULL THEN 0 ELSE " E8("price") " END,"
     " " E4("amount") ","
     " CASE WHEN fee IS NULL THEN 0 ELSE " E4("fee") " END,"
-    " CASE WHEN tax IS NULL THEN 0 ELSE " E4("tax") " END"
+    " CASE WHEN tax IS NULL THEN 0 ELSE " E4("tax") " END, account_id::bigint, " FINGERPRINT_TX
     " FROM portfolio.transactions WHERE user_id = ANY($1::bigint[]) AND trade_date <= $2::date"
-    "  AND (recorded_at <= $3::timestamptz OR recorded_at IS NULL)"
+    "  AND trade_date >= $5::date AND (recorded_at <= $3::timestamptz OR recorded_at IS NULL)"
     " ORDER BY user_id, trade_date, id LIMIT $4::bigint";
 /* clang-format on */
 
@@ -109,6 +112,7 @@ static void read_row(const struct fp_rows *r, int row, struct perf_tx *t)
 {
     *t = (struct perf_tx){
         .id = pg_i64(r, row, COL_ID),
+        .account = pg_i64(r, row, COL_ACCOUNT),
         .day = (int32_t)pg_i64(r, row, COL_DAY),
         .type = type_of(pg_text(r, row, COL_TYPE)),
         .instrument = -1,
@@ -145,6 +149,7 @@ static void give_rows(const struct fp_rows *r, struct portfolio_txs *t, struct p
         int64_t user_id = pg_i64(r, (int)row, COL_USER);
 
         read_row(r, (int)row, &t->txs[row]);
+        t->marks[row] = (uint64_t)pg_i64(r, (int)row, COL_MARK);
         while (u < t->n_users && by_id[u]->id < user_id)
             u++;
         if (u == t->n_users)
@@ -158,27 +163,54 @@ static void give_rows(const struct fp_rows *r, struct portfolio_txs *t, struct p
             *by_id[u] = *by_id[u - 1];
 }
 
-static void number_instruments(const struct fp_rows *r, struct portfolio_txs *t)
+/* Sorts, and takes each once. Returns how many are left. */
+static size_t make_distinct(int64_t *ids, size_t n)
 {
-    int64_t *ids = mem_array(t->n_txs + 1, sizeof *ids);
-    size_t n = 0, distinct = 0;
+    size_t distinct = 0;
 
-    for (size_t row = 0; row < t->n_txs; row++)
-        if (!pg_is_null(r, (int)row, COL_INSTRUMENT))
-            ids[n++] = pg_i64(r, (int)row, COL_INSTRUMENT);
     qsort(ids, n, sizeof *ids, compare_ids);
     for (size_t i = 0; i < n; i++)
         if (!distinct || ids[distinct - 1] != ids[i])
             ids[distinct++] = ids[i];
-    for (size_t row = 0; row < t->n_txs; row++)
-        if (!pg_is_null(r, (int)row, COL_INSTRUMENT)) {
-            int64_t id = pg_i64(r, (int)row, COL_INSTRUMENT);
+    return distinct;
+}
 
-            t->txs[row].instrument =
-                (int32_t)((int64_t *)bsearch(&id, ids, distinct, sizeof *ids, compare_ids) - ids);
-        }
+static int32_t index_of(const int64_t *ids, size_t n, int64_t id)
+{
+    return (int32_t)((const int64_t *)bsearch(&id, ids, n, sizeof *ids, compare_ids) - ids);
+}
+
+static void number_instruments(const struct fp_rows *r, struct portfolio_txs *t)
+{
+    int64_t *ids = mem_array(t->n_txs + 1, sizeof *ids);
+    size_t n = 0;
+
+    for (size_t row = 0; row < t->n_txs; row++)
+        if (!pg_is_null(r, (int)row, COL_INSTRUMENT))
+            ids[n++] = pg_i64(r, (int)row, COL_INSTRUMENT);
+    n = make_distinct(ids, n);
+    for (size_t row = 0; row < t->n_txs; row++)
+        if (!pg_is_null(r, (int)row, COL_INSTRUMENT))
+            t->txs[row].instrument = index_of(ids, n, pg_i64(r, (int)row, COL_INSTRUMENT));
     t->instrument_ids = ids;
-    t->n_instruments = distinct;
+    t->n_instruments = n;
+}
+
+void portfolio_txs_also(struct portfolio_txs *t, const int64_t *instrument_ids, size_t n)
+{
+    int64_t *ids = mem_array(t->n_instruments + n + 1, sizeof *ids);
+    size_t count;
+
+    memcpy(ids, t->instrument_ids, t->n_instruments * sizeof *ids);
+    if (n)
+        memcpy(ids + t->n_instruments, instrument_ids, n * sizeof *ids);
+    count = make_distinct(ids, t->n_instruments + n);
+    for (size_t i = 0; i < t->n_txs; i++)
+        if (t->txs[i].instrument >= 0)
+            t->txs[i].instrument = index_of(ids, count, t->instrument_ids[t->txs[i].instrument]);
+    mem_free(t->instrument_ids);
+    t->instrument_ids = ids;
+    t->n_instruments = count;
 }
 
 static void read_txs(const struct fp_rows *r, const int64_t *user_ids, size_t n, struct portfolio_txs *out)
@@ -187,6 +219,7 @@ static void read_txs(const struct fp_rows *r, const int64_t *user_ids, size_t n,
 
     *out = (struct portfolio_txs){.n_txs = (size_t)pg_rows_count(r), .n_users = n};
     out->txs = mem_array(out->n_txs + 1, sizeof *out->txs);
+    out->marks = mem_array(out->n_txs + 1, sizeof *out->marks);
     out->users = mem_array(n, sizeof *out->users);
     for (size_t i = 0; i < n; i++) {
         out->users[i].id = user_ids[i];
@@ -198,26 +231,28 @@ static void read_txs(const struct fp_rows *r, const int64_t *user_ids, size_t n,
     mem_free(by_id);
 }
 
-int portfolio_txs_load(struct fp_source *s, const struct portfolio_period *period, const int64_t *user_ids,
-                       size_t n, size_t max_rows, struct portfolio_txs *out, struct fp_err *err)
+int portfolio_txs_load(struct fp_source *s, const struct portfolio_period *period,
+                       const struct portfolio_ask *ask, struct portfolio_txs *out, struct fp_err *err)
 {
     struct pg_args a;
     struct fp_rows *rows;
 
     pg_args_init(&a);
-    pg_arg_i64s(&a, user_ids, n);
+    pg_arg_i64s(&a, ask->user_ids, ask->n);
     pg_arg_day(&a, period->end);
     pg_arg_time_us(&a, period->as_of_us);
-    pg_arg_i64(&a, (int64_t)max_rows + 1);
+    pg_arg_i64(&a, (int64_t)ask->max_rows + 1);
+    pg_arg_day(&a, ask->first_day); /* PORTFOLIO_ALL is -infinity */
     int failed = pg_run(source_pg(s), "portfolio_txs", txs_sql, &a, &rows, err);
     pg_args_fini(&a);
     if (failed)
-        return err_prefix(err, "transactions of %zu users", n);
-    if ((size_t)pg_rows_count(rows) > max_rows) {
+        return err_prefix(err, "transactions of %zu users", ask->n);
+    if ((size_t)pg_rows_count(rows) > ask->max_rows) {
         pg_rows_free(rows);
-        return err_set(err, FP_RESOURCE_EXHAUSTED, "more than %zu transactions for %zu users", max_rows, n);
+        return err_set(err, FP_RESOURCE_EXHAUSTED, "more than %zu transactions for %zu users", ask->max_rows,
+                       ask->n);
     }
-    read_txs(rows, user_ids, n, out);
+    read_txs(rows, ask->user_ids, ask->n, out);
     pg_rows_free(rows);
     return 0;
 }
@@ -225,6 +260,7 @@ int portfolio_txs_load(struct fp_source *s, const struct portfolio_period *perio
 void portfolio_txs_fini(struct portfolio_txs *t)
 {
     mem_free(t->txs);
+    mem_free(t->marks);
     mem_free(t->users);
     mem_free(t->instrument_ids);
     *t = (struct portfolio_txs){0};

@@ -29,6 +29,7 @@ struct portfolio_user {
 };
 struct portfolio_txs {
     struct perf_tx *txs; /* by user, then by day and id; instrument: index in instrument_ids */
+    uint64_t *marks;     /* of each: what fingerprint_txs() sums, modulo 2^64 */
     size_t n_txs;
     struct portfolio_user *users; /* as asked for */
     size_t n_users;
@@ -36,15 +37,27 @@ struct portfolio_txs {
     size_t n_instruments;
 };
 
-/* All transactions of the users up to the period's end. RESOURCE_EXHAUSTED
+struct portfolio_ask {
+    const int64_t *user_ids;
+    size_t n;
+    size_t max_rows;
+    int32_t first_day; /* the first one wanted; PORTFOLIO_ALL: whatever there is */
+};
+#define PORTFOLIO_ALL INT32_MIN
+
+/* The transactions of the users up to the period's end. RESOURCE_EXHAUSTED
  * when they are more than max_rows. */
-int portfolio_txs_load(struct fp_source *s, const struct portfolio_period *period, const int64_t *user_ids,
-                       size_t n, size_t max_rows, struct portfolio_txs *out,
+int portfolio_txs_load(struct fp_source *s, const struct portfolio_period *period,
+                       const struct portfolio_ask *ask, struct portfolio_txs *out,
                        struct fp_err *err) FP_MUST_CHECK;
+/* Adds instruments that no transaction names (held in a checkpoint, a
+ * benchmark); the transactions' indexes follow. */
+void portfolio_txs_also(struct portfolio_txs *t, const int64_t *instrument_ids, size_t n);
 void portfolio_txs_fini(struct portfolio_txs *t);
 
 /* One instrument with its closes for a period: the last before the open, those
- * in the period, and the first after it. Never changes once loaded. */
+ * in the period, and the first after it. Never changes once loaded. A run that
+ * walks more days than the period asks for a longer one. */
 struct portfolio_instrument {
     int64_t id;
     bool known; /* false: not in portfolio.instruments */

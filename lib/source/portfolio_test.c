@@ -80,11 +80,18 @@ static void put(const char *values)
     testing_script(testing_dsn, sql);
 }
 
+static int ask(const int64_t *ids, size_t n, size_t max_rows, struct portfolio_txs *out, struct fp_err *err)
+{
+    const struct portfolio_ask all = {ids, n, max_rows, PORTFOLIO_ALL};
+
+    return portfolio_txs_load(source, &march, &all, out, err);
+}
+
 static void load(const int64_t *ids, size_t n, struct portfolio_txs *out)
 {
     struct fp_err err = {0};
 
-    if (portfolio_txs_load(source, &march, ids, n, 1000, out, &err))
+    if (ask(ids, n, 1000, out, &err))
         fail_msg("%s", err.msg);
 }
 
@@ -119,6 +126,32 @@ static void rows_come_scaled_and_by_user(void **state)
     assert_int_equal(t.users[1].n, 1);
     assert_int_equal(t.txs[t.users[1].first].instrument, -1);
     assert_int_equal(t.users[2].n, 0);
+    portfolio_txs_fini(&t);
+}
+
+static void a_later_life_is_read_from_a_day_on(void **state)
+{
+    (void)state;
+    const int64_t ids[] = {9}, held[] = {99, 5, 5, 1};
+    const struct portfolio_ask later = {ids, 1, 10, day("2024-02-01")};
+    struct portfolio_txs t;
+    struct fp_err err = {0};
+
+    put("(1, 9, 4711, 5, 'buy', 1, 1, -1, 0, 0, 'EUR', '2024-01-31', '2024-02-01'),"
+        "(2, 9, 4712, 77, 'buy', 1, 1, -1, 0, 0, 'EUR', '2024-02-01', '2024-02-01'),"
+        "(3, 9, 4712, NULL, 'deposit', 0, NULL, 1, 0, 0, 'EUR', '2024-02-02', '2024-02-01')");
+    if (portfolio_txs_load(source, &march, &later, &t, &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(t.n_txs, 2);
+    assert_int_equal(t.txs[0].account, 4712);
+    portfolio_txs_also(&t, held, 4);
+    assert_int_equal(t.n_instruments, 4);
+    for (size_t i = 1; i < t.n_instruments; i++)
+        assert_true(t.instrument_ids[i - 1] < t.instrument_ids[i]);
+    assert_int_equal(t.instrument_ids[t.txs[0].instrument], 77);
+    assert_int_equal(t.txs[1].instrument, -1);
+    portfolio_txs_also(&t, NULL, 0);
+    assert_int_equal(t.n_instruments, 4);
     portfolio_txs_fini(&t);
 }
 
@@ -164,12 +197,12 @@ static void too_many_rows_are_an_error(void **state)
     testing_script(testing_dsn,
                    "INSERT INTO portfolio.transactions SELECT i, 1, 1, NULL, 'deposit', 0, NULL, 1, 0, 0,"
                    " 'EUR', '2024-01-01', '2024-01-01' FROM generate_series(1, 21) AS i");
-    assert_int_equal(portfolio_txs_load(source, &march, ids, 1, 20, &t, &err), -1);
+    assert_int_equal(ask(ids, 1, 20, &t, &err), -1);
     assert_int_equal(err.code, FP_RESOURCE_EXHAUSTED);
-    assert_int_equal(portfolio_txs_load(source, &march, ids, 1, 21, &t, &err), 0);
+    assert_int_equal(ask(ids, 1, 21, &t, &err), 0);
     assert_int_equal(t.users[0].n, 21);
     portfolio_txs_fini(&t);
-    assert_int_equal(portfolio_txs_load(source, &march, ids, 0, 21, &t, &err), 0); /* nobody is fine */
+    assert_int_equal(ask(ids, 0, 21, &t, &err), 0); /* nobody is fine */
     portfolio_txs_fini(&t);
 }
 
@@ -182,7 +215,7 @@ static void a_series_has_what_the_period_can_use(void **state)
 
     testing_script(
         testing_dsn,
-        "INSERT INTO portfolio.instruments VALUES (5, E'A\\tB', 'Name', 'USD', ''), (7, 'C', repeat('é', 200), 'usd', '');"
+        "INSERT INTO portfolio.instruments VALUES (5, E'A\\tB', 'Name', 'USD', 'equity'), (7, 'C', repeat('é', 200), 'usd', '');"
         "INSERT INTO portfolio.prices VALUES (5, '2024-01-01', 1, '2024-01-01'), (5, '2024-02-28', 2, '2024-01-01'),"
         " (5, '2024-02-29', 'NaN', '2024-01-01'), (5, '2024-03-01', 3.5, '2024-01-01'), (5, '2024-03-04', -4, '2024-01-01'),"
         " (5, '2024-03-05', 5, '2024-03-19'), (5, '2024-03-31', 6, '2024-01-01'), (5, '2024-04-02', 7, '2024-01-01'),"
@@ -195,6 +228,7 @@ static void a_series_has_what_the_period_can_use(void **state)
     assert_string_equal(i[0]->symbol, "A B");
     assert_int_equal(strlen(i[1]->name), 100); /* whole characters */
     assert_int_equal(i[0]->data.currency, perf_currency("USD"));
+    assert_string_equal(i[0]->data.asset_class, "equity");
     assert_int_equal(i[1]->data.currency, 0);
     const struct perf_series *s = &i[0]->data.closes_e8;
     const int32_t days[] = {day("2024-02-28"), day("2024-03-01"), day("2024-03-31"), day("2024-04-02")};
@@ -252,7 +286,7 @@ static void what_is_missing_is_said_and_leaves_nothing(void **state)
     assert_int_equal(err.code, FP_FAILED_PRECONDITION);
     testing_script(testing_dsn, "ALTER TABLE portfolio.gone RENAME TO splits;"
                                 "ALTER TABLE portfolio.transactions RENAME TO gone");
-    assert_int_equal(portfolio_txs_load(source, &march, ids, 1, 10, &t, &err), -1);
+    assert_int_equal(ask(ids, 1, 10, &t, &err), -1);
     assert_int_equal(err.code, FP_FAILED_PRECONDITION);
     testing_script(testing_dsn, "ALTER TABLE portfolio.gone RENAME TO transactions");
     load(ids, 1, &t);
@@ -288,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(rows_come_scaled_and_by_user, clean),
+        cmocka_unit_test_setup(a_later_life_is_read_from_a_day_on, clean),
         cmocka_unit_test_setup(a_broken_row_marks_its_user_alone, clean),
         cmocka_unit_test_setup(too_many_rows_are_an_error, clean),
         cmocka_unit_test_setup(a_series_has_what_the_period_can_use, clean),

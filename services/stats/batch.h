@@ -5,10 +5,13 @@
 #include "lib/performance/performance.h"
 #include "lib/wire/wire.h"
 #include "services/stats/cache.h"
+#include "services/stats/checkpoint.h"
 #include "services/stats/policy.h"
 
 struct batch_tools { /* of one worker */
     struct fp_source *source;
+    struct fp_ledger *ledger;           /* of the checkpoints */
+    struct fp_checkpoints *checkpoints; /* of all workers */
     struct fp_performance *performance;
     struct fp_cache *cache;
     const struct stats_policy *policy;

@@ -3,7 +3,6 @@
 #include "services/stats/life.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/base/mem.h"
 
@@ -15,24 +14,6 @@ static int32_t first_day(const struct life *l, const struct life_ask *ask)
         if (l->txs.txs[i].day < day)
             day = l->txs.txs[i].day;
     return day;
-}
-
-/* The benchmark among the instruments, at its place; later indexes move on. */
-static void add_instrument(struct portfolio_txs *t, int64_t id)
-{
-    size_t at = 0;
-
-    while (at < t->n_instruments && t->instrument_ids[at] < id)
-        at++;
-    if (at < t->n_instruments && t->instrument_ids[at] == id)
-        return;
-    t->instrument_ids = mem_resize(t->instrument_ids, t->n_instruments + 1, sizeof *t->instrument_ids);
-    memmove(t->instrument_ids + at + 1, t->instrument_ids + at,
-            (t->n_instruments - at) * sizeof *t->instrument_ids);
-    t->instrument_ids[at] = id;
-    t->n_instruments++;
-    for (size_t i = 0; i < t->n_txs; i++)
-        t->txs[i].instrument += t->txs[i].instrument >= (int32_t)at;
 }
 
 static int load_market(struct life *l, struct fp_source *s, const struct portfolio_period *days,
@@ -64,13 +45,15 @@ int life_open(struct life *l, struct fp_source *s, const struct life_ask *ask, s
     struct portfolio_period days = ask->period;
 
     *l = (struct life){0};
-    if (portfolio_txs_load(s, &ask->period, &ask->user_id, 1, ask->max_txs, &l->txs, err))
+    const struct portfolio_ask all = {&ask->user_id, 1, ask->max_txs, PORTFOLIO_ALL};
+
+    if (portfolio_txs_load(s, &ask->period, &all, &l->txs, err))
         return -1;
     if (l->txs.users[0].reason[0])
         return err_set(err, FP_FAILED_PRECONDITION, "user %lld: %s: %s", (long long)ask->user_id,
                        l->txs.users[0].reason, l->txs.users[0].detail);
     if (ask->benchmark_id)
-        add_instrument(&l->txs, ask->benchmark_id);
+        portfolio_txs_also(&l->txs, &ask->benchmark_id, 1);
     days.start = first_day(l, ask);
     if (load_market(l, s, &days, err))
         return -1;

@@ -47,6 +47,16 @@ const struct config_setting settings_rows[] = {
      "total-return indexes to compare with, by base currency: EUR=4711,USD=4712,*=4713 (ids of "
      "portfolio.instruments); empty: none",
      AT(benchmarks)},
+    {"checkpoints", CONFIG_BOOL, NULL, "true", 0, 0, NULL,
+     "keep each user's portfolio at the end of the month in foliopost.checkpoints, so that the next run reads "
+     "one month and not a life",
+     AT(checkpoints)},
+    {"verify-checkpoints", CONFIG_DOUBLE, "%", "0.1", 0, 100, NULL,
+     "share of users with a checkpoint who are computed from their first transaction too; where the two "
+     "differ, the checkpoint is deleted",
+     AT(verify_checkpoints)},
+    {"checkpoint-months", CONFIG_INT, "months", "3", 1, 120, NULL, "checkpoints kept for each user",
+     AT(checkpoint_months)},
 };
 const size_t settings_n_rows = sizeof settings_rows / sizeof settings_rows[0];
 

@@ -15,6 +15,9 @@ struct stats_settings {
     int64_t max_transactions;
     int64_t cache_periods, cache_mb;
     char *hold_back, *benchmarks;
+    bool checkpoints;
+    double verify_checkpoints; /* percent */
+    int64_t checkpoint_months;
     struct stats_policy policy; /* made of these by settings_check() */
 };
 

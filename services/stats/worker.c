@@ -51,6 +51,7 @@ struct fp_workers {
     struct fp_service *service;
     const struct stats_settings *set;
     struct fp_cache *cache;
+    struct fp_checkpoints *checkpoints;
     struct fp_bus_pull *pull;
     struct fp_bus_push *push;
     pthread_mutex_t turn; /* to read the pull socket */
@@ -146,6 +147,8 @@ static Foliopost__V1__SummaryBatch *compute(struct worker *w, const Foliopost__V
                                             const char *id, struct batch_counts *counts)
 {
     struct batch_tools tools = {.source = w->source,
+                                .ledger = w->ledger,
+                                .checkpoints = w->all->checkpoints,
                                 .performance = w->performance,
                                 .cache = w->all->cache,
                                 .policy = &w->all->set->policy,
@@ -280,6 +283,7 @@ static bool in_trouble(struct fp_workers *all)
 static void probe(struct worker *w)
 {
     const struct portfolio_period nobody = {0};
+    const struct portfolio_ask ask = {.max_rows = 1, .first_day = PORTFOLIO_ALL};
     struct portfolio_txs txs;
     struct fp_err err;
     int64_t now_us = clock_mono_us();
@@ -287,7 +291,7 @@ static void probe(struct worker *w)
     if (!in_trouble(w->all) || now_us < w->probe_us)
         return;
     w->probe_us = now_us + BACKOFF_MOST_MS * 1000;
-    if (portfolio_txs_load(w->source, &nobody, NULL, 0, 1, &txs, &err)) {
+    if (portfolio_txs_load(w->source, &nobody, &ask, &txs, &err)) {
         set_trouble(w->all, "", &err);
         return;
     }
@@ -390,6 +394,9 @@ struct fp_workers *workers_start(struct fp_service *s, const struct stats_settin
     all->set = set;
     all->n = (int)set->workers;
     all->cache = cache_new((int)set->cache_periods, (size_t)set->cache_mb << 20);
+    all->checkpoints =
+        checkpoints_new(&(struct checkpoint_settings){set->checkpoints, set->verify_checkpoints / 100,
+                                                      (int)set->checkpoint_months});
     pthread_mutex_init(&all->turn, NULL);
     pthread_mutex_init(&all->lock, NULL);
     for (int i = 0; i < all->n && !failed; i++) {
@@ -463,6 +470,7 @@ void workers_stop(struct fp_workers *w)
     for (int i = 0; i < w->n; i++)
         worker_close(&w->workers[i]);
     cache_free(w->cache);
+    checkpoints_free(w->checkpoints);
     pthread_mutex_destroy(&w->turn);
     pthread_mutex_destroy(&w->lock);
     mem_free(w);

@@ -1,0 +1,440 @@
+/*
+ * Fingerprints of instruments and rates are the same for all users, and cost a
+ * scan of their history: each is asked for once for a day and as_of, and kept
+ * in a table of the process. The lock is never held over a query; two workers
+ * may ask for the same thing once.
+ */
+#include "services/stats/checkpoint.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+#include "lib/performance/checkpoint.h"
+
+#define MAX_DAYS        4      /* (day, as_of) pairs kept: two for each of two periods at once */
+#define MAX_INSTRUMENTS 100000 /* of one; beyond, its table is emptied. 16 bytes each */
+#define LOG_EVERY_MS    60000
+
+struct mark {
+    int64_t id;
+    uint64_t mark;
+};
+
+struct marks { /* of the market up to a day, as recorded by a moment */
+    int32_t day;
+    int64_t as_of_us;
+    bool has_rates;
+    uint64_t rates, last_used;
+    struct mark *list; /* by id */
+    size_t n, cap;
+};
+
+struct fp_checkpoints {
+    struct checkpoint_settings set;
+    pthread_mutex_t lock; /* all below */
+    struct marks days[MAX_DAYS];
+    int n_days;
+    uint64_t clock;
+    long long logged_us;
+};
+
+struct fp_checkpoints *checkpoints_new(const struct checkpoint_settings *s)
+{
+    struct fp_checkpoints *c = mem_alloc(sizeof *c);
+
+    c->set = *s;
+    pthread_mutex_init(&c->lock, NULL);
+    return c;
+}
+
+void checkpoints_free(struct fp_checkpoints *c)
+{
+    if (!c)
+        return;
+    for (int i = 0; i < c->n_days; i++)
+        mem_free(c->days[i].list);
+    pthread_mutex_destroy(&c->lock);
+    mem_free(c);
+}
+
+int32_t checkpoint_day_before(int32_t day)
+{
+    return day_first_of_month(day) - 1;
+}
+
+int32_t checkpoint_day_up_to(int32_t day)
+{
+    return checkpoint_day_before(day + 1);
+}
+
+/* --- marks of the market ------------------------------------------------------------------- */
+
+/* With the lock held: the table of a day, made in place of the oldest one. */
+static struct marks *marks_of(struct fp_checkpoints *c, int32_t day, int64_t as_of_us)
+{
+    struct marks *m = &c->days[0];
+
+    for (int i = 0; i < c->n_days; i++) {
+        if (c->days[i].day == day && c->days[i].as_of_us == as_of_us) {
+            c->days[i].last_used = ++c->clock;
+            return &c->days[i];
+        }
+        if (c->days[i].last_used < m->last_used)
+            m = &c->days[i];
+    }
+    if (c->n_days < MAX_DAYS)
+        m = &c->days[c->n_days++];
+    m->day = day;
+    m->as_of_us = as_of_us;
+    m->has_rates = false;
+    m->n = 0;
+    m->last_used = ++c->clock;
+    return m;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    int64_t x = ((const struct mark *)a)->id, y = ((const struct mark *)b)->id;
+
+    return x < y ? -1 : x > y;
+}
+
+static const struct mark *find(const struct mark *list, size_t n, int64_t id)
+{
+    const struct mark want = {id, 0};
+
+    return n ? bsearch(&want, list, n, sizeof *list, by_id) : NULL;
+}
+
+static void add_marks(struct fp_checkpoints *c, int32_t day, int64_t as_of_us, const struct mark *new,
+                      size_t n)
+{
+    struct marks *m;
+
+    pthread_mutex_lock(&c->lock);
+    m = marks_of(c, day, as_of_us);
+    if (m->n + n > MAX_INSTRUMENTS)
+        m->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (m->n == m->cap) {
+            m->cap = m->cap * 2 + 256;
+            m->list = mem_resize(m->list, m->cap, sizeof *m->list);
+        }
+        m->list[m->n++] = new[i]; /* another worker may have brought it too: the same */
+    }
+    qsort(m->list, m->n, sizeof *m->list, by_id);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* What is known already; the rest stays as it was, with its ids in `missing`. */
+static size_t known_marks(struct fp_checkpoints *c, int32_t day, int64_t as_of_us, struct mark *list,
+                          size_t n, int64_t *missing)
+{
+    size_t n_missing = 0;
+
+    pthread_mutex_lock(&c->lock);
+    struct marks *m = marks_of(c, day, as_of_us);
+    for (size_t i = 0; i < n; i++) {
+        const struct mark *known = find(m->list, m->n, list[i].id);
+
+        if (known)
+            list[i] = *known;
+        else
+            missing[n_missing++] = list[i].id;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return n_missing;
+}
+
+/* Fills the marks of a list in the order of ids. */
+static int fill_marks(struct fp_checkpoints *c, struct fp_source *s, int32_t day, int64_t as_of_us,
+                      struct mark *list, size_t n, struct fp_err *err)
+{
+    int64_t *missing = mem_array(n + 1, sizeof *missing);
+    uint64_t *marks = mem_array(n + 1, sizeof *marks);
+    struct mark *new = mem_array(n + 1, sizeof *new);
+    size_t n_missing = known_marks(c, day, as_of_us, list, n, missing);
+    int rc = 0;
+
+    if (n_missing)
+        rc = fingerprint_instruments(s, day, as_of_us, missing, n_missing, marks, err);
+    for (size_t i = 0; rc == 0 && i < n_missing; i++) {
+        new[i] = (struct mark){missing[i], marks[i]};
+        ((struct mark *)find(list, n, missing[i]))->mark = marks[i];
+    }
+    if (rc == 0 && n_missing)
+        add_marks(c, day, as_of_us, new, n_missing);
+    mem_free(missing);
+    mem_free(marks);
+    mem_free(new);
+    return rc;
+}
+
+static int rates_mark(struct fp_checkpoints *c, struct fp_source *s, int32_t day, int64_t as_of_us,
+                      uint64_t *out, struct fp_err *err)
+{
+    struct marks *m;
+    bool known;
+
+    pthread_mutex_lock(&c->lock);
+    m = marks_of(c, day, as_of_us);
+    known = m->has_rates;
+    *out = m->rates;
+    pthread_mutex_unlock(&c->lock);
+    if (known)
+        return 0;
+    if (fingerprint_rates(s, day, out, err))
+        return -1;
+    pthread_mutex_lock(&c->lock);
+    m = marks_of(c, day, as_of_us);
+    m->has_rates = true;
+    m->rates = *out;
+    pthread_mutex_unlock(&c->lock);
+    return 0;
+}
+
+/* --- fingerprints of users ------------------------------------------------------------------- */
+
+struct subject { /* one state, and where its instruments (and its benchmark) lie in `ids` */
+    const uint8_t *state;
+    size_t n_state;
+    int64_t benchmark_id;
+    size_t first, n;
+};
+
+struct judged { /* of a set of states of one day */
+    struct subject *subjects;
+    size_t n;
+    int64_t *ids;       /* of all subjects, one after the other */
+    struct mark *marks; /* distinct, by id */
+    size_t n_marks;
+    uint64_t rates;
+};
+
+static void list_instruments(struct judged *j)
+{
+    size_t total = 0, at = 0;
+
+    for (size_t i = 0; i < j->n; i++)
+        total += checkpoint_instruments(j->subjects[i].state, j->subjects[i].n_state, NULL, 0) + 1;
+    j->ids = mem_array(total + 1, sizeof *j->ids);
+    j->marks = mem_array(total + 1, sizeof *j->marks);
+    for (size_t i = 0; i < j->n; i++) {
+        struct subject *s = &j->subjects[i];
+
+        s->first = at;
+        at += checkpoint_instruments(s->state, s->n_state, j->ids + at, total - at);
+        if (s->state && s->benchmark_id)
+            j->ids[at++] = s->benchmark_id;
+        s->n = at - s->first;
+    }
+    for (size_t i = 0; i < at; i++)
+        j->marks[i] = (struct mark){j->ids[i], 0};
+    qsort(j->marks, at, sizeof *j->marks, by_id);
+    for (size_t i = 0; i < at; i++)
+        if (!j->n_marks || j->marks[j->n_marks - 1].id != j->marks[i].id)
+            j->marks[j->n_marks++] = j->marks[i];
+}
+
+static int judged_open(struct judged *j, struct fp_checkpoints *c, struct fp_source *s, int32_t day,
+                       int64_t as_of_us, struct fp_err *err)
+{
+    list_instruments(j);
+    return fill_marks(c, s, day, as_of_us, j->marks, j->n_marks, err) ||
+                   rates_mark(c, s, day, as_of_us, &j->rates, err)
+               ? -1
+               : 0;
+}
+
+static void judged_close(struct judged *j)
+{
+    mem_free(j->subjects);
+    mem_free(j->ids);
+    mem_free(j->marks);
+}
+
+static void make(const struct judged *j, size_t i, struct fingerprint_parts *p,
+                 uint8_t out[FINGERPRINT_BYTES])
+{
+    const struct subject *s = &j->subjects[i];
+    uint64_t *marks = mem_array(s->n + 1, sizeof *marks);
+
+    for (size_t k = 0; k < s->n; k++)
+        marks[k] = find(j->marks, j->n_marks, j->ids[s->first + k])->mark;
+    p->format = CHECKPOINT_VERSION;
+    p->instrument_ids = j->ids + s->first;
+    p->instruments = marks;
+    p->n_instruments = s->n;
+    p->rates = j->rates;
+    fingerprint_make(p, out);
+    mem_free(marks);
+}
+
+/* --- reading ------------------------------------------------------------------------------------ */
+
+/* Some users, the same for every worker and every try of a job. */
+static bool is_sampled(const struct fp_checkpoints *c, int64_t user_id, int64_t as_of_us)
+{
+    uint64_t h = ((uint64_t)user_id ^ (uint64_t)as_of_us) * UINT64_C(0x9E3779B97F4A7C15);
+
+    return (double)(h >> 11) / 9007199254740992.0 < c->set.verify; /* 2^53 */
+}
+
+static void judge_rows(struct fp_checkpoints *c, const struct judged *j,
+                       const struct portfolio_period *period, const struct checkpoint_set *set,
+                       struct checkpoint_user *users)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct ledger_checkpoint *row = &set->rows[i];
+        struct fingerprint_parts p = {.user_id = users[i].id,
+                                      .base_currency = users[i].base_currency,
+                                      .day = set->day,
+                                      .benchmark_id = users[i].benchmark_id,
+                                      .txs = users[i].before};
+        uint8_t now[FINGERPRINT_BYTES];
+
+        if (!row->state || row->month_end != set->day) {
+            metrics_add("foliopost_stats_checkpoints_total", "found=\"none\"", 1);
+            continue;
+        }
+        make(j, i, &p, now);
+        if (memcmp(now, row->fingerprint, sizeof now) != 0) {
+            metrics_add("foliopost_stats_checkpoints_total", "found=\"stale\"", 1);
+            continue;
+        }
+        metrics_add("foliopost_stats_checkpoints_total", "found=\"valid\"", 1);
+        users[i].state = row->state;
+        users[i].n_state = row->n_state;
+        users[i].verify = is_sampled(c, users[i].id, period->as_of_us);
+    }
+}
+
+static int sum_transactions(struct fp_source *s, const struct portfolio_period *period, int32_t day,
+                            const int64_t *ids, struct checkpoint_user *users, size_t n, struct fp_err *err)
+{
+    struct fingerprint_sum *sums = mem_array(n + 1, sizeof *sums);
+    int rc = fingerprint_txs(s, day, period->as_of_us, ids, n, sums, err);
+
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        users[i].before = sums[i];
+    mem_free(sums);
+    return rc;
+}
+
+static int read_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s,
+                     const struct portfolio_period *period, struct checkpoint_user *users,
+                     struct checkpoint_set *set, const int64_t *ids, struct fp_err *err)
+{
+    struct judged j = {.n = set->n};
+    int rc;
+
+    if (ledger_checkpoints_load(l, ids, set->n, period->start, set->rows, err))
+        return -1;
+    j.subjects = mem_array(set->n + 1, sizeof *j.subjects);
+    for (size_t i = 0; i < set->n; i++)
+        j.subjects[i] =
+            (struct subject){set->rows[i].state, set->rows[i].n_state, users[i].benchmark_id, 0, 0};
+    rc = judged_open(&j, c, s, set->day, period->as_of_us, err);
+    if (rc == 0)
+        rc = sum_transactions(s, period, set->day, ids, users, set->n, err);
+    if (rc == 0)
+        judge_rows(c, &j, period, set, users);
+    judged_close(&j);
+    return rc;
+}
+
+int checkpoints_find(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s,
+                     const struct portfolio_period *period, struct checkpoint_user *users, size_t n,
+                     struct checkpoint_set *set, struct fp_err *err)
+{
+    int64_t *ids;
+    int rc;
+
+    *set = (struct checkpoint_set){.day = checkpoint_day_before(period->start), .n = n};
+    if (!c->set.on)
+        return 0;
+    ids = mem_array(n + 1, sizeof *ids);
+    set->rows = mem_array(n + 1, sizeof *set->rows);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = users[i].id;
+    rc = read_rows(c, l, s, period, users, set, ids, err);
+    mem_free(ids);
+    if (rc)
+        checkpoints_release(set);
+    return rc;
+}
+
+void checkpoints_release(struct checkpoint_set *set)
+{
+    if (set->rows)
+        ledger_checkpoints_fini(set->rows, set->n);
+    mem_free(set->rows);
+    set->rows = NULL;
+}
+
+/* --- writing -------------------------------------------------------------------------------------- */
+
+static int write_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s, int32_t day,
+                      int64_t as_of_us, struct checkpoint_made *made, size_t n, struct fp_err *err)
+{
+    struct ledger_checkpoint *rows = mem_array(n + 1, sizeof *rows);
+    struct judged j = {.n = n, .subjects = mem_array(n + 1, sizeof *j.subjects)};
+    int rc;
+
+    for (size_t i = 0; i < n; i++)
+        j.subjects[i] = (struct subject){made[i].state, made[i].n_state, made[i].benchmark_id, 0, 0};
+    rc = judged_open(&j, c, s, day, as_of_us, err);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        struct fingerprint_parts p = {.user_id = made[i].user_id,
+                                      .base_currency = made[i].base_currency,
+                                      .day = day,
+                                      .benchmark_id = made[i].benchmark_id,
+                                      .txs = made[i].txs};
+
+        rows[i] = (struct ledger_checkpoint){.user_id = made[i].user_id,
+                                             .month_end = day,
+                                             .state = made[i].state,
+                                             .n_state = made[i].n_state};
+        make(&j, i, &p, rows[i].fingerprint);
+    }
+    if (rc == 0)
+        rc = ledger_checkpoints_store(l, rows, n, c->set.keep_months, err);
+    judged_close(&j);
+    mem_free(rows);
+    return rc;
+}
+
+void checkpoints_write(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s, int32_t day,
+                       int64_t as_of_us, struct checkpoint_made *made, size_t n)
+{
+    struct fp_err err = {0};
+
+    if (!c->set.on || !n)
+        return;
+    if (write_rows(c, l, s, day, as_of_us, made, n, &err) == 0) {
+        metrics_add("foliopost_stats_checkpoints_written_total", "", (double)n);
+        return;
+    }
+    metrics_add("foliopost_stats_checkpoints_unwritten_total", "", (double)n);
+    pthread_mutex_lock(&c->lock);
+    bool say = log_limited(&c->logged_us, LOG_EVERY_MS);
+    pthread_mutex_unlock(&c->lock);
+    if (say)
+        log_warn("", "checkpoints not written", "users=%zu reason=%s", n, err.msg);
+}
+
+void checkpoints_wrong(struct fp_ledger *l, int64_t user_id)
+{
+    struct fp_err err;
+
+    metrics_add("foliopost_stats_checkpoints_wrong_total", "", 1);
+    log_warn("", "a checkpoint led to other figures than the user's life; deleted", "user=%lld",
+             (long long)user_id);
+    if (ledger_checkpoints_forget(l, user_id, &err))
+        log_warn("", "it could not be deleted", "user=%lld reason=%s", (long long)user_id, err.msg);
+}
