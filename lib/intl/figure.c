@@ -135,8 +135,8 @@ static bool take_groups(struct figure *f, const char *from, const char *to)
 
 static int cannot(const char *locale, const char *kind, const char *text, struct fp_err *err)
 {
-    return err_set(err, FP_INTERNAL, "cannot take apart what ICU writes in %s as \"%s\": \"%s\"", locale, kind,
-                   text);
+    return err_set(err, FP_INTERNAL, "cannot take apart what ICU writes in %s as \"%s\": \"%s\"", locale,
+                   kind, text);
 }
 
 /* From how many digits on there are groups: Spanish writes 1234 and 12.345. */

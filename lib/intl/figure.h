@@ -8,8 +8,8 @@
 #include "lib/base/err.h"
 #include "lib/intl/intl.h"
 
-#define FIGURE_AFFIX_BYTES 28 /* marks of direction, sign, blanks and a currency's symbol */
-#define FIGURE_MARK_BYTES  5  /* a digit, a point, a separator of groups */
+#define FIGURE_AFFIX_BYTES  28 /* marks of direction, sign, blanks and a currency's symbol */
+#define FIGURE_MARK_BYTES   5  /* a digit, a point, a separator of groups */
 #define FIGURE_MAX_DECIMALS 4
 
 struct figure_affix {

@@ -258,18 +258,26 @@ static void put_date(struct intl *l, enum date_kind kind, int32_t first, int32_t
     memcpy(out, t->text, strlen(t->text) + 1);
 }
 
+/* A day that is one: the hostile others print as the nearest. */
+static int32_t real(int32_t day)
+{
+    return day < FP_DAY_MIN ? FP_DAY_MIN : day > FP_DAY_MAX ? FP_DAY_MAX : day;
+}
+
 void intl_date(struct intl *l, int32_t day, char *out)
 {
-    put_date(l, DATE_FULL, day, day, out);
+    put_date(l, DATE_FULL, real(day), real(day), out);
 }
 
 void intl_short_date(struct intl *l, int32_t day, char *out)
 {
-    put_date(l, DATE_SHORT, day, day, out);
+    put_date(l, DATE_SHORT, real(day), real(day), out);
 }
 
 void intl_period(struct intl *l, int32_t first_day, int32_t last_day, char *out)
 {
+    first_day = real(first_day);
+    last_day = real(last_day);
     if (day_first_of_month(first_day) == first_day && day_add_months(first_day, 1) - 1 == last_day)
         put_date(l, DATE_MONTH, first_day, first_day, out);
     else if (first_day == last_day)

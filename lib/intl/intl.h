@@ -28,15 +28,7 @@ enum intl_sign {
     INTL_UNSIGNED, /* "1.00": for where a word says the direction */
 };
 
-enum intl_plural {
-    INTL_ZERO,
-    INTL_ONE,
-    INTL_TWO,
-    INTL_FEW,
-    INTL_MANY,
-    INTL_OTHER,
-    INTL_PLURALS
-};
+enum intl_plural { INTL_ZERO, INTL_ONE, INTL_TWO, INTL_FEW, INTL_MANY, INTL_OTHER, INTL_PLURALS };
 extern const char *const intl_plural_names[INTL_PLURALS]; /* "zero", ... */
 
 struct intl;
@@ -65,7 +57,7 @@ void intl_money(struct intl *l, int64_t minor, int exponent, const char *currenc
 /* 1234567 (1e-8) -> "1.23%" with 2 decimals (0 to 2), rounded half away from
  * zero; what rounds to zero has no sign. */
 void intl_percent(struct intl *l, int64_t rate_e8, int decimals, enum intl_sign sign, char *out);
-void intl_count(struct intl *l, int64_t n, char *out);      /* "1,234" */
+void intl_count(struct intl *l, int64_t n, char *out);        /* "1,234" */
 void intl_date(struct intl *l, int32_t day, char *out);       /* "27 October 2026" */
 void intl_short_date(struct intl *l, int32_t day, char *out); /* "27 Oct" */
 /* "October 2026" for a calendar month, else "5 – 11 October 2026". */

@@ -15,9 +15,9 @@
 #include "lib/base/fixed.h"
 #include "lib/intl/intl.h"
 
-static const char *const tags[] = {"en", "en-GB", "en-IN", "de",    "de-AT", "de-CH", "fr", "fr-CA",   "es",
-                                   "es-MX", "pt", "pt-PT", "ar", "ar-EG", "ar-AE", "ja",    "hi", "zh-Hant-TW",
-                                   "fa",    "sv", "pl"};
+static const char *const tags[] = {"en",    "en-GB", "en-IN", "de",         "de-AT", "de-CH", "fr",
+                                   "fr-CA", "es",    "es-MX", "pt",         "pt-PT", "ar",    "ar-EG",
+                                   "ar-AE", "ja",    "hi",    "zh-Hant-TW", "fa",    "sv",    "pl"};
 #define N_TAGS (sizeof tags / sizeof tags[0])
 
 static struct intl *of(const char *tag)

@@ -28,7 +28,8 @@ static size_t subtag(const char *p, bool *letters, bool *digits)
 static char *append(char *out, const char *p, size_t n, bool upper, bool title)
 {
     for (size_t i = 0; i < n; i++)
-        *out++ = (char)(upper || (title && i == 0) ? toupper((unsigned char)p[i]) : tolower((unsigned char)p[i]));
+        *out++ =
+            (char)(upper || (title && i == 0) ? toupper((unsigned char)p[i]) : tolower((unsigned char)p[i]));
     *out = 0;
     return out;
 }

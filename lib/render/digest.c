@@ -8,6 +8,7 @@
 #include "lib/render/digest.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const uint32_t k[64] = {0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1,
@@ -88,4 +89,18 @@ void digest_hex(struct digest *d, char out[65])
     digest_add(d, length, sizeof length);
     for (int i = 0; i < 8; i++)
         snprintf(out + 8 * i, 9, "%08x", d->state[i]);
+}
+
+uint64_t digest_u64(struct digest *d)
+{
+    char hex[65];
+    digest_hex(d, hex);
+    return digest_u64_of_hex(hex);
+}
+
+uint64_t digest_u64_of_hex(const char *hex)
+{
+    char first[17];
+    snprintf(first, sizeof first, "%.16s", hex);
+    return strtoull(first, NULL, 16);
 }

@@ -16,4 +16,7 @@ void digest_add(struct digest *d, const void *data, size_t bytes);
 /* 64 hex digits and a NUL; d is used up. */
 void digest_hex(struct digest *d, char out[65]);
 
+uint64_t digest_u64(struct digest *d);       /* its first 64 bits; d is used up */
+uint64_t digest_u64_of_hex(const char *hex); /* the same of a hash in hex */
+
 #endif

@@ -13,180 +13,221 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
+#include "lib/render/columns.h"
 #include "lib/render/digest.h"
+#include "lib/render/mailbox.h"
 #include "lib/render/mime.h"
 #include "lib/render/render.h"
 #include "lib/render/statement.h"
 #include "lib/render/templates.h"
 
 #define MAX_MAIL_BYTES  (256 * 1024)
-#define MAX_FROM_BYTES  320         /* a display name and an address */
-#define MAX_HOST_BYTES  253         /* RFC 1035 */
 #define TEXT_COLUMNS    72          /* of the text part: what old mail readers and quoting leave of 80 */
-#define FIRST_MAIL_ROOM (24 * 1024) /* what a statement takes: saves growing step by step */
+#define FIRST_MAIL_ROOM (64 * 1024) /* what a statement takes: saves growing step by step */
 
-struct mailbox {
-    char name[MAX_FROM_BYTES], address[MAX_FROM_BYTES];
-};
-
-/* "Name <address>", "\"Name, Inc.\" <address>" or "address". */
-static int parse_mailbox(const char *what, const char *text, struct mailbox *out, struct fp_err *err)
-{
-    const char *open = strrchr(text, '<');
-    size_t n = strlen(text);
-    out->name[0] = 0;
-    if (n >= MAX_FROM_BYTES || !text_is_clean(text))
-        return err_set(err, FP_INVALID_ARGUMENT, "%s is longer than %d bytes or holds control characters",
-                       what, MAX_FROM_BYTES - 1);
-    if (!open) {
-        memcpy(out->address, text, n + 1);
-    } else {
-        snprintf(out->address, sizeof out->address, "%s", open + 1);
-        size_t a = strlen(out->address);
-        if (a == 0 || out->address[a - 1] != '>')
-            return err_set(err, FP_INVALID_ARGUMENT, "%s \"%s\" is not like \"Name <name@example.com>\"",
-                           what, text);
-        out->address[a - 1] = 0;
-        char *o = out->name;
-        for (const char *p = text; p < open; p++)
-            if (*p != '"' && *p != '\\')
-                *o++ = *p;
-        *o = 0;
-    }
-    if (!text_is_address(out->address))
-        return err_set(err, FP_INVALID_ARGUMENT, "%s: \"%s\" is not a usable mail address", what,
-                       out->address);
-    return 0;
-}
-
-static bool is_host(const char *host)
-{
-    size_t n = strlen(host);
-    if (n == 0 || n > MAX_HOST_BYTES || host[0] == '.' || host[n - 1] == '.' || strstr(host, ".."))
-        return false;
-    return strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-") == n;
-}
-
-int render_check_sender(const struct render_sender *s, struct fp_err *err)
-{
-    struct mailbox box;
-    if (parse_mailbox("the sender", s->from, &box, err) != 0)
-        return -1;
-    if (*s->reply_to && parse_mailbox("the reply address", s->reply_to, &box, err) != 0)
-        return -1;
-    if (!is_host(s->message_host))
-        return err_set(err, FP_INVALID_ARGUMENT, "the host of the Message-ID, \"%.100s\", is not a host name",
-                       s->message_host);
-    if (!text_is_clean(s->postal_address))
-        return err_set(err, FP_INVALID_ARGUMENT,
-                       "the postal address holds control characters; it must be one line");
-    return 0;
-}
-
-/* What is the same for each attempt at this mail, and for no other mail. */
-static void identify(const struct render_sender *s, const Foliopost__V1__JobContext *job, int64_t user_id,
-                     char hex[65])
-{
-    char text[128];
-    struct digest d;
-    int n = snprintf(text, sizeof text, "%lld.%lld.%lld.", (long long)job->job_id, (long long)user_id,
-                     (long long)job->mail_date_us);
-    digest_init(&d);
-    digest_add(&d, text, (size_t)n);
-    digest_add(&d, s->message_host, strlen(s->message_host));
-    digest_hex(&d, hex);
-}
-
-struct mail {
-    const struct fp_mustache_set *set;
+/* What one mail is made from and into. */
+struct making {
+    const struct render_sender *sender;
+    const struct render_extras *extras;
+    const Foliopost__V1__JobContext *job;
+    const Foliopost__V1__User *user;
+    const char *to;
+    const struct language *language;
     const struct template_mail *templates;
+    struct mailbox from;
+    struct statement view;
     struct mustache_value root;
     char id[65];
     struct fp_str *out, scratch;
+    struct digest content;
     struct fp_err *err;
 };
 
-static int add_subject(struct mail *m)
+/* --- the beginning ----------------------------------------------------------------- */
+
+/* What is the same for each attempt at this mail, and for no other mail. */
+static void identify(struct making *m)
+{
+    char text[128];
+    struct digest d;
+    int n = snprintf(text, sizeof text, "%lld.%lld.%lld.", (long long)m->job->job_id, (long long)m->user->id,
+                     (long long)m->job->mail_date_us);
+    digest_init(&d);
+    digest_add(&d, text, (size_t)n);
+    digest_add(&d, m->sender->message_host, strlen(m->sender->message_host));
+    digest_hex(&d, m->id);
+}
+
+static int fill_view(struct making *m, const struct fp_templates *t, const Foliopost__V1__SummaryItem *item)
+{
+    char tag[INTL_TAG_BYTES];
+    struct statement_from from = {.sender = m->sender,
+                                  .sender_name = *m->from.name ? m->from.name : m->from.address,
+                                  .extras = m->extras,
+                                  .job = m->job,
+                                  .item = item};
+    from.language = m->language = templates_language(t, m->user->locale, tag);
+    from.intl = intl_of_thread(tag, m->err);
+    if (!from.intl || statement_fill(&m->view, &from, m->err) != 0)
+        return -1;
+    statement_root(&m->view, &m->root);
+    m->templates = templates_find(m->language, m->job->template_name);
+    if (!m->templates)
+        return err_set(m->err, FP_NOT_FOUND, "there is no template \"%.100s\"", m->job->template_name);
+    return 0;
+}
+
+static int begin(struct making *m, const struct fp_templates *t, const Foliopost__V1__SummaryItem *item)
+{
+    static const struct render_extras none = {"", "", "", false};
+    m->extras = m->extras ? m->extras : &none;
+    if (!m->job || !item->user)
+        return err_set(m->err, FP_INVALID_ARGUMENT, "no job or no user to render for");
+    m->user = item->user;
+    m->to = *m->extras->to ? m->extras->to : m->user->email;
+    if (mailbox_parse("the sender", m->sender->from, &m->from, m->err) != 0 || fill_view(m, t, item) != 0)
+        return -1;
+    if (!text_is_address(m->to))
+        return err_set(m->err, FP_INVALID_ARGUMENT, "user %lld has no usable mail address",
+                       (long long)m->user->id);
+    identify(m);
+    return 0;
+}
+
+/* --- the parts, into scratch ---------------------------------------------------------- */
+
+static int make_subject(struct making *m)
 {
     str_clear(&m->scratch);
-    if (mustache_render(m->set, m->templates->subject, &m->root, &m->scratch, m->err) != 0)
+    return mustache_render(m->language->text, m->templates->subject, &m->root, &m->scratch, m->err);
+}
+
+static int make_text(struct making *m)
+{
+    struct fp_str plain;
+    str_init(&plain, MAX_MAIL_BYTES);
+    int rc = mustache_render(m->language->text, m->templates->text, &m->root, &plain, m->err);
+    str_clear(&m->scratch);
+    str_room(&m->scratch, plain.len + plain.len / 8 + 1);
+    if (rc == 0 && plain.data)
+        columns_wrap(plain.data, TEXT_COLUMNS, &m->scratch);
+    str_fini(&plain);
+    return rc;
+}
+
+static int make_html(struct making *m)
+{
+    str_clear(&m->scratch);
+    return mustache_render(m->language->html, m->templates->html, &m->root, &m->scratch, m->err);
+}
+
+/* --- headers ------------------------------------------------------------------------------ */
+
+static int add_reply_to(struct making *m)
+{
+    struct mailbox reply;
+    if (!*m->sender->reply_to)
+        return 0;
+    if (mailbox_parse("the reply address", m->sender->reply_to, &reply, m->err) != 0)
         return -1;
-    mime_add_text_header(m->out, "Subject", m->scratch.data);
+    mime_add_address_header(m->out, "Reply-To", reply.name, reply.address);
     return 0;
 }
 
-static int add_headers(struct mail *m, const struct render_sender *s, const Foliopost__V1__JobContext *job,
-                       const Foliopost__V1__User *user, const char *to_name)
+/* RFC 8058: one HTTPS URI, never encoded and never folded within. */
+static void add_unsubscribe(struct making *m)
 {
-    struct mailbox from, reply;
-    char date[40];
-    if (parse_mailbox("the sender", s->from, &from, m->err) != 0)
+    const struct render_extras *x = m->extras;
+    if (!mime_is_uri(x->unsubscribe_url))
+        return;
+    str_printf(m->out, "List-Unsubscribe: <%s>", x->unsubscribe_url);
+    if (text_is_address(x->unsubscribe_mailto))
+        str_printf(m->out, ",\r\n <mailto:%s>", x->unsubscribe_mailto);
+    str_puts(m->out, "\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n");
+}
+
+/* A name of a job as an atom: what is none becomes "-". */
+static void atom(const char *in, char out[33])
+{
+    size_t n = 0;
+    for (; *in && n < 32; in++)
+        out[n++] =
+            strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", *in) ? *in : '-';
+    out[n] = 0;
+}
+
+/* What providers sort complaints by, and readers filter by. */
+static void add_list(struct making *m)
+{
+    char kind[33], brand[33];
+    atom(*m->job->kind ? m->job->kind : "custom", kind);
+    atom(*m->job->brand ? m->job->brand : "default", brand);
+    str_printf(m->out, "List-Id: <%s.statements.%s>\r\n", kind, m->sender->message_host);
+    str_printf(m->out, "Feedback-ID: %lld:%s:%s:foliopost\r\n", (long long)m->job->job_id, kind, brand);
+}
+
+static int add_subject(struct making *m)
+{
+    if (make_subject(m) != 0)
         return -1;
-    time_format_rfc5322(job->mail_date_us, date);
+    digest_add(&m->content, m->scratch.data ? m->scratch.data : "", m->scratch.len);
+    mime_add_text_header(m->out, "Subject", m->scratch.data ? m->scratch.data : "");
+    return 0;
+}
+
+static int add_headers(struct making *m)
+{
+    char date[40];
+    time_format_rfc5322(m->job->mail_date_us, date);
     str_printf(m->out, "Date: %s\r\n", date);
-    mime_add_address_header(m->out, "From", from.name, from.address);
-    if (*s->reply_to) {
-        if (parse_mailbox("the reply address", s->reply_to, &reply, m->err) != 0)
-            return -1;
-        mime_add_address_header(m->out, "Reply-To", reply.name, reply.address);
-    }
-    mime_add_address_header(m->out, "To", to_name, user->email);
+    mime_add_address_header(m->out, "From", m->from.name, m->from.address);
+    if (add_reply_to(m) != 0)
+        return -1;
+    mime_add_address_header(m->out, "To", m->view.name, m->to);
     if (add_subject(m) != 0)
         return -1;
+    str_printf(m->out, "Message-ID: <%lld.%lld.%.16s@%s>\r\n", (long long)m->job->job_id,
+               (long long)m->user->id, m->id, m->sender->message_host);
+    add_unsubscribe(m);
+    add_list(m);
     str_printf(m->out,
-               "Message-ID: <%lld.%lld.%.16s@%s>\r\n"
-               "MIME-Version: 1.0\r\n"
                "Auto-Submitted: auto-generated\r\n"
-               "Content-Language: en\r\n"
+               "Content-Language: %s\r\n"
+               "MIME-Version: 1.0\r\n"
                "Content-Type: multipart/alternative; boundary=\"=_%.24s\"\r\n\r\n",
-               (long long)job->job_id, (long long)user->id, m->id, s->message_host, m->id);
+               m->view.lang, m->id);
     return 0;
 }
 
-static void add_part(struct mail *m, const char *type, const struct fp_str *body)
+/* --- all together ---------------------------------------------------------------------------- */
+
+static void add_part(struct making *m, const char *type)
 {
     str_printf(m->out,
                "--=_%.24s\r\n"
                "Content-Type: %s; charset=utf-8\r\n"
                "Content-Transfer-Encoding: quoted-printable\r\n\r\n",
                m->id, type);
-    mime_add_quoted_printable(m->out, body->data, body->len);
+    mime_add_quoted_printable(m->out, m->scratch.data ? m->scratch.data : "", m->scratch.len);
     str_puts(m->out, "\r\n");
 }
 
-static int add_text_part(struct mail *m)
-{
-    struct fp_str wrapped;
-    str_clear(&m->scratch);
-    if (mustache_render(m->set, m->templates->text, &m->root, &m->scratch, m->err) != 0)
-        return -1;
-    str_init(&wrapped, MAX_MAIL_BYTES);
-    str_room(&wrapped, m->scratch.len + m->scratch.len / 8);
-    format_wrap(m->scratch.data, TEXT_COLUMNS, &wrapped);
-    add_part(m, "text/plain", &wrapped);
-    str_fini(&wrapped);
-    return 0;
-}
-
-static int add_html_part(struct mail *m)
-{
-    str_clear(&m->scratch);
-    if (mustache_render(m->set, m->templates->html, &m->root, &m->scratch, m->err) != 0)
-        return -1;
-    add_part(m, "text/html", &m->scratch);
-    return 0;
-}
-
-static int add_mail(struct mail *m, const struct render_sender *s, const Foliopost__V1__JobContext *job,
-                    const Foliopost__V1__User *user, const char *to_name)
+static int add_mail(struct making *m)
 {
     size_t start = m->out->len;
-    if (add_headers(m, s, job, user, to_name) != 0 || add_text_part(m) != 0 || add_html_part(m) != 0)
+    digest_init(&m->content);
+    str_room(m->out, FIRST_MAIL_ROOM);
+    if (add_headers(m) != 0 || make_text(m) != 0)
         return -1;
+    digest_add(&m->content, m->scratch.data ? m->scratch.data : "", m->scratch.len);
+    add_part(m, "text/plain");
+    if (make_html(m) != 0)
+        return -1;
+    add_part(m, "text/html");
     str_printf(m->out, "--=_%.24s--\r\n", m->id);
     if (m->out->overflow || m->out->len - start > MAX_MAIL_BYTES)
         return err_set(m->err, FP_RESOURCE_EXHAUSTED, "the mail of user %lld is larger than %d bytes",
-                       (long long)user->id, MAX_MAIL_BYTES);
+                       (long long)m->user->id, MAX_MAIL_BYTES);
     return 0;
 }
 
@@ -199,29 +240,47 @@ static void take_back(struct fp_str *out, size_t len)
 }
 
 int render_mail(const struct fp_templates *t, const struct render_sender *s,
-                const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
-                struct fp_str *out, struct fp_err *err)
+                const struct render_extras *extras, const Foliopost__V1__JobContext *job,
+                const Foliopost__V1__SummaryItem *item, struct fp_str *out, struct render_info *info,
+                struct fp_err *err)
 {
-    struct statement view;
-    struct mailbox from;
-    struct mail m = {.set = templates_set(t), .out = out, .err = err};
+    struct making m; /* the view is large and filled in whole: not zeroed */
+    m.sender = s;
+    m.extras = extras;
+    m.job = job;
+    m.out = out;
+    m.err = err;
     size_t len = out->len;
-    if (parse_mailbox("the sender", s->from, &from, err) != 0 ||
-        statement_fill(&view, s, *from.name ? from.name : from.address, job, item, err) != 0)
+    if (begin(&m, t, item) != 0)
         return -1;
-    m.templates = templates_find(t, job->template_name);
-    if (!m.templates)
-        return err_set(err, FP_NOT_FOUND, "there is no template \"%.100s\"", job->template_name);
-    if (!text_is_address(item->user->email))
-        return err_set(err, FP_INVALID_ARGUMENT, "user %lld has no usable mail address",
-                       (long long)item->user->id);
-    statement_root(&view, &m.root);
-    identify(s, job, item->user->id, m.id);
     str_init(&m.scratch, MAX_MAIL_BYTES);
     str_room(&m.scratch, FIRST_MAIL_ROOM);
-    int rc = add_mail(&m, s, job, item->user, view.name);
+    int rc = add_mail(&m);
     if (rc != 0)
         take_back(out, len);
+    else if (info)
+        *info = (struct render_info){digest_u64_of_hex(templates_hash(t)), digest_u64(&m.content)};
+    str_fini(&m.scratch);
+    return rc;
+}
+
+int render_part(const struct fp_templates *t, const struct render_sender *s,
+                const struct render_extras *extras, const Foliopost__V1__JobContext *job,
+                const Foliopost__V1__SummaryItem *item, enum render_part part, struct fp_str *out,
+                struct fp_err *err)
+{
+    struct making m;
+    m.sender = s;
+    m.extras = extras;
+    m.job = job;
+    m.out = out;
+    m.err = err;
+    if (begin(&m, t, item) != 0)
+        return -1;
+    str_init(&m.scratch, MAX_MAIL_BYTES);
+    int rc = part == RENDER_SUBJECT ? make_subject(&m) : part == RENDER_TEXT ? make_text(&m) : make_html(&m);
+    if (rc == 0 && m.scratch.len)
+        str_add(out, m.scratch.data, m.scratch.len);
     str_fini(&m.scratch);
     return rc;
 }

@@ -1,11 +1,4 @@
-/*
- * Whole mails: compared byte for byte with tests/golden/, and read back as a
- * mail reader would. The golden files are written only by
- *
- *   FOLIOPOST_WRITE_GOLDEN=1 build/debug/unit/render_mail_test
- *
- * from the project's root; look at what changed before committing it.
- */
+/* Whole mails, read back as a mail reader would. golden_test.c compares bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +18,8 @@ static int load(void **state)
 {
     (void)state;
     struct fp_err err;
-    templates = templates_load(FIXTURE_TEMPLATES, &err);
+    const struct templates_from from = fixture_templates();
+    templates = templates_load(&from, &err);
     if (!templates)
         print_error("%s\n", err.msg);
     return templates ? 0 : -1;
@@ -43,65 +37,9 @@ static void render(struct fixture *f, struct fp_str *out)
     struct fp_err err;
     struct render_sender sender = fixture_sender();
     str_init(out, 0);
-    if (render_mail(templates, &sender, &f->job, &f->item, out, &err) != 0)
+    struct render_extras extras = fixture_extras();
+    if (render_mail(templates, &sender, &extras, &f->job, &f->item, out, NULL, &err) != 0)
         fail_msg("%s", err.msg);
-}
-
-/* --- golden files ------------------------------------------------------------------ */
-
-static void compare(struct fixture *f, const char *name)
-{
-    char path[100];
-    snprintf(path, sizeof path, "tests/golden/%s.eml", name);
-    struct fp_str mail;
-    render(f, &mail);
-    if (getenv("FOLIOPOST_WRITE_GOLDEN")) {
-        FILE *w = fopen(path, "w");
-        assert_non_null(w);
-        assert_int_equal(fwrite(mail.data, 1, mail.len, w), mail.len);
-        assert_int_equal(fclose(w), 0);
-    }
-    FILE *r = fopen(path, "r");
-    if (!r)
-        fail_msg("%s is not there; this runs in the project's root", path);
-    static char expected[256 * 1024];
-    size_t n = fread(expected, 1, sizeof expected, r);
-    fclose(r);
-    assert_int_equal(n, mail.len);
-    assert_memory_equal(expected, mail.data, n);
-    str_fini(&mail);
-}
-
-static void a_good_month_is_as_it_was(void **state)
-{
-    (void)state;
-    struct fixture f = {0};
-    fixture_anna(&f);
-    compare(&f, "good-month");
-}
-
-static void a_bad_week_in_yen_is_as_it_was(void **state)
-{
-    (void)state;
-    struct fixture f = {0};
-    fixture_haruto(&f);
-    compare(&f, "bad-week-yen");
-}
-
-static void hostile_names_are_as_they_were(void **state)
-{
-    (void)state;
-    struct fixture f = {0};
-    fixture_mallory(&f);
-    compare(&f, "hostile");
-}
-
-static void an_empty_account_is_as_it_was(void **state)
-{
-    (void)state;
-    struct fixture f = {0};
-    fixture_layla(&f);
-    compare(&f, "opened-right-to-left");
 }
 
 /* --- read back -------------------------------------------------------------------------- */
@@ -142,17 +80,17 @@ static const char *part(const struct fp_str *mail, const char *type)
 static void every_mail_keeps_to_the_rules_of_the_wire(void **state)
 {
     (void)state;
-    void (*const makers[])(struct fixture *) = {fixture_anna, fixture_haruto, fixture_mallory, fixture_layla};
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < FIXTURE_CASES; i++) {
         struct fixture f = {0};
         struct fp_str mail;
-        makers[i](&f);
+        fixture_cases[i].fill(&f);
         render(&f, &mail);
         assert_int_equal(strlen(mail.data), mail.len);
         for (const char *line = mail.data; *line;) {
             const char *end = strstr(line, "\r\n");
             assert_non_null(end);
-            assert_in_range(end - line, 0, 78);
+            if (strncmp(line, "List-Unsubscribe: ", 18) != 0) /* a URI is not folded */
+                assert_in_range(end - line, 0, 78);
             for (const char *p = line; p < end; p++)
                 assert_in_range(*p, ' ', '~');
             line = end + 2;
@@ -185,11 +123,12 @@ static void both_parts_say_the_same(void **state)
 {
     (void)state;
     static const char *const said[] = {
-        "EUR\xc2\xa0"
+        "\xe2\x82\xac"
         "25,233.09",
-        "up EUR\xc2\xa0"
+        "up \xe2\x82\xac"
         "612.34",
-        "+612.34",
+        "+481.24",
+        "-18.75",
         "+500.00",
         "24,120.75",
         "+2.52%",
@@ -203,6 +142,16 @@ static void both_parts_say_the_same(void **state)
         "-10.78",
         "NLGF",
         "12 holdings",
+        "MSCI World",
+        "+38.41%",
+        "+7.27% a year",
+        "58.7%",
+        "13,204.00",
+        "11.4%",
+        "4 for 1",
+        "lowest \xe2\x82\xac"
+        "23,916.63",
+        FIXTURE_URL,
         "no recent price",
     };
     struct fixture f = {0};
@@ -225,6 +174,7 @@ static void a_return_that_is_not_defined_is_not_printed(void **state)
     struct fp_str mail;
     fixture_anna(&f);
     f.summary.twr_defined = false;
+    f.summary.n_spans = f.summary.n_by_class = f.summary.n_by_currency = 0;
     render(&f, &mail);
     assert_null(strstr(part(&mail, "text/plain"), "%"));
     assert_null(strstr(part(&mail, "text/html"), "Time-weighted"));
@@ -311,7 +261,7 @@ static void expect_error(struct fixture *f, const struct render_sender *sender, 
     struct fp_str out;
     str_init(&out, 0);
     str_puts(&out, "before");
-    assert_int_equal(render_mail(templates, sender, &f->job, &f->item, &out, &err), -1);
+    assert_int_equal(render_mail(templates, sender, NULL, &f->job, &f->item, &out, NULL, &err), -1);
     assert_int_equal(err.code, code);
     assert_string_equal(out.data, "before");
     str_fini(&out);
@@ -351,7 +301,7 @@ static void a_full_buffer_is_an_error_of_this_mail(void **state)
     struct render_sender sender = fixture_sender();
     fixture_anna(&f);
     str_init(&out, 5000);
-    assert_int_equal(render_mail(templates, &sender, &f.job, &f.item, &out, &err), -1);
+    assert_int_equal(render_mail(templates, &sender, NULL, &f.job, &f.item, &out, NULL, &err), -1);
     assert_int_equal(err.code, FP_RESOURCE_EXHAUSTED);
     str_fini(&out);
 }
@@ -408,10 +358,6 @@ static void senders_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_month_is_as_it_was),
-        cmocka_unit_test(a_bad_week_in_yen_is_as_it_was),
-        cmocka_unit_test(hostile_names_are_as_they_were),
-        cmocka_unit_test(an_empty_account_is_as_it_was),
         cmocka_unit_test(every_mail_keeps_to_the_rules_of_the_wire),
         cmocka_unit_test(the_same_input_gives_the_same_mail_and_another_user_another_id),
         cmocka_unit_test(both_parts_say_the_same),

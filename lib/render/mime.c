@@ -14,10 +14,11 @@
 
 #include "lib/base/text.h"
 
-#define FOLD_COLUMNS    78 /* RFC 5322 2.1.1: lines SHOULD be no longer */
-#define ENCODED_COLUMNS 76 /* RFC 2047 2: a line that holds an encoded word */
-#define WORD_COLUMNS    75 /* RFC 2047 2: an encoded word itself */
-#define QP_COLUMNS      76 /* RFC 2045 6.7 (5) */
+#define FOLD_COLUMNS    78  /* RFC 5322 2.1.1: lines SHOULD be no longer */
+#define ENCODED_COLUMNS 76  /* RFC 2047 2: a line that holds an encoded word */
+#define WORD_COLUMNS    75  /* RFC 2047 2: an encoded word itself */
+#define MAX_URI_BYTES   900 /* RFC 5322 2.1.1: a line MUST be under 998 */
+#define QP_COLUMNS      76  /* RFC 2045 6.7 (5) */
 
 /* --- headers ------------------------------------------------------------------ */
 
@@ -159,6 +160,17 @@ void mime_add_address_header(struct fp_str *out, const char *name, const char *d
     str_puts(out, column + strlen(address) + 3 > FOLD_COLUMNS ? "\r\n <" : " <");
     str_puts(out, address);
     str_puts(out, ">\r\n");
+}
+
+bool mime_is_uri(const char *uri)
+{
+    size_t n = strlen(uri);
+    if (strncmp(uri, "https://", 8) != 0 || n > MAX_URI_BYTES)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (uri[i] <= ' ' || uri[i] > '~' || uri[i] == '<' || uri[i] == '>' || uri[i] == ',')
+            return false;
+    return true;
 }
 
 /* --- quoted-printable ------------------------------------------------------------- */

@@ -6,6 +6,8 @@
 #ifndef FP_RENDER_MIME_H
 #define FP_RENDER_MIME_H
 
+#include <stdbool.h>
+
 #include "lib/base/str.h"
 
 #define MIME_MAX_HEADER_BYTES 512 /* of a value; the rest is cut at a whole character */
@@ -17,6 +19,9 @@ void mime_add_text_header(struct fp_str *out, const char *name, const char *valu
  * checked by text_is_address(). */
 void mime_add_address_header(struct fp_str *out, const char *name, const char *display_name,
                              const char *address);
+/* An https URI that may stand in a header as it is: printable ASCII without
+ * <, > and blanks, so short that its line stays under 998. */
+bool mime_is_uri(const char *uri);
 /* RFC 2045 section 6.7. "\n" and CRLF in text are line ends. */
 void mime_add_quoted_printable(struct fp_str *out, const char *text, size_t bytes);
 

@@ -4,8 +4,9 @@
  * template that does not compile, or asks for a name that no statement has,
  * stops the mailer with file, line and column.
  *
- * The folder holds NAME.subject, NAME.txt and NAME.html for each template
- * ("statement"), and *.mustache for partials.
+ * A folder holds NAME.subject, NAME.txt and NAME.html for each template
+ * ("statement"), *.mustache for partials, and LANGUAGE.properties with the
+ * messages of each language. docs/templates.md tells all of it.
  */
 #ifndef FP_RENDER_RENDER_H
 #define FP_RENDER_RENDER_H
@@ -16,6 +17,13 @@
 
 struct fp_templates;
 
+struct templates_from {
+    const char *base;           /* the folder that comes with the program; "" */
+    const char *own;            /* laid over it: replaces files by name, adds messages; "" */
+    const char *locales;        /* languages to mail in, "en,de"; "": every catalogue there is */
+    const char *default_locale; /* for users whose language there is not: "en-GB" */
+};
+
 struct render_sender {
     const char *from;           /* "Foliopost <reports@example.com>" */
     const char *reply_to;       /* "": none */
@@ -23,10 +31,30 @@ struct render_sender {
     const char *postal_address; /* in the footer; "" */
 };
 
-struct fp_templates *templates_load(const char *dir, struct fp_err *err) FP_MUST_CHECK;
+/* What is of one mail alone. Every text may be "". */
+struct render_extras {
+    const char *unsubscribe_url;    /* https, with the token: List-Unsubscribe and the footer's link */
+    const char *unsubscribe_mailto; /* an address */
+    const char *to;                 /* instead of the user's own address: test mails */
+    bool test;                      /* the subject says so */
+};
+
+/* What is known of a mail beside its source. */
+struct render_info {
+    uint64_t template_hash; /* the first 64 bits of templates_hash() */
+    uint64_t content_hash;  /* of subject and text part, which hold every figure: SHA-256, first 64 bits */
+};
+
+/* Where the templates that come with the program are: installed beside its
+ * folder, or in a source tree; out holds PATH_MAX bytes. */
+bool templates_find_base(char *out);
+struct fp_templates *templates_load(const struct templates_from *from, struct fp_err *err) FP_MUST_CHECK;
 void templates_free(struct fp_templates *t);
 bool templates_has(const struct fp_templates *t, const char *name);
-/* SHA-256 or the like of all files, hex; for jobs.template_hash. */
+const char *templates_name(const struct fp_templates *t, size_t i); /* NULL behind the last */
+size_t templates_languages(const struct fp_templates *t);
+const char *templates_language_tag(const struct fp_templates *t, size_t i);
+/* SHA-256 of all files, hex; for jobs.template_hash. */
 const char *templates_hash(const struct fp_templates *t);
 /* Checks a sender: addresses, no line breaks, a host name. */
 int render_check_sender(const struct render_sender *s, struct fp_err *err) FP_MUST_CHECK;
@@ -34,10 +62,19 @@ int render_check_sender(const struct render_sender *s, struct fp_err *err) FP_MU
 /* The whole mail, CRLF lines, multipart/alternative with text first. The same
  * input gives the same bytes. The Message-ID begins "<JOB.USER." and ends with
  * the sender's host, equal for every attempt; Date is the job's mail date.
+ * extras and info may be NULL. ICU's formatters are kept by the calling thread.
  * Errors are of this user alone: NOT_FOUND (template), INVALID_ARGUMENT,
  * RESOURCE_EXHAUSTED (past 256 kB). */
 int render_mail(const struct fp_templates *t, const struct render_sender *s,
-                const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
-                struct fp_str *out, struct fp_err *err) FP_MUST_CHECK;
+                const struct render_extras *extras, const Foliopost__V1__JobContext *job,
+                const Foliopost__V1__SummaryItem *item, struct fp_str *out, struct render_info *info,
+                struct fp_err *err) FP_MUST_CHECK;
+
+enum render_part { RENDER_SUBJECT, RENDER_TEXT, RENDER_HTML };
+/* One part as a reader sees it, decoded: for previews. */
+int render_part(const struct fp_templates *t, const struct render_sender *s,
+                const struct render_extras *extras, const Foliopost__V1__JobContext *job,
+                const Foliopost__V1__SummaryItem *item, enum render_part part, struct fp_str *out,
+                struct fp_err *err) FP_MUST_CHECK;
 
 #endif

@@ -25,11 +25,21 @@ static void put(const char *file, const char *text)
     fclose(f);
 }
 
+static struct fp_templates *load(const char *dir, struct fp_err *err)
+{
+    const struct templates_from from = {dir, "", "", "en"};
+    return templates_load(&from, err);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
     strcpy(folder, "/tmp/templates_test.XXXXXX");
     if (!mkdtemp(folder))
+        return -1;
+    char command[128];
+    snprintf(command, sizeof command, "cp %s/en.properties %s", FIXTURE_TEMPLATES, folder);
+    if (system(command) != 0)
         return -1;
     put("statement.subject", "Statement {{period}}");
     put("statement.txt", "Hello {{name}}");
@@ -49,7 +59,7 @@ static void expect_error(const char *message)
 {
     struct fp_err err;
     char expected[512];
-    assert_null(templates_load(folder, &err));
+    assert_null(load(folder, &err));
     snprintf(expected, sizeof expected, "%s: %s", folder, message);
     assert_string_equal(err.msg, expected);
 }
@@ -60,7 +70,7 @@ static void a_good_folder_is_loaded(void **state)
     struct fp_err err;
     put("notes.md", "{{nothing}} of ours");
     put(".statement.txt", "{{");
-    struct fp_templates *t = templates_load(folder, &err);
+    struct fp_templates *t = load(folder, &err);
     if (!t)
         fail_msg("%s", err.msg);
     assert_true(templates_has(t, "statement"));
@@ -74,11 +84,11 @@ static void the_hash_follows_every_file(void **state)
 {
     (void)state;
     struct fp_err err;
-    struct fp_templates *a = templates_load(folder, &err), *b = templates_load(folder, &err);
+    struct fp_templates *a = load(folder, &err), *b = load(folder, &err);
     assert_string_equal(templates_hash(a), templates_hash(b));
     assert_int_equal(strlen(templates_hash(a)), 64);
     put("unused.mustache", "x");
-    struct fp_templates *c = templates_load(folder, &err);
+    struct fp_templates *c = load(folder, &err);
     assert_string_not_equal(templates_hash(a), templates_hash(c));
     templates_free(a);
     templates_free(b);
@@ -109,7 +119,7 @@ static void a_name_is_known_only_where_it_is_offered(void **state)
     put("statement.html", "{{#rows}}{{symbol}}{{/rows}}");
     expect_error("statement.html:1:1: a statement has no \"rows\"");
     put("statement.html", "{{#movers}}{{#rows}}{{#up}}{{symbol}} {{currency}}{{/up}}{{/rows}}{{/movers}}");
-    struct fp_templates *t = templates_load(folder, &err);
+    struct fp_templates *t = load(folder, &err);
     if (!t)
         fail_msg("%s", err.msg);
     templates_free(t);
@@ -139,6 +149,68 @@ static void an_empty_and_a_missing_folder_are_named(void **state)
     expect_error("the folder of templates cannot be read: No such file or directory");
 }
 
+/* A company's own folder over ours: a word, a partial, a template and a language of its own. */
+static void a_folder_is_laid_over_another(void **state)
+{
+    (void)state;
+    struct fp_err err;
+    const struct templates_from from = {FIXTURE_TEMPLATES, folder, "en", "en-GB"};
+    put("en.properties", "own.word = <Hi> {{first_name}}\nup = better by\n");
+    put("statement.html", "{{t.own.word}} {{direction}} {{> mine}}");
+    put("mine.mustache", "{{t.up}}");
+    struct fp_templates *t = templates_load(&from, &err);
+    if (!t)
+        fail_msg("%s", err.msg);
+    assert_true(templates_has(t, "plain"));
+    assert_int_equal(templates_languages(t), 1);
+    struct fixture f = {0};
+    struct fp_str out;
+    struct render_sender sender = fixture_sender();
+    fixture_anna(&f);
+    str_init(&out, 0);
+    assert_int_equal(render_part(t, &sender, NULL, &f.job, &f.item, RENDER_HTML, &out, &err), 0);
+    assert_string_equal(out.data, "&lt;Hi&gt; Anna better by better by");
+    str_fini(&out);
+    templates_free(t);
+}
+
+static void expect_own_error(const char *locales, const char *message)
+{
+    struct fp_err err;
+    const struct templates_from from = {FIXTURE_TEMPLATES, folder, locales, "en"};
+    assert_null(templates_load(&from, &err));
+    if (!strstr(err.msg, message))
+        fail_msg("\"%s\", not \"%s\"", err.msg, message);
+}
+
+static void what_a_catalogue_lacks_is_found_with_file_and_key(void **state)
+{
+    (void)state;
+    put("en.properties", "own.word = x");
+    put("statement.html", "\n {{t.own.word}}");
+    expect_own_error("", "statement.html:2:2: ar.properties has no message \"own.word\"");
+    put("statement.html", "x");
+    put("en.properties", "bridge.fees = {{date}}");
+    expect_own_error("en", "en.properties:1: \"bridge.fees\" has no value \"date\"; it has: none");
+    put("en.properties", "a\nb");
+    expect_own_error("en", "en.properties:1: not like \"key = message\"");
+    put("en.properties", "a = 1\n# x\na = 2");
+    expect_own_error("en", "en.properties:3: \"a\" stands in line 1 already");
+    put("en.properties", "headline.value = {{nonsense}}");
+    put("statement.html", "{{t.headline.value}}");
+    expect_own_error("en", "statement.html:1:1: a statement has no \"nonsense\"");
+    put("en.properties", "");
+    put("statement.html", "x");
+    put("pl.properties", "up = wzrost");
+    expect_own_error("en,pl", "pl.properties: the message \"down\" is missing");
+    put("english.properties", "");
+    expect_own_error("en", "english.properties: not named like a language");
+    char command[128];
+    snprintf(command, sizeof command, "rm %s/english.properties", folder);
+    assert_int_equal(system(command), 0);
+    expect_own_error("de", "there is no catalogue for the default locale: en.properties");
+}
+
 static void a_file_with_a_nul_is_refused(void **state)
 {
     (void)state;
@@ -148,7 +220,7 @@ static void a_file_with_a_nul_is_refused(void **state)
     FILE *f = fopen(path, "w");
     assert_int_equal(fwrite("a\0b", 1, 3, f), 3);
     fclose(f);
-    assert_null(templates_load(folder, &err));
+    assert_null(load(folder, &err));
     assert_non_null(strstr(err.msg, "NUL"));
 }
 
@@ -162,6 +234,8 @@ int main(void)
         TEST(a_name_is_known_only_where_it_is_offered),
         TEST(mistakes_of_syntax_and_missing_files_are_found),
         TEST(an_empty_and_a_missing_folder_are_named),
+        TEST(a_folder_is_laid_over_another),
+        TEST(what_a_catalogue_lacks_is_found_with_file_and_key),
         TEST(a_file_with_a_nul_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

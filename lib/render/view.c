@@ -11,51 +11,81 @@
 
 #include "lib/render/statement.h"
 
-enum field_kind {
-    FIELD_CHARS,
-    FIELD_TEXT,
-    FIELD_BOOL,
-    FIELD_ROWS,
-    FIELD_TABLES,
-    FIELD_MOVERS,
-    FIELD_REMARKS
+enum field_kind { FIELD_CHARS, FIELD_TEXT, FIELD_BOOL, FIELD_LIST };
+
+/* The kinds of lists there are: each has a table of fields and a view below. */
+enum list_kind {
+    LIST_ROWS,
+    LIST_SPANS,
+    LIST_COLUMNS,
+    LIST_TABLES,
+    LIST_MOVERS,
+    LIST_ALLOCATIONS,
+    LIST_SHARES,
+    LIST_REMARKS,
+    LIST_KINDS
 };
 
 struct field {
     const char *name;
     enum field_kind kind;
+    enum list_kind list;
     size_t offset, count_offset;
 };
 
 /* clang-format off */
 /* NOLINTBEGIN(bugprone-macro-parentheses): `of` is a type */
-#define CHARS(of, f)         {#f, FIELD_CHARS, offsetof(of, f), 0}
-#define TEXT(of, f)          {#f, FIELD_TEXT, offsetof(of, f), 0}
-#define BOOL(of, f)          {#f, FIELD_BOOL, offsetof(of, f), 0}
-#define LIST(of, f, kind, n) {#f, kind, offsetof(of, f), offsetof(of, n)}
+#define CHARS(of, f)         {#f, FIELD_CHARS, 0, offsetof(of, f), 0}
+#define TEXT(of, f)          {#f, FIELD_TEXT, 0, offsetof(of, f), 0}
+#define BOOL(of, f)          {#f, FIELD_BOOL, 0, offsetof(of, f), 0}
+#define LIST(of, f, kind, n) {#f, FIELD_LIST, kind, offsetof(of, f), offsetof(of, n)}
 /* NOLINTEND(bugprone-macro-parentheses) */
 /* clang-format on */
 
 /* Each table is in the order of its names: they are found by halving. */
 static const struct field root_fields[] = {
+    LIST(struct statement, allocations, LIST_ALLOCATIONS, n_allocations),
     CHARS(struct statement, as_of),
-    LIST(struct statement, bridge, FIELD_ROWS, n_bridge),
+    CHARS(struct statement, benchmark_name),
+    LIST(struct statement, bridge, LIST_ROWS, n_bridge),
+    CHARS(struct statement, chart_bottom),
+    CHARS(struct statement, chart_first),
+    BOOL(struct statement, chart_from_zero),
+    BOOL(struct statement, chart_has_gain),
+    BOOL(struct statement, chart_has_loss),
+    CHARS(struct statement, chart_last),
+    CHARS(struct statement, chart_summary),
+    CHARS(struct statement, chart_top),
     CHARS(struct statement, close_value),
+    LIST(struct statement, columns, LIST_COLUMNS, n_columns),
     CHARS(struct statement, contributions),
     CHARS(struct statement, currency),
-    LIST(struct statement, details, FIELD_ROWS, n_details),
+    BOOL(struct statement, custom),
+    LIST(struct statement, details, LIST_ROWS, n_details),
+    TEXT(struct statement, dir),
     TEXT(struct statement, direction),
     BOOL(struct statement, down),
+    CHARS(struct statement, drawdown),
+    CHARS(struct statement, drawdown_days),
     CHARS(struct statement, first_name),
     BOOL(struct statement, flat),
     CHARS(struct statement, gain),
     CHARS(struct statement, gain_amount),
+    BOOL(struct statement, has_annual),
+    BOOL(struct statement, has_benchmark),
+    BOOL(struct statement, has_chart),
     BOOL(struct statement, has_details),
+    BOOL(struct statement, has_modified_dietz),
+    BOOL(struct statement, has_mwr),
     BOOL(struct statement, has_remarks),
+    BOOL(struct statement, has_risk),
     BOOL(struct statement, has_shares),
+    BOOL(struct statement, has_spans),
     CHARS(struct statement, holdings),
-    TEXT(struct statement, kind),
-    LIST(struct statement, movers, FIELD_TABLES, n_movers),
+    TEXT(struct statement, lang),
+    TEXT(struct statement, left),
+    BOOL(struct statement, monthly),
+    LIST(struct statement, movers, LIST_TABLES, n_movers),
     CHARS(struct statement, name),
     CHARS(struct statement, open_value),
     CHARS(struct statement, period),
@@ -63,14 +93,23 @@ static const struct field root_fields[] = {
     CHARS(struct statement, period_start),
     CHARS(struct statement, postal_address),
     CHARS(struct statement, prices_as_of),
-    LIST(struct statement, remarks, FIELD_REMARKS, n_remarks),
+    LIST(struct statement, remarks, LIST_REMARKS, n_remarks),
     TEXT(struct statement, reply_to),
+    TEXT(struct statement, right),
+    BOOL(struct statement, right_to_left),
+    TEXT(struct statement, risk_span),
     CHARS(struct statement, sender_name),
     CHARS(struct statement, since),
+    LIST(struct statement, spans, LIST_SPANS, n_spans),
+    TEXT(struct statement, template_name),
+    BOOL(struct statement, test),
     CHARS(struct statement, twr),
     BOOL(struct statement, twr_down),
     BOOL(struct statement, twr_up),
+    TEXT(struct statement, unsubscribe_url),
     BOOL(struct statement, up),
+    CHARS(struct statement, volatility),
+    BOOL(struct statement, weekly),
 };
 
 static const struct field row_fields[] = {
@@ -79,9 +118,31 @@ static const struct field row_fields[] = {
     BOOL(struct statement_row, total),   BOOL(struct statement_row, up),
 };
 
+static const struct field span_fields[] = {
+    CHARS(struct statement_span, benchmark),
+    TEXT(struct statement_span, label),
+    CHARS(struct statement_span, mwr),
+    CHARS(struct statement_span, mwr_annual),
+    BOOL(struct statement_span, mwr_down),
+    BOOL(struct statement_span, mwr_up),
+    LIST(struct statement_span, rows, LIST_ROWS, n_rows),
+    CHARS(struct statement_span, since),
+    CHARS(struct statement_span, twr),
+    CHARS(struct statement_span, twr_annual),
+    BOOL(struct statement_span, twr_down),
+    BOOL(struct statement_span, twr_up),
+};
+
+static const struct field column_fields[] = {
+    BOOL(struct statement_column, above),
+    CHARS(struct statement_column, base),
+    BOOL(struct statement_column, below),
+    CHARS(struct statement_column, step),
+};
+
 static const struct field table_fields[] = {
-    LIST(struct statement_table, rows, FIELD_MOVERS, n_rows),
-    TEXT(struct statement_table, title),
+    LIST(struct statement_movers, rows, LIST_MOVERS, n_rows),
+    TEXT(struct statement_movers, title),
 };
 
 static const struct field mover_fields[] = {
@@ -92,6 +153,18 @@ static const struct field mover_fields[] = {
     BOOL(struct statement_mover, up),
 };
 
+static const struct field allocation_fields[] = {
+    LIST(struct statement_shares, rows, LIST_SHARES, n_rows),
+    TEXT(struct statement_shares, title),
+};
+
+static const struct field share_fields[] = {
+    CHARS(struct statement_share, amount),  TEXT(struct statement_share, color),
+    CHARS(struct statement_share, label),   CHARS(struct statement_share, line),
+    BOOL(struct statement_share, negative), CHARS(struct statement_share, percent),
+    CHARS(struct statement_share, width),
+};
+
 struct fields {
     const struct field *rows;
     size_t n;
@@ -100,8 +173,13 @@ struct fields {
 #define FIELDS(a) {a, sizeof(a) / sizeof(a)[0]}
 /* clang-format on */
 
-static const struct fields root_table = FIELDS(root_fields), row_table = FIELDS(row_fields),
-                           table_table = FIELDS(table_fields), mover_table = FIELDS(mover_fields);
+static const struct fields root_table = FIELDS(root_fields);
+static const struct fields list_tables[LIST_KINDS] = {
+    [LIST_ROWS] = FIELDS(row_fields),       [LIST_SPANS] = FIELDS(span_fields),
+    [LIST_COLUMNS] = FIELDS(column_fields), [LIST_TABLES] = FIELDS(table_fields),
+    [LIST_MOVERS] = FIELDS(mover_fields),   [LIST_ALLOCATIONS] = FIELDS(allocation_fields),
+    [LIST_SHARES] = FIELDS(share_fields),   [LIST_REMARKS] = {NULL, 0}, /* nothing but {{.}} */
+};
 
 static int by_name(const void *name, const void *field)
 {
@@ -110,22 +188,7 @@ static int by_name(const void *name, const void *field)
 
 static const struct field *find_field(const struct fields *f, const char *name)
 {
-    return bsearch(name, f->rows, f->n, sizeof f->rows[0], by_name);
-}
-
-/* What the items of a list offer; NULL: nothing but {{.}}. */
-static const struct fields *fields_of_items(enum field_kind kind)
-{
-    switch (kind) {
-    case FIELD_ROWS:
-        return &row_table;
-    case FIELD_TABLES:
-        return &table_table;
-    case FIELD_MOVERS:
-        return &mover_table;
-    default:
-        return NULL;
-    }
+    return f->n ? bsearch(name, f->rows, f->n, sizeof f->rows[0], by_name) : NULL;
 }
 
 /* Names are looked for from the innermost section outwards, as they will be
@@ -138,9 +201,8 @@ bool statement_offers(const struct mustache_use *use)
         const struct field *f = NULL;
         for (int k = n - 1; k >= 0 && !f; k--)
             f = find_field(open[k], use->inside[i]);
-        const struct fields *items = f ? fields_of_items(f->kind) : NULL;
-        if (items)
-            open[n++] = items;
+        if (f && f->kind == FIELD_LIST)
+            open[n++] = &list_tables[f->list];
     }
     for (int k = n - 1; k >= 0; k--)
         if (find_field(open[k], use->name))
@@ -150,21 +212,7 @@ bool statement_offers(const struct mustache_use *use)
 
 /* --- the view -------------------------------------------------------------------- */
 
-static const struct mustache_view root_view, rows_view, tables_view, movers_view, remarks_view;
-
-static const struct mustache_view *view_of(enum field_kind kind)
-{
-    switch (kind) {
-    case FIELD_ROWS:
-        return &rows_view;
-    case FIELD_TABLES:
-        return &tables_view;
-    case FIELD_MOVERS:
-        return &movers_view;
-    default:
-        return &remarks_view;
-    }
-}
+static const struct mustache_view list_views[LIST_KINDS];
 
 static bool get_from(const struct fields *table, const void *object, const char *name,
                      struct mustache_value *out)
@@ -186,7 +234,7 @@ static bool get_from(const struct fields *table, const void *object, const char 
     default:
         *out = (struct mustache_value){.kind = MUSTACHE_LIST,
                                        .ptr = at,
-                                       .view = view_of(f->kind),
+                                       .view = &list_views[f->list],
                                        .count = *(const size_t *)(const void *)((const char *)object +
                                                                                 f->count_offset)};
     }
@@ -198,52 +246,43 @@ static bool root_get(const void *object, const char *name, struct mustache_value
     return get_from(&root_table, object, name, out);
 }
 
-static bool row_get(const void *object, const char *name, struct mustache_value *out)
-{
-    return get_from(&row_table, object, name, out);
-}
+/* clang-format off */
+/* Of each kind of list: the member of an item, and an item. */
+#define LIST_VIEW(name, which, type)                                                                          \
+    static bool name##_get(const void *object, const char *field, struct mustache_value *out)                \
+    {                                                                                                        \
+        return get_from(&list_tables[which], object, field, out);                                             \
+    }                                                                                                        \
+    static void name##_item(const void *list, size_t i, struct mustache_value *out)                          \
+    {                                                                                                        \
+        *out = (struct mustache_value){.kind = MUSTACHE_OBJECT,                                              \
+                                       .ptr = (const type *)list + i,                                        \
+                                       .view = &list_views[which]};                                           \
+    }
+/* clang-format on */
 
-static bool table_get(const void *object, const char *name, struct mustache_value *out)
-{
-    return get_from(&table_table, object, name, out);
-}
-
-static bool mover_get(const void *object, const char *name, struct mustache_value *out)
-{
-    return get_from(&mover_table, object, name, out);
-}
-
-static void row_item(const void *list, size_t i, struct mustache_value *out)
-{
-    *out = (struct mustache_value){.kind = MUSTACHE_OBJECT,
-                                   .ptr = (const struct statement_row *)list + i,
-                                   .view = &rows_view};
-}
-
-static void table_item(const void *list, size_t i, struct mustache_value *out)
-{
-    *out = (struct mustache_value){.kind = MUSTACHE_OBJECT,
-                                   .ptr = (const struct statement_table *)list + i,
-                                   .view = &tables_view};
-}
-
-static void mover_item(const void *list, size_t i, struct mustache_value *out)
-{
-    *out = (struct mustache_value){.kind = MUSTACHE_OBJECT,
-                                   .ptr = (const struct statement_mover *)list + i,
-                                   .view = &movers_view};
-}
+LIST_VIEW(row, LIST_ROWS, struct statement_row)
+LIST_VIEW(span, LIST_SPANS, struct statement_span)
+LIST_VIEW(column, LIST_COLUMNS, struct statement_column)
+LIST_VIEW(table, LIST_TABLES, struct statement_movers)
+LIST_VIEW(mover, LIST_MOVERS, struct statement_mover)
+LIST_VIEW(allocation, LIST_ALLOCATIONS, struct statement_shares)
+LIST_VIEW(share, LIST_SHARES, struct statement_share)
 
 static void remark_item(const void *list, size_t i, struct mustache_value *out)
 {
-    *out = (struct mustache_value){.kind = MUSTACHE_TEXT, .text = ((const char *const *)list)[i]};
+    *out =
+        (struct mustache_value){.kind = MUSTACHE_TEXT,
+                                .text = (const char *)list + i * sizeof(((struct statement *)0)->remarks[0])};
 }
 
 static const struct mustache_view root_view = {root_get, NULL};
-static const struct mustache_view rows_view = {row_get, row_item};
-static const struct mustache_view tables_view = {table_get, table_item};
-static const struct mustache_view movers_view = {mover_get, mover_item};
-static const struct mustache_view remarks_view = {NULL, remark_item};
+static const struct mustache_view list_views[LIST_KINDS] = {
+    [LIST_ROWS] = {row_get, row_item},          [LIST_SPANS] = {span_get, span_item},
+    [LIST_COLUMNS] = {column_get, column_item}, [LIST_TABLES] = {table_get, table_item},
+    [LIST_MOVERS] = {mover_get, mover_item},    [LIST_ALLOCATIONS] = {allocation_get, allocation_item},
+    [LIST_SHARES] = {share_get, share_item},    [LIST_REMARKS] = {NULL, remark_item},
+};
 
 void statement_root(const struct statement *s, struct mustache_value *out)
 {

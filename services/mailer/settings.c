@@ -11,7 +11,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/base/text.h"
 #include "lib/bus/bus.h"
@@ -64,12 +63,23 @@ const struct config_setting settings_rows[] = {
      "configuration set of transport ses, which tells of its events; empty: none", AT(ses_configuration_set)},
 
     {"templates", CONFIG_STRING, NULL, "", 0, 4096, NULL,
-     "folder of the templates; empty: share/foliopost/templates beside the program's folder", AT(templates)},
+     "folder laid over the templates that come with the program: files of the same name take their place",
+     AT(templates)},
+    {"locales", CONFIG_STRING, NULL, "", 0, 512, NULL,
+     "languages to mail in, like en,de; empty: each that has a catalogue", AT(locales)},
+    {"default-locale", CONFIG_STRING, NULL, "en", 2, 35, NULL,
+     "for users whose language has no catalogue: en, en-GB, de", AT(default_locale)},
     {"from", CONFIG_STRING, NULL, "Foliopost <reports@foliopost.invalid>", 3, 512, NULL,
      "From of the mails; set it to an address of your own domain", AT(from)},
     {"reply-to", CONFIG_STRING, NULL, "", 0, 512, NULL, "Reply-To of the mails; empty: none", AT(reply_to)},
     {"message-host", CONFIG_STRING, NULL, "", 0, 253, NULL, "host in Message-IDs; empty: the domain of from",
      AT(message_host)},
+    {"unsubscribe-url", CONFIG_STRING, NULL, "", 0, 200, NULL,
+     "where foliopost-inbound answers, https://unsubscribe.example.com: makes List-Unsubscribe and the link in "
+     "the footer; empty: neither",
+     AT(unsubscribe_url)},
+    {"token-key-file", CONFIG_STRING, NULL, "", 0, 4096, NULL,
+     "keys that sign the tokens of unsubscribe links, the same as of foliopost-inbound", AT(token_key_file)},
     {"postal-address", CONFIG_STRING, NULL, "", 0, 512, NULL, "the sender's address in the mails' footer",
      AT(postal_address)},
     {"bounce-address", CONFIG_STRING, NULL, "", 0, 254, NULL,
@@ -105,36 +115,15 @@ const size_t settings_n_rows = sizeof settings_rows / sizeof settings_rows[0];
 
 /* --- templates ----------------------------------------------------------------------------- */
 
-/* Installed beside bin/, or in a source tree three folders up from
- * build/PRESET/bin. */
-static bool find_templates(char out[PATH_MAX])
-{
-    static const char *const places[] = {"../share/foliopost/templates",
-                                         "../../../services/mailer/templates"};
-    char exe[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-    if (n <= 0)
-        return false;
-    exe[n] = '\0';
-    char *slash = strrchr(exe, '/');
-    if (!slash)
-        return false;
-    *slash = '\0';
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        int len = snprintf(out, PATH_MAX, "%s/%s", exe, places[i]);
-        if (len > 0 && len < PATH_MAX && access(out, R_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int load_templates(struct mailer_settings *s, struct fp_err *err)
 {
-    char found[PATH_MAX];
-    const char *dir = s->templates;
-    if (!dir[0] && !find_templates(found))
-        return err_set(err, FP_NOT_FOUND, "templates: none found beside the program: name their folder");
-    s->loaded = templates_load(dir[0] ? dir : found, err);
+    char base[PATH_MAX];
+    if (!templates_find_base(base))
+        return err_set(err, FP_NOT_FOUND,
+                       "templates: those that come with the program are not in share/foliopost/templates "
+                       "beside its folder");
+    const struct templates_from from = {base, s->templates, s->locales, s->default_locale};
+    s->loaded = templates_load(&from, err);
     return s->loaded ? 0 : err_prefix(err, "templates");
 }
 
@@ -211,6 +200,25 @@ static int check_sender(struct mailer_settings *s, struct fp_err *err)
     return 0;
 }
 
+/* A link without a token, or tokens without a link, is a mistake. */
+static int open_keys(struct mailer_settings *s, struct fp_err *err)
+{
+    size_t n = strlen(s->unsubscribe_url);
+    if (n == 0 && !s->token_key_file[0])
+        return 0;
+    if (strncmp(s->unsubscribe_url, "https://", 8) != 0 || n < 12 || s->unsubscribe_url[n - 1] == '/' ||
+        strcspn(s->unsubscribe_url, " <>,\"") != n || !text_is_clean(s->unsubscribe_url))
+        return err_set(
+            err, FP_INVALID_ARGUMENT,
+            "unsubscribe-url: \"%s\" is not like https://unsubscribe.example.com (mailbox providers "
+            "ask for https)",
+            s->unsubscribe_url);
+    if (!s->token_key_file[0])
+        return err_set(err, FP_INVALID_ARGUMENT, "unsubscribe-url needs token-key-file");
+    s->keys = token_keys_open(s->token_key_file, err);
+    return s->keys ? 0 : err_prefix(err, "token-key-file");
+}
+
 int settings_check(void *values, struct fp_err *err)
 {
     struct mailer_settings *s = values;
@@ -221,6 +229,8 @@ int settings_check(void *values, struct fp_err *err)
                        (long long)s->retry_cap_ms, (long long)s->retry_base_ms);
     s->providers = providers_load(s, err);
     if (!s->providers)
+        return -1;
+    if (open_keys(s, err) < 0)
         return -1;
     return load_templates(s, err);
 }

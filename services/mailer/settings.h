@@ -4,6 +4,7 @@
 
 #include "lib/config/config.h"
 #include "lib/render/render.h"
+#include "lib/token/token.h"
 #include "services/mailer/transport.h"
 
 struct mailer_settings {
@@ -14,7 +15,9 @@ struct mailer_settings {
         *maildir, *api_url, *api_key_file, *api_ca_file, *ses_region, *ses_configuration_set;
     int64_t connections, mails_per_connection, connect_timeout_ms, reply_timeout_ms;
 
-    char *templates, *from, *reply_to, *message_host, *postal_address, *bounce_address;
+    char *unsubscribe_url, *token_key_file;
+    char *templates, *locales, *default_locale, *from, *reply_to, *message_host, *postal_address,
+        *bounce_address;
 
     double mail_rate, daily_quota;
     char *provider, *providers_file, *domain_rates, *send_window, *send_window_zone;
@@ -24,6 +27,7 @@ struct mailer_settings {
     /* made by settings_check() */
     struct fp_templates *loaded;
     struct providers *providers;
+    struct token_keys *keys; /* NULL: no unsubscribe links */
     char from_address[256], from_host[256];
 };
 

@@ -1,0 +1,66 @@
+"""The golden mails, read by a MIME parser that is not ours."""
+import email
+import email.policy
+import pathlib
+import re
+
+import pytest
+
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
+MAILS = sorted(GOLDEN.glob("*.eml"))
+
+
+def parts(mail):
+    return [p for p in mail.walk() if not p.is_multipart()]
+
+
+def figures(text):
+    """Amounts and percentages, as they stand at the end of the text's columns."""
+    return re.findall(r"\s([+-]?[\d.,’\u00a0\u202f]*\d[.,]\d\d)(?:\s*%)?$", text, re.MULTILINE)
+
+
+def test_there_are_ten():
+    assert len(MAILS) == 10
+
+
+@pytest.mark.parametrize("path", MAILS, ids=lambda p: p.stem)
+def test_a_golden_mail_is_read_by_python(path):
+    raw = path.read_bytes()
+    mail = email.message_from_bytes(raw, policy=email.policy.default)
+    assert not mail.defects and not any(p.defects for p in mail.walk())
+    assert mail.get_content_type() == "multipart/alternative"
+    text, html = parts(mail)
+    assert (text.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
+    assert text.get_content_charset() == html.get_content_charset() == "utf-8"
+    assert text.get_content().replace("\r\n", "\n").rstrip("\n") == path.with_suffix(".txt").read_text().rstrip("\n")
+    assert html.get_content().replace("\r\n", "\n").rstrip("\n") == path.with_suffix(".html").read_text().rstrip("\n")
+    assert all(len(line) <= 998 and max(line, default=0) < 128 for line in raw.split(b"\r\n"))
+    for name in ("From", "To", "Subject", "Date", "Message-ID", "List-Id", "Feedback-ID", "Auto-Submitted"):
+        assert len(mail.get_all(name)) == 1, name
+    assert "Bcc" not in mail and "Cc" not in mail
+    assert b"\r\nList-Unsubscribe: <https://" in raw
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in raw
+    assert mail["To"].addresses[0].addr_spec.endswith("@mail.example")
+
+
+@pytest.mark.parametrize("path", MAILS, ids=lambda p: p.stem)
+def test_both_parts_have_the_same_figures(path):
+    page = path.with_suffix(".html").read_text()
+    assert len(page.encode()) < 60_000
+    missing = [f for f in figures(path.with_suffix(".txt").read_text()) if f not in page]
+    assert not missing
+
+
+def test_hostile_names_stay_text():
+    page = (GOLDEN / "hostile.html").read_text()
+    assert "<script" not in page and "<img" not in page and "<b>{{{" not in page
+
+
+@pytest.mark.parametrize("path", MAILS, ids=lambda p: p.stem)
+def test_a_page_is_accessible(path):
+    page = path.with_suffix(".html").read_text()
+    assert re.search(r'<html lang="[a-z]{2}" dir="(ltr|rtl)">', page)
+    assert page.count("<h1") == 1 and "<title>" in page
+    for table in re.findall(r"<table[^>]*>", page):
+        assert 'role="presentation"' in table or 'border-collapse' in table, table
+    assert "<svg" not in page and "<img" not in page and "data:" not in page
