@@ -7,7 +7,7 @@ int main(int argc, char **argv)
                                                          &cli_watch_job,    &cli_pause,   &cli_resume,
                                                          &cli_cancel,       &cli_report,  &cli_deliveries,
                                                          &cli_suppressions, &cli_migrate, &cli_seed,
-                                                         &cli_doctor,       &cli_explain, &cli_completion,
-                                                         &cli_help,         NULL};
+                                                         &cli_doctor,       &cli_explain, &cli_template,
+                                                         &cli_completion,   &cli_help,    NULL};
     return cli_main(commands, argc, argv);
 }
