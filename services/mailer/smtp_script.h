@@ -34,8 +34,9 @@
 /* Replies without their line end; NULL: the usual one. */
 struct script {
     const char *greeting, *ehlo, *auth, *mail, *rcpt, *data, *body;
-    int body_delay_ms;
-    int mails_per_connection; /* then 421 at MAIL; 0: no limit */
+    int body_delay_ms, byte_ms; /* byte_ms: between two bytes of every reply */
+    int flood_mb;               /* lines of the reply to the mail before its last */
+    int mails_per_connection;   /* then 421 at MAIL; 0: no limit */
     bool hang_up_after_mail, byte_by_byte;
 };
 
@@ -93,10 +94,13 @@ static void say(struct session *c, const char *reply)
 {
     char line[512];
     int n = snprintf(line, sizeof line, "%s\r\n", reply);
-    int step = script_of(c->server).byte_by_byte ? 1 : n;
-    for (int i = 0; i < n; i += step)
+    struct script p = script_of(c->server);
+    int step = p.byte_by_byte || p.byte_ms ? 1 : n;
+    for (int i = 0; i < n; i += step) {
         if (send(c->socket, line + i, (size_t)step, MSG_NOSIGNAL) < 0)
             return;
+        clock_sleep_us(p.byte_ms * INT64_C(1000));
+    }
 }
 
 /* False: the connection is to be closed. */
@@ -133,6 +137,12 @@ static bool take_body(struct session *c)
     struct script p = script_of(s);
     if (p.body_delay_ms)
         clock_sleep_us(p.body_delay_ms * INT64_C(1000));
+    for (int i = 0; i < p.flood_mb * 10000; i++) {
+        char more[101];
+        snprintf(more, sizeof more, "250-%094d\r\n", i);
+        if (send(c->socket, more, 100, MSG_NOSIGNAL) < 0)
+            return false;
+    }
     return answer(c, p.body, "250 2.0.0 Ok: queued as 4Bx1") && !p.hang_up_after_mail;
 }
 

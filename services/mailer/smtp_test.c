@@ -396,6 +396,36 @@ static void a_reply_cut_in_half_is_ambiguous(void **state)
 
 /* --- what is checked before the wire --------------------------------------------------------------- */
 
+/* Ten megabytes of a reply are read past, and the next mail has its own. */
+static void a_reply_of_10_mb_is_read_past(void **state)
+{
+    (void)state;
+    struct client c = client_with((struct script){.flood_mb = 10, .body = "554 5.6.0 bad content"});
+    c.settings.reply_timeout_ms = 30000;
+    client_open(&c);
+    assert_int_not_equal(post(&c), VERDICT_SENT);
+    server_change(c.server, (struct script){0});
+    assert_int_equal(post(&c), VERDICT_SENT);
+    assert_string_equal(c.reply.provider_id, "4Bx1");
+    client_close(&c);
+}
+
+/* A byte now and then keeps no connection for longer than a mail may take. */
+static void a_reply_byte_by_byte_past_its_time_is_ambiguous(void **state)
+{
+    (void)state;
+    struct client c = client_with((struct script){0});
+    c.settings.reply_timeout_ms = 1000;
+    client_open(&c);
+    assert_int_equal(post(&c), VERDICT_SENT);
+    server_change(c.server, (struct script){.body_delay_ms = 600, .byte_ms = 100});
+    assert_int_not_equal(post(&c), VERDICT_SENT);
+    server_change(c.server, (struct script){0});
+    assert_int_equal(post(&c), VERDICT_SENT);
+    assert_int_equal(connections_of(c.server), 2);
+    client_close(&c);
+}
+
 static void an_address_with_a_line_break_never_reaches_the_wire(void **state)
 {
     (void)state;
@@ -476,6 +506,8 @@ int main(void)
         cmocka_unit_test(a_relay_that_is_down_is_at_fault),
         cmocka_unit_test(garbage_is_never_taken_for_acceptance),
         cmocka_unit_test(a_reply_cut_in_half_is_ambiguous),
+        cmocka_unit_test(a_reply_of_10_mb_is_read_past),
+        cmocka_unit_test(a_reply_byte_by_byte_past_its_time_is_ambiguous),
         cmocka_unit_test(an_address_with_a_line_break_never_reaches_the_wire),
         cmocka_unit_test(wrong_settings_are_named),
         cmocka_unit_test(transports_are_found_by_name),
