@@ -128,13 +128,12 @@ static double day_sum(const struct returns_flow *f, size_t n, size_t *i)
 /* The same backwards: of [0, *end), *end moves before them. */
 static double day_sum_back(const struct returns_flow *f, size_t *end)
 {
-    size_t from = *end, i;
+    size_t from = *end, stop = *end, i;
 
-    while (from > 0 && f[from - 1].day == f[*end - 1].day)
+    while (from > 0 && f[from - 1].day == f[stop - 1].day)
         from--;
-    i = from;
-    *end = from;
-    return day_sum(f, SIZE_MAX, &i);
+    i = *end = from;
+    return day_sum(f, stop, &i);
 }
 
 /* False when the flows cannot be solved: out of order, not finite. */
