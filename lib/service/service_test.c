@@ -465,7 +465,7 @@ static void it_can_be_told_to_end_while_it_waits(void **state)
 static void a_newer_schema_ends_it(void **state)
 {
     (void)state;
-    sql(dsn, "INSERT INTO foliopost.schema_version (version) VALUES (9999)");
+    sql(dsn, "INSERT INTO foliopost.schema_version (version, name) VALUES (9999, 'newer')");
     launch(NULL, NULL);
     assert_int_equal(await_exit(), 1);
     assert_non_null(strstr(log_text(), "newer"));
