@@ -40,6 +40,7 @@ struct making {
     char id[65];
     struct fp_str *out, scratch;
     struct digest content;
+    bool hashed; /* somebody asks for it: a tenth of the work on a mail */
     struct fp_err *err;
 };
 
@@ -166,11 +167,17 @@ static void add_list(struct making *m)
     str_printf(m->out, "Feedback-ID: %lld:%s:%s:foliopost\r\n", (long long)m->job->job_id, kind, brand);
 }
 
+static void hash_scratch(struct making *m)
+{
+    if (m->hashed && m->scratch.len)
+        digest_add(&m->content, m->scratch.data, m->scratch.len);
+}
+
 static int add_subject(struct making *m)
 {
     if (make_subject(m) != 0)
         return -1;
-    digest_add(&m->content, m->scratch.data ? m->scratch.data : "", m->scratch.len);
+    hash_scratch(m);
     mime_add_text_header(m->out, "Subject", m->scratch.data ? m->scratch.data : "");
     return 0;
 }
@@ -219,7 +226,7 @@ static int add_mail(struct making *m)
     str_room(m->out, FIRST_MAIL_ROOM);
     if (add_headers(m) != 0 || make_text(m) != 0)
         return -1;
-    digest_add(&m->content, m->scratch.data ? m->scratch.data : "", m->scratch.len);
+    hash_scratch(m);
     add_part(m, "text/plain");
     if (make_html(m) != 0)
         return -1;
@@ -250,6 +257,7 @@ int render_mail(const struct fp_templates *t, const struct render_sender *s,
     m.job = job;
     m.out = out;
     m.err = err;
+    m.hashed = info != NULL;
     size_t len = out->len;
     if (begin(&m, t, item) != 0)
         return -1;

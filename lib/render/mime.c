@@ -214,17 +214,19 @@ static void qp_copy(struct qp *q, const char *p, size_t bytes)
     }
 }
 
-static bool is_literal(unsigned char c)
-{
-    return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
-}
+/* 1: literal. Asked for each of some 40,000 bytes of a mail. */
+static const unsigned char literals[256] = {
+    ['\t'] = 1,
+    [' ' ... '<'] = 1,
+    ['>' ... '~'] = 1,
+};
 
 /* How many bytes can be copied as they are. A blank at the end of a line
  * cannot: relays take it off there. */
 static size_t literal_run(const char *p, const char *end)
 {
     const char *q = p;
-    while (q < end && is_literal((unsigned char)*q))
+    while (q < end && literals[(unsigned char)*q])
         q++;
     bool line_ends = q == end || *q == '\n' || *q == '\r';
     if (q > p && line_ends && (q[-1] == ' ' || q[-1] == '\t'))
