@@ -22,7 +22,10 @@ void perf_chain_init(struct perf_chain *c, int32_t open_day)
     *c = (struct perf_chain){.wealth = 1.0,
                              .since_day = INT32_MAX,
                              .last_trading = 1.0,
-                             .drawdown = {.peak = 1.0, .peak_day = open_day}};
+                             .drawdown = {.peak = 1.0,
+                                          .peak_day = open_day,
+                                          .max_peak_day = open_day,
+                                          .max_trough_day = open_day}};
 }
 
 /* One more day of the open sub-period. */

@@ -97,6 +97,7 @@ static void begin_tables(struct fp_performance *p)
     p->n_holdings = p->n_order = p->n_lines = p->n_positions = p->n_chart = 0;
     p->n_flow_days = p->n_ever = p->n_kept = p->n_in_period = 0;
     p->n_events = 0;
+    p->inception_day = INT32_MIN;
     p->in_period = p->dry = false;
     p->flags = p->day_flags = 0;
     p->flows = (struct perf_flows){0};
@@ -131,6 +132,13 @@ static void begin_benchmark(struct fp_performance *p)
     p->dry = false;
 }
 
+/* At the close of the day before the first transaction, wherever the run began. */
+static void begin_life(struct fp_performance *p)
+{
+    begin_span(p, PERF_SPAN_SINCE_INCEPTION);
+    begin_span(p, PERF_SPAN_YEAR_TO_DATE);
+}
+
 bool perf_begin(struct fp_performance *p)
 {
     const struct perf_input *in = p->in;
@@ -152,10 +160,12 @@ bool perf_begin(struct fp_performance *p)
     begin_benchmark(p);
     if (in->n_checkpoint)
         return true;
-    if (p->n_order && p->order[0]->day <= p->day)
-        p->day = p->order[0]->day - 1;
-    begin_span(p, PERF_SPAN_SINCE_INCEPTION);
-    begin_span(p, PERF_SPAN_YEAR_TO_DATE);
+    if (p->n_order) {
+        p->inception_day = p->order[0]->day - 1;
+        if (p->inception_day < p->day)
+            p->day = p->inception_day;
+    }
+    begin_life(p);
     return true;
 }
 
@@ -313,6 +323,8 @@ static bool is_new_years_eve(int32_t day)
 /* Spans and the kept state begin with the close of a day. */
 static bool end_day(struct fp_performance *p)
 {
+    if (p->day == p->inception_day)
+        begin_life(p);
     if (p->day == p->month_end) {
         if (is_new_years_eve(p->day))
             begin_span(p, PERF_SPAN_YEAR_TO_DATE);

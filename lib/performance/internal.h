@@ -97,6 +97,7 @@ struct fp_performance {
     struct perf_fault *fault;
     int32_t day; /* the present one */
     int32_t month_end;
+    int32_t inception_day; /* the day before the first transaction; INT32_MIN: behind a checkpoint, or none */
     bool in_period;
     bool dry; /* looking a rate up for the benchmark: its absence is no fault */
     unsigned flags, day_flags;

@@ -329,6 +329,27 @@ static void a_state_taken_up_gives_the_same_bytes(void **state)
     }
 }
 
+/* Wherever a run began: the month before the first transaction, or with it. */
+static void a_life_begins_with_its_first_transaction(void **state)
+{
+    (void)state;
+    const char *starts[] = {"2022-12-01", "2023-01-10", "2023-02-01"};
+    struct kept *kept[3];
+
+    for (int i = 0; i < 3; i++) {
+        struct world *w = eventful();
+
+        w->in.period_start = world_day(starts[i]);
+        w->in.period_end = world_day("2023-03-31");
+        kept[i] = keep(w, "2023-03-31");
+        assert_int_equal(kept[i]->n, kept[0]->n);
+        assert_memory_equal(kept[i]->bytes, kept[0]->bytes, kept[0]->n);
+        world_free(w);
+    }
+    for (int i = 0; i < 3; i++)
+        mem_free(kept[i]);
+}
+
 static void a_state_tells_what_it_is_of(void **state)
 {
     (void)state;
@@ -402,6 +423,7 @@ int main(void)
         cmocka_unit_test(an_allocation_adds_up),
         cmocka_unit_test(the_chart_ends_at_the_close),
         cmocka_unit_test(a_state_taken_up_gives_the_same_bytes),
+        cmocka_unit_test(a_life_begins_with_its_first_transaction),
         cmocka_unit_test(a_state_tells_what_it_is_of),
         cmocka_unit_test(a_broken_state_is_refused),
         cmocka_unit_test(a_state_that_does_not_add_up_is_refused),

@@ -428,13 +428,13 @@ void checkpoints_write(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_
         log_warn("", "checkpoints not written", "users=%zu reason=%s", n, err.msg);
 }
 
-void checkpoints_wrong(struct fp_ledger *l, int64_t user_id)
+void checkpoints_wrong(struct fp_ledger *l, int64_t user_id, const char *what)
 {
     struct fp_err err;
 
     metrics_add("foliopost_stats_checkpoints_wrong_total", "", 1);
-    log_warn("", "a checkpoint led to other figures than the user's life; deleted", "user=%lld",
-             (long long)user_id);
+    log_warn("", "a checkpoint led to other figures than the user's life; deleted", "user=%lld differs=%s",
+             (long long)user_id, what);
     if (ledger_checkpoints_forget(l, user_id, &err))
         log_warn("", "it could not be deleted", "user=%lld reason=%s", (long long)user_id, err.msg);
 }

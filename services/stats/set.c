@@ -168,18 +168,24 @@ static void expect(const struct set *set, struct member *m, const struct perf_su
     m->from_start = true;
 }
 
-static bool same_figures(const struct perf_summary *a, const struct perf_summary *b)
+/* The first figure that differs; NULL: none. */
+static const char *other_figure(const struct perf_summary *a, const struct perf_summary *b)
 {
-    bool same = a->open_value_minor == b->open_value_minor && a->close_value_minor == b->close_value_minor &&
-                a->gain_minor == b->gain_minor && a->twr_e8 == b->twr_e8 && a->flags == b->flags &&
-                a->cost_fifo_minor == b->cost_fifo_minor && a->cost_average_minor == b->cost_average_minor &&
-                a->realised_fifo_minor == b->realised_fifo_minor;
-
+    if (a->open_value_minor != b->open_value_minor || a->close_value_minor != b->close_value_minor)
+        return "value";
+    if (a->gain_minor != b->gain_minor || a->twr_e8 != b->twr_e8)
+        return "return";
+    if (a->cost_fifo_minor != b->cost_fifo_minor || a->cost_average_minor != b->cost_average_minor ||
+        a->realised_fifo_minor != b->realised_fifo_minor)
+        return "cost";
+    if (a->flags != b->flags)
+        return "flags";
     for (int i = 0; i < PERF_SPANS; i++)
-        same &= a->spans[i].twr.e8 == b->spans[i].twr.e8 && a->spans[i].mwr.e8 == b->spans[i].mwr.e8 &&
-                a->spans[i].benchmark.e8 == b->spans[i].benchmark.e8 &&
-                a->spans[i].gain_minor == b->spans[i].gain_minor;
-    return same;
+        if (a->spans[i].twr.e8 != b->spans[i].twr.e8 || a->spans[i].mwr.e8 != b->spans[i].mwr.e8 ||
+            a->spans[i].benchmark.e8 != b->spans[i].benchmark.e8 ||
+            a->spans[i].gain_minor != b->spans[i].gain_minor)
+            return "span";
+    return NULL;
 }
 
 static void verify(const struct set *set, struct member *m, const struct perf_summary *life)
@@ -188,10 +194,11 @@ static void verify(const struct set *set, struct member *m, const struct perf_su
     size_t n;
     const uint8_t *state = performance_checkpoint(set->w->t->performance, &n);
     bool same_state = !state == !x->state && (!state || (n == x->n_state && !memcmp(state, x->state, n)));
+    const char *what = other_figure(&x->summary, life);
 
     metrics_add("foliopost_stats_checkpoints_verified_total", "", 1);
-    if (!same_state || !same_figures(&x->summary, life))
-        checkpoints_wrong(set->w->t->ledger, m->user.id);
+    if (what || !same_state)
+        checkpoints_wrong(set->w->t->ledger, m->user.id, what ? what : "state");
 }
 
 /* --- one user ------------------------------------------------------------------------------------ */
