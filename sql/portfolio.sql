@@ -60,7 +60,8 @@ CREATE TABLE portfolio.transactions (
     trade_date    date NOT NULL,
     recorded_at   timestamptz NOT NULL
 );
-CREATE INDEX transactions_user ON portfolio.transactions (user_id, trade_date);
+-- Includes what a checkpoint is held against: an index alone answers.
+CREATE INDEX transactions_user ON portfolio.transactions (user_id, trade_date) INCLUDE (id, recorded_at);
 
 -- Closes as traded, not adjusted for splits.
 CREATE TABLE portfolio.prices (

@@ -61,6 +61,10 @@ struct ledger_job {
 };
 void ledger_job_fini(struct ledger_job *j);
 
+/* How the reason begins why a job waits for prices; a job that waited sees what
+ * was recorded up to its start: as_of and mail_date move there. */
+#define LEDGER_DATA_NOT_READY "data not ready"
+
 struct ledger_counts { /* from the batches; see Counts in job_service.proto */
     int64_t users, sent, failed, skipped, ambiguous, deferred;
     int64_t batches, batches_done, batches_open;

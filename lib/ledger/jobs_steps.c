@@ -19,7 +19,9 @@
 static const char start_sql[] =
     "WITH started AS ("
     "  UPDATE foliopost.jobs j SET state = 'IN_PROGRESS', started_at = clock_timestamp(), response = '',"
-    "   waiting = '', registered_from = CASE WHEN j.user_ids IS NULL"
+    "   as_of = CASE WHEN starts_with(j.waiting, '" LEDGER_DATA_NOT_READY "') THEN clock_timestamp() ELSE j.as_of END,"
+    "   mail_date = CASE WHEN starts_with(j.waiting, '" LEDGER_DATA_NOT_READY "') THEN clock_timestamp()"
+    "    ELSE j.mail_date END, waiting = '', registered_from = CASE WHEN j.user_ids IS NULL"
     "    THEN coalesce(j.registered_from, ($4::timestamptz[])[1]) ELSE j.registered_from END"
     "  FROM foliopost.leader l WHERE j.id = $2 AND j.state = 'PENDING' AND " LEADS
     "   AND j.audience_end = ($5::timestamptz[])[cardinality($5::timestamptz[])]"
@@ -177,7 +179,9 @@ int ledger_job_cancel(struct fp_ledger *l, int64_t id, const char *reason, const
 /* --- by the leader ------------------------------------------------------------------- */
 
 #define FAIL(condition)                                                                                      \
-    "WITH changed AS (UPDATE foliopost.jobs j SET state = 'FAILED', response = $2, waiting = '',"            \
+    "WITH changed AS (UPDATE foliopost.jobs j SET state = 'FAILED', waiting = '',"                           \
+    " response = left($2 || CASE WHEN starts_with(j.waiting, '" LEDGER_DATA_NOT_READY "')"                   \
+    "  THEN ': ' || j.waiting ELSE '' END, 500),"                                                            \
     " finished_at = clock_timestamp() FROM foliopost.leader l"                                               \
     " WHERE j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED') AND " condition " AND " LEADS                    \
     " RETURNING j.id)," AUDIT_OF("fail", "$2")

@@ -216,6 +216,31 @@ int source_first_user_us(struct fp_source *s, int64_t *us, struct fp_err *err)
     return 0;
 }
 
+/* One lookup in the primary key of prices for each instrument. */
+int source_prices_fresh(struct fp_source *s, int32_t day, int days, int64_t *fresh, int64_t *all,
+                        struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+
+    pg_args_init(&a);
+    pg_arg_day(&a, day);
+    pg_arg_i64(&a, days);
+    int failed = pg_run(s->pg, "source_prices_fresh",
+                        "SELECT count(*) FILTER (WHERE p.day > $1::date - $2::bigint::integer), count(*)"
+                        " FROM portfolio.instruments AS i, LATERAL (SELECT day FROM portfolio.prices"
+                        "  WHERE instrument_id = i.id AND day <= $1::date ORDER BY day DESC LIMIT 1) AS p"
+                        " WHERE p.day > $1::date - 100",
+                        &a, &rows, err);
+    pg_args_fini(&a);
+    if (failed)
+        return err_prefix(err, "freshness of the prices");
+    *fresh = pg_i64(rows, 0, 0);
+    *all = pg_i64(rows, 0, 1);
+    pg_rows_free(rows);
+    return 0;
+}
+
 int source_count_users(struct fp_source *s, int64_t from_us, int64_t to_us, int64_t *users,
                        struct fp_err *err)
 {

@@ -29,6 +29,13 @@ const struct config_setting settings_rows[] = {
     {"range-start", CONFIG_STRING, NULL, "", 0, 10, NULL,
      "first registration day of a job without one, YYYY-MM-DD; empty: the first user's", AT(range_start)},
     SERVICE_ROW_AUDIENCE_MARGIN(AT(audience_margin_ms)),
+    {"data-ready-share", CONFIG_DOUBLE, "%", "90", 0, 100, NULL,
+     "share of the instruments with a close of late that must have one at the period's end before a job starts; "
+     "until then it waits with the reason \"data not ready\", up to its deadline; 0: it does not wait",
+     AT(data_ready_share)},
+    {"data-ready-days", CONFIG_INT, "days", "5", 1, 90, NULL,
+     "a close of the last so many days up to the period's end counts; holidays and weekends included",
+     AT(data_ready_days)},
     {"guard-bounced", CONFIG_DOUBLE, "%", "5", 0, 100, NULL,
      "a job of whose mails more than this bounced pauses itself; 0: never", AT(guard_bounced)},
     {"guard-complained", CONFIG_DOUBLE, "%", "0.3", 0, 100, NULL,

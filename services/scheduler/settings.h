@@ -19,6 +19,9 @@ struct scheduler_settings {
     double guard_bounced, guard_complained, guard_failed;
     int64_t guard_after;
     int64_t audience_margin_ms;
+    /* A job waits for the prices of its period: percent of the instruments; 0: it does not. */
+    double data_ready_share;
+    int64_t data_ready_days;
     /* How the leader works. */
     int64_t max_jobs;
     int64_t grant_pages;

@@ -98,20 +98,65 @@ static int plan_failed(struct leader *l, const struct ledger_job *j, struct lead
                         err);
 }
 
+/* --- the prices of the period --------------------------------------------------------------- */
+
+static int32_t last_day(const struct ledger_job *j)
+{
+    int32_t today = day_from_us(clock_wall_us());
+
+    return j->period_end_day < today ? j->period_end_day : today;
+}
+
+/* Says why, where watch and report show it (the leader writes its trouble down).
+ * The job's as_of moves to its start, so that it sees what it waited for. */
+static void wait_for_data(const struct leader *l, const struct ledger_job *j, struct leader_track *t,
+                          int64_t fresh, int64_t all)
+{
+    char day[11];
+
+    day_format(last_day(j), day);
+    snprintf(t->trouble, sizeof t->trouble,
+             LEDGER_DATA_NOT_READY ": %" PRId64 " of %" PRId64 " instruments have a close of the %" PRId64
+                                   " days up to %s, and %g %% must; it starts when the prices are there",
+             fresh, all, l->o.set->data_ready_days, day, l->o.set->data_ready_share);
+    t->next_try_mono_us = clock_mono_us() + RETRY_US;
+}
+
+/* A job of a list, a resend or of nobody waits like any other. */
+static int is_data_ready(struct leader *l, const struct ledger_job *j, int64_t *fresh, int64_t *all,
+                         bool *ready, struct fp_err *why)
+{
+    *ready = l->o.set->data_ready_share <= 0;
+    if (*ready)
+        return 0;
+    if (source_prices_fresh(l->o.source, last_day(j), (int)l->o.set->data_ready_days, fresh, all, why))
+        return -1;
+    *ready = (double)*fresh * 100 >= l->o.set->data_ready_share * (double)*all;
+    return 0;
+}
+
 static bool asks_source(const struct leader *l, const struct ledger_job *j)
 {
-    return j->n_user_ids == 0 && j->registered_from_us == 0 && settings_range_start_us(l->o.set) == 0;
+    return l->o.set->data_ready_share > 0 ||
+           (j->n_user_ids == 0 && j->registered_from_us == 0 && settings_range_start_us(l->o.set) == 0);
 }
 
 static int start_job(struct leader *l, struct ledger_job *j, struct leader_track *t,
                      const struct ledger_job *whole, struct start_intervals *iv, struct fp_err *err)
 {
     struct fp_err why;
+    int64_t fresh = 0, all = 0;
     char id[32];
-    bool done;
+    bool done, ready;
 
     if (clock_mono_us() < l->next_plan_mono_us && asks_source(l, whole))
         return put_off(l, j, t, &l->source_err, err);
+    if (is_data_ready(l, whole, &fresh, &all, &ready, &why))
+        return plan_failed(l, j, t, &why, err);
+    if (!ready) {
+        wait_for_data(l, j, t, fresh, all);
+        return 0;
+    }
     if (start_plan(l->o.source, l->o.set, whole, iv, &why))
         return plan_failed(l, j, t, &why, err);
     if (ledger_job_start(l->o.ledger, l->owner, j->id, (int)l->o.set->max_jobs, iv->lower_us, iv->upper_us,

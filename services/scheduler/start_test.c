@@ -1,0 +1,99 @@
+/* A job waits for the prices of its period, says so, and goes on when they are there. */
+#include "services/scheduler/testing.h"
+
+static void t_market(const char *last_close)
+{
+    t_sql("TRUNCATE portfolio.instruments, portfolio.prices");
+    t_sql(
+        "INSERT INTO portfolio.instruments SELECT i, 'S' || i, 'S', 'EUR', '' FROM generate_series(1, 20) AS i");
+    t_sql("INSERT INTO portfolio.prices SELECT i, '%s', 1, now() FROM generate_series(1, 20) AS i",
+          last_close);
+}
+
+static void again(struct t_scheduler *s)
+{
+    s->leader.tracks[0].next_try_mono_us = 0;
+    t_tick(s);
+}
+
+static void a_job_waits_for_the_prices_of_its_period(void **state)
+{
+    struct t_scheduler s;
+    struct ledger_job spec = t_spec();
+    char day[11];
+
+    (void)state;
+    t_users(10, "2024-01-01", "1 hour");
+    day_format(spec.period_end_day - 20, day);
+    t_market(day);
+    t_scheduler_up(&s);
+    t_set.data_ready_share = 90;
+    t_set.data_ready_days = 5;
+    int64_t job = t_submit(&spec), as_of_us = t_job(job).as_of_us;
+    t_tick(&s);
+    assert_int_equal(t_job(job).state, JOB_PENDING);
+    assert_non_null(strstr(t_job(job).waiting, "data not ready: 0 of 20 instruments"));
+    day_format(spec.period_end_day - 1, day);
+    t_sql("INSERT INTO portfolio.prices SELECT i, '%s', 1, now() FROM generate_series(1, 17) AS i", day);
+    again(&s);
+    assert_int_equal(t_job(job).state, JOB_PENDING); /* 85 % */
+    assert_non_null(strstr(t_job(job).waiting, "17 of 20"));
+    t_sql("INSERT INTO portfolio.prices SELECT i, '%s', 1, now() FROM generate_series(18, 19) AS i", day);
+    again(&s);
+    assert_int_equal(t_job(job).state, JOB_IN_PROGRESS);
+    assert_string_equal(t_job(job).waiting, "");
+    assert_true(t_job(job).as_of_us > as_of_us); /* it sees what it waited for */
+    t_scheduler_down(&s);
+}
+
+static void data_that_never_comes_fails_it_at_its_deadline(void **state)
+{
+    struct t_scheduler s;
+    struct ledger_job spec = t_spec();
+    char day[11];
+
+    (void)state;
+    t_users(10, "2024-01-01", "1 hour");
+    day_format(spec.period_end_day - 20, day);
+    t_market(day);
+    spec.deadline_us = clock_wall_us() + 200000;
+    t_scheduler_up(&s);
+    t_set.data_ready_share = 90;
+    t_set.data_ready_days = 5;
+    int64_t job = t_submit(&spec);
+    t_tick(&s);
+    assert_int_equal(t_job(job).state, JOB_PENDING);
+    clock_sleep_us(250000);
+    s.leader.next_sweep_mono_us = 0;
+    t_tick(&s);
+    assert_int_equal(t_job(job).state, JOB_FAILED);
+    assert_non_null(strstr(t_job(job).response, "data not ready"));
+    t_scheduler_down(&s);
+}
+
+static void a_share_of_0_waits_for_nothing(void **state)
+{
+    struct t_scheduler s;
+    struct ledger_job spec = t_spec();
+
+    (void)state;
+    t_users(10, "2024-01-01", "1 hour");
+    t_market("1999-01-01");
+    t_scheduler_up(&s);
+    t_set.data_ready_share = 0;
+    int64_t job = t_submit(&spec);
+    t_tick(&s);
+    assert_int_equal(t_job(job).state, JOB_IN_PROGRESS);
+    t_scheduler_down(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_job_waits_for_the_prices_of_its_period, t_clean),
+        cmocka_unit_test_setup(data_that_never_comes_fails_it_at_its_deadline, t_clean),
+        cmocka_unit_test_setup(a_share_of_0_waits_for_nothing, t_clean),
+    };
+
+    return cmocka_run_group_tests(tests, t_up, t_down);
+}
