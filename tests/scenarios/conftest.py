@@ -21,6 +21,7 @@ numbers = itertools.count(1)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out of the sanitized run")
+    config.addinivalue_line("markers", "alone: measures against a clock, with nothing beside it")
 
 
 @pytest.fixture(scope="session")

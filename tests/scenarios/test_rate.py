@@ -18,6 +18,7 @@ def most_in_a_second(times):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("mailers, rate", [(1, 50), (2, 250)])
 def test_the_rate_is_used_and_never_passed_by_more_than_a_slice(new_stack, judge, mailers, rate):
     j = judge(new_stack(mailers=mailers, mailer={"mail_rate": rate}))
