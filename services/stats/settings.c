@@ -36,7 +36,7 @@ const struct config_setting settings_rows[] = {
      AT(max_transactions)},
     {"cache-periods", CONFIG_INT, NULL, "4", 1, 64, NULL,
      "periods (of jobs at once) whose prices and rates are kept in memory", AT(cache_periods)},
-    {"cache-mb", CONFIG_INT, "MiB", "8", 1, 4096, NULL, "instruments kept for one period, in memory",
+    {"cache-mb", CONFIG_INT, "MiB", "16", 1, 4096, NULL, "instruments kept for one period, in memory",
      AT(cache_mb)},
     {"hold-back", CONFIG_STRING, NULL, "suspect-day,suspected-split", 0, 255, NULL,
      "remarks that keep a summary from being mailed, by commas: suspect-day, suspected-split, not-priced, "
