@@ -4,20 +4,17 @@
  */
 #include "services/mailer/mailer.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 #include "services/mailer/desk.h"
 #include "services/mailer/intake.h"
+#include "services/mailer/letter.h"
 #include "services/mailer/providers.h"
 #include "services/mailer/settings.h"
 
 static struct mailer {
     struct fp_service *service;
     struct mailer_settings *settings;
-    struct render_sender sender;
     struct fp_bus_pull *pull;
     struct desk *desk;
     struct intake *intake;
@@ -45,32 +42,11 @@ static void beat(void *ctx, int id, const char *name)
     service_beat(ctx, id, name);
 }
 
-/* The page of this user and report alone: what inbound answers under /u/. */
-static int unsubscribe_url(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,
-                           const Foliopost__V1__SummaryItem *item, char *out, size_t cap, struct fp_err *err)
-{
-    char token[TOKEN_TEXT_BYTES];
-    if (!s->keys)
-        return 0;
-    const struct token_ids ids = {.purpose = TOKEN_UNSUBSCRIBE,
-                                  .kind = token_kind_from_name(job->kind),
-                                  .job_id = job->job_id,
-                                  .user_id = item->user->id};
-    if (token_make(s->keys, &ids, token, err) < 0)
-        return -1;
-    (void)snprintf(out, cap, "%s/u/%s", s->unsubscribe_url, token);
-    return 0;
-}
-
 static int render(void *ctx, const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
                   struct fp_str *out, struct fp_err *err)
 {
     const struct mailer *m = ctx;
-    char url[TOKEN_TEXT_BYTES + 256] = "";
-    const struct render_extras extras = {.unsubscribe_url = url, .unsubscribe_mailto = "", .to = ""};
-    if (unsubscribe_url(m->settings, job, item, url, sizeof(url), err) < 0)
-        return -1;
-    return render_mail(m->settings->loaded, &m->sender, &extras, job, item, out, NULL, err);
+    return letter_mail(m->settings, job, item, NULL, out, NULL, err);
 }
 
 /* --- start --------------------------------------------------------------------------------- */
@@ -145,7 +121,6 @@ static int start_intake(struct mailer *m, struct fp_err *err)
 int mailer_start(struct fp_service *s, void *values, struct fp_err *err)
 {
     the = (struct mailer){.service = s, .settings = values};
-    the.sender = settings_sender(the.settings);
     describe_metrics();
     service_set_slots(s, (int)the.settings->slots);
     if (start_desk(&the, err) < 0 || start_intake(&the, err) < 0)
@@ -191,8 +166,7 @@ void mailer_stop(struct fp_service *s, void *values)
     desk_stop(the.desk);
     bus_pull_shut(the.pull);
     providers_free(the.settings->providers);
-    templates_free(the.settings->loaded);
-    token_keys_free(the.settings->keys);
+    letter_close(the.settings);
 }
 
 bool mailer_ready(struct fp_service *s, void *values, struct fp_str *why_not)

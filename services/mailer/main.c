@@ -11,10 +11,10 @@ int main(int argc, char **argv)
     const struct service_def def = {
         .name = "mailer",
         .summary = "claims batches of summaries, sends the mails and records every outcome",
-        .settings = settings_rows,
-        .n_settings = settings_n_rows,
+        .settings = mailer_settings_rows,
+        .n_settings = mailer_settings_n_rows,
         .values = &settings,
-        .validate = settings_check,
+        .validate = mailer_settings_check,
         .start = mailer_start,
         .tick = mailer_tick,
         .tick_ms = TICK_MS,

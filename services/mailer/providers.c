@@ -98,18 +98,19 @@ static struct one *add(struct providers *p, const struct mailer_settings *s, con
     struct one *o = &p->list[p->n++];
     snprintf(o->name, sizeof o->name, "%s", name);
     o->settings = *s;
-    for (size_t i = 0; i < settings_n_rows; i++)
-        if (is_own_text(&settings_rows[i]))
-            *text_at(&o->settings, &settings_rows[i]) = mem_strdup(*text_at(&o->settings, &settings_rows[i]));
+    for (size_t i = 0; i < mailer_settings_n_rows; i++)
+        if (is_own_text(&mailer_settings_rows[i]))
+            *text_at(&o->settings, &mailer_settings_rows[i]) =
+                mem_strdup(*text_at(&o->settings, &mailer_settings_rows[i]));
     return o;
 }
 
 void providers_free(struct providers *p)
 {
     for (int n = 0; p && n < p->n; n++)
-        for (size_t i = 0; i < settings_n_rows; i++)
-            if (is_own_text(&settings_rows[i]))
-                mem_free(*text_at(&p->list[n].settings, &settings_rows[i]));
+        for (size_t i = 0; i < mailer_settings_n_rows; i++)
+            if (is_own_text(&mailer_settings_rows[i]))
+                mem_free(*text_at(&p->list[n].settings, &mailer_settings_rows[i]));
     mem_free(p);
 }
 
@@ -137,9 +138,9 @@ static int set_key(struct one *o, char *line, struct fp_err *err)
         return err_set(err, FP_INVALID_ARGUMENT, "\"%.40s\" is neither [name] nor key = value", line);
     *value++ = '\0';
     const char *key = trim(line);
-    for (size_t i = 0; i < settings_n_rows; i++)
-        if (strcmp(settings_rows[i].name, key) == 0 && is_providers(key))
-            return config_set(&settings_rows[i], &o->settings, key, trim(value), err);
+    for (size_t i = 0; i < mailer_settings_n_rows; i++)
+        if (strcmp(mailer_settings_rows[i].name, key) == 0 && is_providers(key))
+            return config_set(&mailer_settings_rows[i], &o->settings, key, trim(value), err);
     return err_set(err, FP_INVALID_ARGUMENT, "a provider has no setting \"%.40s\"", key);
 }
 
@@ -254,9 +255,9 @@ struct providers *providers_load(const struct mailer_settings *s, struct fp_err 
         if (rc < 0 && s->providers_file[0])
             (void)err_prefix(err, "provider %s", p->list[i].name);
     }
-    if (rc == 0)
+    if (rc == 0 && s->domain_rates)
         rc = read_domains(p, s->domain_rates, err);
-    if (rc == 0)
+    if (rc == 0 && s->send_window)
         rc = read_window(p, s, err);
     if (rc == 0)
         return p;

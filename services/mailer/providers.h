@@ -23,7 +23,7 @@ struct mailer_settings;
 struct providers;
 
 /* Checks everything that can be checked without a network. The settings live
- * as long as the providers. */
+ * as long as the providers; domain_rates and send_window may be NULL. */
 struct providers *providers_load(const struct mailer_settings *s, struct fp_err *err) FP_MUST_CHECK;
 void providers_free(struct providers *p);
 /* Asks each account what it allows, where that can be asked, and keeps below it.

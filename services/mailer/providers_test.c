@@ -15,7 +15,7 @@
 #include "services/mailer/settings.h"
 
 static struct mailer_settings settings;
-static const struct config_table table = {.program = "test", .rows = settings_rows};
+static const struct config_table table = {.program = "test", .rows = mailer_settings_rows};
 static struct fp_err err;
 static char path[] = "/tmp/providers_test.conf.XXXXXX";
 
@@ -33,7 +33,7 @@ static struct providers *load(const char *file, const char *domains, const char 
                     (char *)"--mail-rate",
                     (char *)"70"};
     struct config_table t = table;
-    t.n_rows = settings_n_rows;
+    t.n_rows = mailer_settings_n_rows;
     config_fini(&t, &settings);
     memset(&settings, 0, sizeof settings);
     FILE *f = fopen(path, "w");
@@ -140,7 +140,7 @@ static int end(void **state)
 {
     struct config_table t = table;
     (void)state;
-    t.n_rows = settings_n_rows;
+    t.n_rows = mailer_settings_n_rows;
     config_fini(&t, &settings);
     return unlink(path);
 }

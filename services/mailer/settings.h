@@ -24,20 +24,19 @@ struct mailer_settings {
     int64_t weight;
     int64_t slots, render_threads, retry_base_ms, retry_cap_ms, fault_pause_ms;
 
-    /* made by settings_check() */
+    /* made by mailer_settings_check() */
     struct fp_templates *loaded;
     struct providers *providers;
     struct token_keys *keys; /* NULL: no unsubscribe links */
     char from_address[256], from_host[256];
 };
 
-extern const struct config_setting settings_rows[];
-extern const size_t settings_n_rows;
+extern const struct config_setting mailer_settings_rows[];
+extern const size_t mailer_settings_n_rows;
 
 /* Checks what needs more than one setting and loads the templates. */
-int settings_check(void *values, struct fp_err *err);
+int mailer_settings_check(void *values, struct fp_err *err);
 
-struct render_sender settings_sender(const struct mailer_settings *s);
 struct transport_settings settings_transport(const struct mailer_settings *s);
 const char *settings_envelope_sender(const struct mailer_settings *s);
 

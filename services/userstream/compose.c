@@ -1,10 +1,9 @@
 /*
  * A batch of users as the message for stats.
  *
- * Who is known here to get no mail is marked with the reason and sent on all
- * the same: the mailer alone writes outcomes, so nobody gets lost between two
- * writers. The order of reasons is the order in which a person would explain
- * it: one who is gone cannot have opted out.
+ * Who is known here to get no mail is marked with the reason (user.c) and sent on
+ * all the same: the mailer alone writes outcomes, so nobody gets lost between two
+ * writers.
  *
  * Sending waits for a stats that can take the batch, for send-wait at most;
  * the ledger's window keeps what is in flight small, not this socket.
@@ -19,6 +18,7 @@
 #include "lib/ledger/suppressions.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
+#include "services/userstream/user.h"
 
 /* One try, so that a waiting worker sees the end of the process and its heart beats. */
 #define SEND_TRY_MS 250
@@ -34,33 +34,6 @@ int compose_judge(struct worker *w, const char *kind, size_t n, struct fp_err *e
     return ledger_suppressed(w->ledger, kind, who, n, w->suppressed, err);
 }
 
-static Foliopost__V1__SkipReason skip_reason(const struct source_user *u, bool suppressed)
-{
-    if (u->gone)
-        return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_GONE;
-    if (u->opted_out)
-        return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_OPTED_OUT;
-    if (suppressed)
-        return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_SUPPRESSED;
-    if (u->bad_address)
-        return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_BAD_ADDRESS;
-    return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_UNSPECIFIED;
-}
-
-/* The message points into the worker's users. */
-static void fill_user(Foliopost__V1__User *m, struct source_user *u, bool suppressed)
-{
-    foliopost__v1__user__init(m);
-    m->id = u->id;
-    m->email = u->email;
-    m->first_name = u->first_name;
-    m->last_name = u->last_name;
-    m->locale = u->locale;
-    m->time_zone = u->time_zone;
-    m->base_currency = u->base_currency;
-    m->skip = skip_reason(u, suppressed);
-}
-
 static void fill_context(Foliopost__V1__JobContext *m, const struct ledger_job *job)
 {
     foliopost__v1__job_context__init(m);
@@ -74,6 +47,7 @@ static void fill_context(Foliopost__V1__JobContext *m, const struct ledger_job *
     m->brand = (char *)job->brand;
 }
 
+/* The message points into the worker's users. */
 static int pack(struct worker *w, const struct ledger_job *job, int64_t batch_id, size_t n,
                 struct fp_err *err)
 {
@@ -82,7 +56,7 @@ static int pack(struct worker *w, const struct ledger_job *job, int64_t batch_id
     Foliopost__V1__JobContext context;
     Foliopost__V1__UserBatch batch = FOLIOPOST__V1__USER_BATCH__INIT;
     for (size_t i = 0; i < n; i++) {
-        fill_user(&users[i], &w->users[i], w->suppressed[i]);
+        user_to_message(&w->users[i], w->suppressed[i], &users[i]);
         list[i] = &users[i];
     }
     fill_context(&context, job);
