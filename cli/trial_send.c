@@ -1,0 +1,146 @@
+/*
+ * foliopost send-test: one user's mail to an address of yours, through a
+ * provider as it is configured. To see it in a real mail program, and to see
+ * whether SPF, DKIM and DMARC pass.
+ *
+ * The ledger is not asked and not written: no delivery, no suppression, no
+ * slice of the rate. One mail, said to be a test in its subject, whose
+ * unsubscribe link leads nowhere.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/trial.h"
+#include "lib/base/text.h"
+#include "services/mailer/providers.h"
+
+struct values {
+    struct trial_values trial;
+    char *to, *through;
+};
+
+#define AT(field)         offsetof(struct values, field)
+#define AT_SUBJECT(field) offsetof(struct values, trial.subject.field)
+#define AT_MAILER(field)  offsetof(struct values, trial.mailer.field)
+#define AT_TRIAL(field)   offsetof(struct values, trial.field)
+
+static const struct config_setting rows[] = {
+    SUBJECT_ROWS(AT_SUBJECT),
+    {"to", CONFIG_STRING, NULL, "", 0, 254, NULL, "the address that gets it", AT(to)},
+    {"through", CONFIG_STRING, NULL, "", 0, 64, NULL, "which provider of providers-file; empty: the first",
+     AT(through)},
+    TRIAL_ROWS(AT_TRIAL),
+    MAILER_ROWS_LETTER(AT_MAILER),
+    MAILER_ROW_BOUNCE_ADDRESS(AT_MAILER(bounce_address)),
+    MAILER_ROWS_TRANSPORT(AT_MAILER),
+    MAILER_ROWS_PROVIDERS(AT_MAILER),
+};
+
+static const struct provider_options *choose(const struct desk_options *o, const char *name,
+                                             struct fp_err *err)
+{
+    for (int i = 0; i < o->n_providers; i++)
+        if (name[0] == '\0' || strcmp(o->providers[i].name, name) == 0)
+            return &o->providers[i];
+    (void)err_set(err, FP_INVALID_ARGUMENT, "--through: there is no provider \"%.64s\"", name);
+    return NULL;
+}
+
+static int hand_over(const struct provider_options *p, const struct transport_mail *m, struct fp_err *err)
+{
+    struct transport_reply reply = {0};
+    struct transport *t = p->transport->open(&p->transport_settings, err);
+    if (t == NULL)
+        return -1;
+    p->transport->send(t, m, &reply);
+    p->transport->close(t);
+    switch (reply.verdict) {
+    case VERDICT_SENT:
+        printf("accepted by %s (%s)%s%s\n", p->name, p->transport->name, reply.provider_id[0] ? ": " : "",
+               reply.provider_id);
+        return 0;
+    case VERDICT_AMBIGUOUS:
+        return err_set(err, FP_UNKNOWN, "%s (%s): it may or may not have been accepted: %s", p->name,
+                       p->transport->name, reply.reason);
+    case VERDICT_FAILED:
+        return err_set(err, FP_FAILED_PRECONDITION, "%s (%s) refused it: %s", p->name, p->transport->name,
+                       reply.reason);
+    default:
+        return err_set(err, FP_UNAVAILABLE, "%s (%s) does not take it now: %s", p->name, p->transport->name,
+                       reply.reason);
+    }
+}
+
+static int send_mail(struct values *v, const struct trial *t, const struct provider_options *p,
+                     struct fp_err *err)
+{
+    const struct letter_trial as = {.to = v->to, .test = true};
+    struct fp_str data;
+    str_init(&data, 0);
+    int rc = letter_mail(&v->trial.mailer, &t->job, t->item, &as, &data, NULL, err);
+    if (rc == 0) {
+        const struct transport_mail m = {.sender = settings_envelope_sender(&v->trial.mailer),
+                                         .recipient = v->to,
+                                         .data = data.data,
+                                         .bytes = data.len,
+                                         .user_id = t->user.id};
+        rc = hand_over(p, &m, err);
+    }
+    str_fini(&data);
+    return rc;
+}
+
+/* What can be wrong with the way before the statement is computed. */
+static int check(struct values *v, struct fp_err *err)
+{
+    struct mailer_settings *m = &v->trial.mailer;
+    if (!text_is_address(v->to))
+        return err_set(err, FP_INVALID_ARGUMENT, "--to: \"%.80s\" is not one address, as me@example.com",
+                       v->to);
+    m->providers = providers_load(m, err);
+    return m->providers != NULL ? 0 : -1;
+}
+
+static int send_through(struct values *v, const struct trial *t, struct fp_err *err)
+{
+    struct desk_options o = {0};
+    if (!text_is_address(settings_envelope_sender(&v->trial.mailer)))
+        return err_set(err, FP_INVALID_ARGUMENT, "--bounce-address: no usable address");
+    providers_to_desk(v->trial.mailer.providers, &o);
+    const struct provider_options *p = choose(&o, v->through, err);
+    return p != NULL ? send_mail(v, t, p, err) : -1;
+}
+
+static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
+{
+    struct values *v = values;
+    struct trial t = {0};
+    struct fp_err err;
+    (void)c;
+    (void)args;
+    (void)n_args;
+    int rc = check(v, &err);
+    if (rc == 0)
+        rc = trial_open(&t, &v->trial, &err);
+    if (rc == 0)
+        rc = send_through(v, &t, &err);
+    trial_close(&t, &v->trial);
+    providers_free(v->trial.mailer.providers);
+    return rc == 0 ? CLI_OK : cli_fail(&err);
+}
+
+const struct cli_command cli_send_test = {
+    .name = "send-test",
+    .arguments = "",
+    .summary = "Sends one user's mail to an address of yours, as a test",
+    .details =
+        "As preview makes it, with a subject that says it is a test, through the provider of these\n"
+        "settings, which are the mailer's. Not in the ledger; its unsubscribe link leads nowhere.\n\n"
+        "  foliopost send-test --user 4711 --to me@example.com --smtp-url smtp://relay:587\n"
+        "  foliopost send-test --user 4711 --to me@example.com --providers-file p.conf --through ses-eu\n",
+    .rows = rows,
+    .n_rows = sizeof rows / sizeof rows[0],
+    .values_bytes = sizeof(struct values),
+    .run = run,
+};
