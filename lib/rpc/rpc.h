@@ -1,11 +1,11 @@
 /*
- * Calls over NNG REQ/REP: the server's door and the client.
+ * Calls: the table of methods, and over NNG REQ/REP the server's door and the
+ * client. The other door to the same table is gRPC (lib/grpc).
  *
- * One table of methods; a method is a request descriptor, a reply descriptor
- * and a function. The door checks the envelope, token, deadline and request,
- * runs the method in a worker thread and answers with a canonical code. No
- * request, however wrong, gets more than an error reply; a connection that
- * does not speak SP is dropped by NNG.
+ * A method is a request descriptor, a reply descriptor and a function. A door
+ * checks the envelope, token, deadline and request, runs the method in a worker
+ * thread and answers with a canonical code. No request, however wrong, gets more
+ * than an error reply; what does not speak the door's protocol is dropped.
  */
 #ifndef FP_RPC_RPC_H
 #define FP_RPC_RPC_H
@@ -18,10 +18,17 @@ struct rpc_call {
     const char *method;
     const char *request_id; /* of the envelope, for logs */
     const char *traceparent;
+    const char *peer;         /* the client's address where the door knows it, else "" */
+    const char *subject;      /* of the client's certificate, verified; else "" */
     int64_t deadline_mono_us; /* CLOCK_MONOTONIC */
     int worker;               /* 0 .. threads - 1: for a connection of each worker */
     void *ctx;                /* rpc_server_options.ctx */
     struct fp_arena *arena;   /* for the reply; lives until it is sent */
+    /* Set by a method that streams: ask me again after so long. Each reply that
+     * differs from the one before goes out, until a reply comes without it. It is
+     * asked once for all who sent the same request, so what it says must depend
+     * on the request alone. Over NNG it is asked once: the client calls again. */
+    int again_ms;
 };
 
 struct rpc_method {

@@ -3,10 +3,6 @@
  * it, so that as many calls run at once as there are threads. More calls wait
  * in their connections: NNG reads one request from each and no more.
  *
- * A call's own errors become a reply with a code. The reply is checked as a
- * request is: what would be refused by every client is our fault, and becomes
- * INTERNAL with the field's name in the log.
- *
  * What is not here: TLS (the clients' door for the world is gRPC), and closing
  * the socket, which can hang in NNG 1.5.
  */
@@ -22,8 +18,7 @@
 #include "lib/base/text.h"
 #include "lib/bus/endpoint.h"
 #include "lib/log/log.h"
-#include "lib/metrics/metrics.h"
-#include "lib/rpc/token.h"
+#include "lib/rpc/dispatch.h"
 
 #define RECV_MS     250  /* a stop is noticed within */
 #define SEND_MS     5000 /* to a client that does not read its answer */
@@ -41,7 +36,7 @@ struct worker {
 
 struct fp_rpc_server {
     struct rpc_server_options o;
-    struct rpc_token *token;
+    struct rpc_dispatch dispatch;
     nng_socket socket;
     int port;
     atomic_bool stop;
@@ -50,74 +45,24 @@ struct fp_rpc_server {
 
 /* --- one call ---------------------------------------------------------------------- */
 
-static const struct rpc_method *find_method(const struct fp_rpc_server *s, const char *name)
-{
-    for (size_t i = 0; i < s->o.n_methods; i++)
-        if (strcmp(s->o.methods[i].name, name) == 0)
-            return &s->o.methods[i];
-    return NULL;
-}
-
 /* Runs the method and packs its reply into w->payload. */
-static int run_method(struct worker *w, const struct rpc_method *m, const Foliopost__V1__RpcRequest *envelope,
-                      struct fp_err *err)
-{
-    const struct fp_rpc_server *s = w->server;
-    int max_ms = s->o.max_deadline_ms;
-    int deadline_ms =
-        envelope->deadline_ms > 0 && envelope->deadline_ms < max_ms ? envelope->deadline_ms : max_ms;
-    struct rpc_call call = {.method = m->name,
-                            .request_id = envelope->request_id,
-                            .traceparent = envelope->traceparent,
-                            .deadline_mono_us = clock_mono_us() + deadline_ms * INT64_C(1000),
-                            .worker = w->no,
-                            .ctx = s->o.ctx,
-                            .arena = w->reply_arena};
-    const ProtobufCMessage *request =
-        wire_unpack(m->request, envelope->payload.data, envelope->payload.len, w->request_arena, err);
-    if (request == NULL)
-        return -1;
-    ProtobufCMessage *reply = m->handle(&call, request, err);
-    if (reply == NULL) {
-        if (clock_mono_us() > call.deadline_mono_us)
-            return err_set(err, FP_DEADLINE_EXCEEDED, "%s: not done within %d ms", m->name, deadline_ms);
-        if (err->code == FP_OK)
-            return err_set(err, FP_INTERNAL, "%s: neither a reply nor an error", m->name);
-        return -1;
-    }
-    struct fp_err wrong;
-    if (reply->descriptor != m->reply || wire_check(reply, &wrong) != 0) {
-        log_error("rpc", "bad reply", "method=%s reason=%s", m->name,
-                  reply->descriptor != m->reply ? "of another type" : wrong.msg);
-        return err_set(err, FP_INTERNAL, "%s: the reply could not be made; the server's log says why",
-                       m->name);
-    }
-    return wire_pack(reply, WIRE_MAX_RPC_BYTES - 8192, &w->payload, err); /* the envelope needs the rest */
-}
-
 static int run_call(struct worker *w, const Foliopost__V1__RpcRequest *envelope, struct fp_err *err)
 {
-    if (rpc_token_check(w->server->token, envelope->token, err) != 0)
+    const struct rpc_dispatch *d = &w->server->dispatch;
+    if (rpc_authenticate(d, envelope->token, err) != 0)
         return -1;
-    const struct rpc_method *m = find_method(w->server, envelope->method);
+    const struct rpc_method *m = rpc_find(d, envelope->method);
     if (m == NULL)
         return err_set(err, FP_UNIMPLEMENTED, "this server has no method \"%s\"", envelope->method);
-    return run_method(w, m, envelope, err);
-}
-
-static void count_call(const struct worker *w, const Foliopost__V1__RpcRequest *envelope, enum fp_code code,
-                       int64_t since_us)
-{
-    /* Only names of the table become labels: a client cannot make new series. */
-    const struct rpc_method *m = envelope != NULL ? find_method(w->server, envelope->method) : NULL;
-    char labels[128];
-    snprintf(labels, sizeof labels, "method=\"%s\",code=\"%s\"", m != NULL ? m->name : "other",
-             code == FP_OK ? "OK" : err_code_name(code));
-    metrics_add("foliopost_rpc_calls_total", labels, 1);
-    snprintf(labels, sizeof labels, "method=\"%s\"", m != NULL ? m->name : "other");
-    metrics_observe_s("foliopost_rpc_seconds", labels, (double)(clock_mono_us() - since_us) / 1e6);
-    if (code == FP_INTERNAL || code == FP_UNKNOWN)
-        log_warn("rpc", "failed", "method=%s code=%s", m != NULL ? m->name : "other", err_code_name(code));
+    struct rpc_call call = {.request_id = envelope->request_id,
+                            .traceparent = envelope->traceparent,
+                            .peer = "",
+                            .subject = "",
+                            .deadline_mono_us = rpc_deadline_us(d, envelope->deadline_ms),
+                            .worker = w->no,
+                            .arena = w->reply_arena};
+    return rpc_run(d, m, &call, envelope->payload.data, envelope->payload.len, w->request_arena, &w->payload,
+                   err);
 }
 
 /* The packed RpcReply to this request is in w->packed. */
@@ -144,7 +89,8 @@ static void answer(struct worker *w, const void *data, size_t bytes)
     }
     if (wire_pack(&reply.base, WIRE_MAX_RPC_BYTES, &w->packed, &err) != 0)
         fp_panic("an envelope does not fit: %s", err.msg);
-    count_call(w, envelope, err.code, since_us);
+    const struct rpc_dispatch *d = &w->server->dispatch;
+    rpc_count(d, envelope != NULL ? rpc_find(d, envelope->method) : NULL, err.code, since_us);
 }
 
 /* --- the worker -------------------------------------------------------------------- */
@@ -224,8 +170,15 @@ struct fp_rpc_server *rpc_server_start(const struct rpc_server_options *o, struc
     endpoint_init();
     struct fp_rpc_server *s = mem_alloc(sizeof *s);
     s->o = *o;
-    s->token = rpc_token_new(o->token_file != NULL ? o->token_file : "", err);
-    if (s->token == NULL)
+    s->dispatch =
+        (struct rpc_dispatch){.methods = o->methods,
+                              .n_methods = o->n_methods,
+                              .token = rpc_token_new(o->token_file != NULL ? o->token_file : "", err),
+                              .ctx = o->ctx,
+                              .max_deadline_ms = o->max_deadline_ms,
+                              .calls_metric = "foliopost_rpc_calls_total",
+                              .seconds_metric = "foliopost_rpc_seconds"};
+    if (s->dispatch.token == NULL)
         goto fail;
     nng_listener listener = NNG_LISTENER_INITIALIZER;
     endpoint_must(nng_rep0_open(&s->socket), "nng_rep0_open");
@@ -241,7 +194,7 @@ struct fp_rpc_server *rpc_server_start(const struct rpc_server_options *o, struc
              o->token_file != NULL && o->token_file[0] != '\0' ? "yes" : "no");
     return s;
 fail:
-    rpc_token_free(s->token);
+    rpc_token_free(s->dispatch.token);
     mem_free(s);
     return NULL;
 }
@@ -266,7 +219,7 @@ void rpc_server_stop(struct fp_rpc_server *s)
         str_fini(&w->payload);
         str_fini(&w->packed);
     }
-    rpc_token_free(s->token);
+    rpc_token_free(s->dispatch.token);
     mem_free(s->workers);
     mem_free(s);
 }

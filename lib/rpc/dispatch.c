@@ -1,0 +1,79 @@
+/*
+ * The one way from a request's bytes to a reply's, for both doors.
+ *
+ * A call's own errors become a code and a message. The reply is checked as a
+ * request is: what would be refused by every client is our fault, and becomes
+ * INTERNAL with the field's name in the log. Only names of the table become
+ * labels of metrics: a client cannot make new series.
+ */
+#include "lib/rpc/dispatch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
+
+const struct rpc_method *rpc_find(const struct rpc_dispatch *d, const char *name)
+{
+    for (size_t i = 0; i < d->n_methods; i++)
+        if (strcmp(d->methods[i].name, name) == 0)
+            return &d->methods[i];
+    return NULL;
+}
+
+int rpc_authenticate(const struct rpc_dispatch *d, const char *token, struct fp_err *err)
+{
+    return rpc_token_check(d->token, token, err);
+}
+
+int64_t rpc_deadline_us(const struct rpc_dispatch *d, int64_t wanted_ms)
+{
+    int64_t ms = wanted_ms > 0 && wanted_ms < d->max_deadline_ms ? wanted_ms : d->max_deadline_ms;
+    return clock_mono_us() + ms * 1000;
+}
+
+static int failed(const struct rpc_call *call, struct fp_err *err)
+{
+    if (clock_mono_us() > call->deadline_mono_us)
+        return err_set(err, FP_DEADLINE_EXCEEDED, "%s: not done before its deadline", call->method);
+    if (err->code == FP_OK)
+        return err_set(err, FP_INTERNAL, "%s: neither a reply nor an error", call->method);
+    return -1;
+}
+
+int rpc_run(const struct rpc_dispatch *d, const struct rpc_method *m, struct rpc_call *call,
+            const void *payload, size_t bytes, struct fp_arena *request_arena, struct fp_str *out,
+            struct fp_err *err)
+{
+    call->method = m->name;
+    call->ctx = d->ctx;
+    const ProtobufCMessage *request = wire_unpack(m->request, payload, bytes, request_arena, err);
+    if (request == NULL)
+        return -1;
+    ProtobufCMessage *reply = m->handle(call, request, err);
+    if (reply == NULL)
+        return failed(call, err);
+    struct fp_err wrong;
+    if (reply->descriptor != m->reply || wire_check(reply, &wrong) != 0) {
+        log_error("rpc", "bad reply", "method=%s reason=%s", m->name,
+                  reply->descriptor != m->reply ? "of another type" : wrong.msg);
+        return err_set(err, FP_INTERNAL, "%s: the reply could not be made; the server's log says why",
+                       m->name);
+    }
+    return wire_pack(reply, RPC_MAX_PAYLOAD_BYTES, out, err);
+}
+
+void rpc_count(const struct rpc_dispatch *d, const struct rpc_method *m, enum fp_code code, int64_t since_us)
+{
+    const char *name = m != NULL ? m->name : "other";
+    char labels[128];
+    snprintf(labels, sizeof labels, "method=\"%s\",code=\"%s\"", name,
+             code == FP_OK ? "OK" : err_code_name(code));
+    metrics_add(d->calls_metric, labels, 1);
+    snprintf(labels, sizeof labels, "method=\"%s\"", name);
+    metrics_observe_s(d->seconds_metric, labels, (double)(clock_mono_us() - since_us) / 1e6);
+    if (code == FP_INTERNAL || code == FP_UNKNOWN)
+        log_warn("rpc", "failed", "method=%s code=%s", name, err_code_name(code));
+}
