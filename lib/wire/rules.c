@@ -205,6 +205,7 @@ static const struct wire_rules table[] = {
      check_spec},
     {MSG(submit_job_request), true, {{"request_id", 1, 128, 0}, {"spec", 1, 1, 0}}, NULL},
     {MSG(get_job_request), true, {ID("job_id")}, NULL},
+    {MSG(watch_job_request), true, {ID("job_id")}, NULL},
     {MSG(pause_job_request), true, {ID("job_id"), {"reason", 0, 400, 0}}, NULL},
     {MSG(resume_job_request), true, {ID("job_id")}, NULL},
     {MSG(cancel_job_request), true, {ID("job_id"), {"reason", 0, 400, 0}}, NULL},

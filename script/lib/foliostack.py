@@ -303,7 +303,7 @@ class Stack:
         return process
 
     def start_service(self, service, number=1, **settings):
-        """Starts one replica; settings are flags with _ for -. The ports of a
+        """Starts one replica; settings are flags with _ for -, True for one without a value. The ports of a
         replica that ran before are used again, so that its peers find it."""
         name = f"{service}{number}"
         old = self.processes.get(name)
@@ -313,12 +313,12 @@ class Stack:
         self.processes.setdefault(name, Process(name, self.folder, argv, ports=ports))
         flags = {**self._flags(service, ports), **self.options.get(service, {}), **settings}
         for key, value in flags.items():
-            argv += [f"--{key.replace('_', '-')}", str(value)]
+            argv += [f"--{key.replace('_', '-')}"] + ([] if value is True else [str(value)])
         return self._start(Process(name, self.folder, argv, ports=ports))
 
     @staticmethod
     def _ports(service):
-        wanted = {"scheduler": ("admin", "rpc", "out"), "userstream": ("admin", "out"), "stats": ("admin", "out"),
+        wanted = {"scheduler": ("admin", "rpc", "out", "grpc"), "userstream": ("admin", "out"), "stats": ("admin", "out"),
                   "mailer": ("admin",), "inbound": ("admin", "http")}[service]
         return {w: free_port() for w in wanted}
 
@@ -329,7 +329,8 @@ class Stack:
     def _flags(self, service, ports):
         if service == "scheduler":
             return {"source_dsn": self.dsn, "rpc_listen": f"tcp://127.0.0.1:{ports['rpc']}",
-                    "work_listen": f"tcp://127.0.0.1:{ports['out']}"}
+                    "work_listen": f"tcp://127.0.0.1:{ports['out']}",
+                    "grpc_listen": f"tcp://127.0.0.1:{ports['grpc']}"}
         if service == "userstream":
             return {"source_dsn": self.dsn, "work_from": self._upstream(service),
                     "users_listen": f"tcp://127.0.0.1:{ports['out']}"}

@@ -27,6 +27,7 @@
 #define DEFAULT_PAGE_JOBS       50
 #define MAX_PAGE_DELIVERIES     1000
 #define DEFAULT_PAGE_DELIVERIES 100
+#define WATCH_AGAIN_MS          1000
 #define MAX_REASON_BYTES        400 /* it becomes the job's response, together with what was done */
 
 /* The audit's actor until callers are told apart by more than one token. */
@@ -279,6 +280,17 @@ static ProtobufCMessage *get_job(struct rpc_call *call, const ProtobufCMessage *
     return check_job_id(q->job_id, err) ? NULL : answer_job(call, q->job_id, err);
 }
 
+/* The door asks again and sends what changed, until the job has ended. */
+static ProtobufCMessage *watch_job(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+{
+    const Foliopost__V1__WatchJobRequest *q = (const void *)request;
+    ProtobufCMessage *m = check_job_id(q->job_id, err) ? NULL : answer_job(call, q->job_id, err);
+
+    if (m && ((Foliopost__V1__Job *)m)->state <= FOLIOPOST__V1__JOB_STATE__JOB_STATE_PAUSED)
+        call->again_ms = WATCH_AGAIN_MS;
+    return m;
+}
+
 /* A completed job's figures are those of its proof; its batches are not
  * summed again for each list. */
 static Foliopost__V1__Job *listed_job(struct fp_ledger *l, const struct ledger_job *j, struct convert *c,
@@ -492,6 +504,7 @@ const struct rpc_method methods_table[] = {
     {"SubmitJob", &foliopost__v1__submit_job_request__descriptor,
      &foliopost__v1__submit_job_response__descriptor, submit_job},
     {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, get_job},
+    {"WatchJob", &foliopost__v1__watch_job_request__descriptor, &foliopost__v1__job__descriptor, watch_job},
     {"ListJobs", &foliopost__v1__list_jobs_request__descriptor,
      &foliopost__v1__list_jobs_response__descriptor, list_jobs},
     {"PauseJob", &foliopost__v1__pause_job_request__descriptor, &foliopost__v1__job__descriptor, pause_job},

@@ -36,6 +36,7 @@ struct scheduler {
     struct fp_bus_push *work;
     struct methods *methods;
     struct fp_rpc_server *rpc;
+    struct fp_grpc_server *grpc;            /* NULL: not wanted */
     struct fp_ledger *ledger, *lead_ledger; /* the leader's */
     struct fp_source *source;
     struct leader leader;
@@ -162,6 +163,20 @@ static void source_options(const struct scheduler *s, const struct pg_options *l
         out->dsn = s->set.source_dsn;
 }
 
+static int start_grpc(struct scheduler *s, struct fp_err *err)
+{
+    struct grpc_options o;
+
+    if (!s->set.grpc_listen[0])
+        return 0;
+    settings_grpc(&s->set, &o);
+    o.methods = methods_table;
+    o.n_methods = methods_n;
+    o.ctx = s->methods;
+    s->grpc = grpc_server_start(&o, err);
+    return s->grpc ? 0 : err_prefix(err, "grpc-listen %s", s->set.grpc_listen);
+}
+
 static int start_doors(struct scheduler *s, const struct pg_options *ledger, const struct pg_options *source,
                        struct fp_err *err)
 {
@@ -169,7 +184,7 @@ static int start_doors(struct scheduler *s, const struct pg_options *ledger, con
     struct methods_options mo = {.set = &s->set,
                                  .ledger = *ledger,
                                  .source = *source,
-                                 .workers = (int)s->set.rpc_threads,
+                                 .workers = (int)(s->set.rpc_threads + s->set.grpc_threads),
                                  .ctx = s,
                                  .wake = wake};
 
@@ -189,6 +204,8 @@ static int start_doors(struct scheduler *s, const struct pg_options *ledger, con
     s->rpc = rpc_server_start(&ro, err);
     if (!s->rpc)
         return err_prefix(err, "rpc-listen %s", s->set.rpc_listen);
+    if (start_grpc(s, err))
+        return -1;
     log_info("", "listening", "rpc_port=%d work_port=%d", rpc_server_port(s->rpc), bus_push_port(s->work));
     return 0;
 }
@@ -252,6 +269,8 @@ void scheduler_drain(struct fp_service *service, void *values)
 
     (void)service;
     set(s, &s->stopping);
+    if (s->grpc)
+        grpc_server_drain(s->grpc);
 }
 
 bool scheduler_drained(struct fp_service *service, void *values)
@@ -262,15 +281,19 @@ bool scheduler_drained(struct fp_service *service, void *values)
     pthread_mutex_lock(&s->lock);
     bool ended = s->ended || !s->thread_runs;
     pthread_mutex_unlock(&s->lock);
-    return ended;
+    return ended && (!s->grpc || grpc_server_drained(s->grpc));
 }
 
 /* A leader that is still waiting for PostgreSQL when the grace period is over
  * is left alone with what it uses: the process ends now, its lease soon. */
 static void stop_leader(struct fp_service *service, struct scheduler *s)
 {
-    scheduler_drain(service, s);
-    if (!scheduler_drained(service, s)) {
+    (void)service;
+    set(s, &s->stopping);
+    pthread_mutex_lock(&s->lock);
+    bool ended = s->ended || !s->thread_runs;
+    pthread_mutex_unlock(&s->lock);
+    if (!ended) {
         log_warn("", "leader left behind", "reason=it waits for PostgreSQL; its lead ends with its lease");
         return;
     }
@@ -299,6 +322,8 @@ void scheduler_stop(struct fp_service *service, void *values)
     if (s->rpc)
         rpc_server_stop(s->rpc);
     s->rpc = NULL;
+    grpc_server_stop(s->grpc);
+    s->grpc = NULL;
     methods_free(s->methods);
     s->methods = NULL;
     stop_leader(service, s);

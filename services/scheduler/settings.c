@@ -62,12 +62,57 @@ const struct config_setting settings_rows[] = {
      "calls answered at once; each has its own connections", AT(rpc_threads)},
     {"rpc-deadline", CONFIG_DURATION_MS, "s", "30s", 100, 600000, NULL, "longest time for one call",
      AT(rpc_deadline_ms)},
+    {"grpc-listen", CONFIG_STRING, NULL, "tcp://127.0.0.1:7710", 0, 1024, NULL,
+     "where JobService answers over gRPC: tcp:// in plain text, tls+tcp:// with TLS; up to four, with commas; "
+     "empty: nowhere",
+     AT(grpc_listen)},
+    {"grpc-cert-file", CONFIG_STRING, NULL, "", 0, 4096, NULL,
+     "certificate chain of the gRPC door, PEM; read again when it changes", AT(grpc_cert_file)},
+    {"grpc-key-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "the certificate's key, PEM",
+     AT(grpc_key_file)},
+    {"grpc-client-ca-file", CONFIG_STRING, NULL, "", 0, 4096, NULL,
+     "CA of the gRPC clients' certificates, PEM; empty: none are asked for", AT(grpc_client_ca_file)},
+    {"grpc-client-cert-optional", CONFIG_BOOL, NULL, "false", 0, 0, NULL,
+     "gRPC clients without a certificate are let in too", AT(grpc_client_cert_optional)},
+    {"grpc-threads", CONFIG_INT, NULL, "4", 1, 64, NULL,
+     "gRPC calls worked on at once; each has its own connections", AT(grpc_threads)},
+    {"grpc-connections", CONFIG_INT, NULL, "500", 1, 20000, NULL,
+     "gRPC connections at once; at the limit the longest idle one makes room", AT(grpc_connections)},
+    {"grpc-streams", CONFIG_INT, NULL, "128", 1, 10000, NULL, "gRPC calls at once on one connection",
+     AT(grpc_streams)},
+    {"grpc-idle", CONFIG_DURATION_MS, "s", "5m", 1000, 86400e3, NULL,
+     "a gRPC connection without calls is closed after this", AT(grpc_idle_ms)},
+    {"grpc-keepalive", CONFIG_DURATION_MS, "s", "60s", 1000, 3600e3, NULL,
+     "a silent gRPC connection is asked by a PING whether it lives", AT(grpc_keepalive_ms)},
+    {"grpc-max-age", CONFIG_DURATION_MS, "s", "1h", 1000, 604800e3, NULL,
+     "a gRPC connection is told to go after this, so that clients spread over replicas", AT(grpc_max_age_ms)},
     {"work-listen", CONFIG_STRING, NULL, "tcp://0.0.0.0:7701", 1, 255, NULL,
      "where userstreams dial in for work", AT(work_listen)},
     SERVICE_ROW_SOURCE_DSN(AT(source_dsn)),
     SERVICE_ROWS_BUS_TLS(AT(bus_ca_file), AT(bus_cert_file), AT(bus_key_file)),
 };
 const size_t settings_n_rows = sizeof settings_rows / sizeof settings_rows[0];
+
+void settings_grpc(const struct scheduler_settings *s, struct grpc_options *out)
+{
+    *out = (struct grpc_options){
+        .listen = s->grpc_listen,
+        .service = "foliopost.v1.JobService",
+        .token_file = s->rpc_token_file,
+        .cert_file = s->grpc_cert_file,
+        .key_file = s->grpc_key_file,
+        .client_ca_file = s->grpc_client_ca_file,
+        .client_cert_optional = s->grpc_client_cert_optional,
+        .threads = (int)s->grpc_threads,
+        .first_worker = (int)s->rpc_threads,
+        .max_deadline_ms = (int)s->rpc_deadline_ms,
+        .max_connections = (int)s->grpc_connections,
+        .max_streams = (int)s->grpc_streams,
+        .idle_ms = (int)s->grpc_idle_ms,
+        .keepalive_ms = (int)s->grpc_keepalive_ms,
+        .max_age_ms = (int)s->grpc_max_age_ms,
+    };
+}
 
 int settings_check(const struct scheduler_settings *s, struct fp_err *err)
 {
@@ -80,6 +125,10 @@ int settings_check(const struct scheduler_settings *s, struct fp_err *err)
         return err_prefix(err, "rpc-listen");
     if (bus_check_urls(s->work_listen, true, err))
         return err_prefix(err, "work-listen");
+    struct grpc_options grpc;
+    settings_grpc(s, &grpc);
+    if (s->grpc_listen[0] && grpc_check(&grpc, err))
+        return err_prefix(err, "grpc-listen");
     const struct bus_tls tls = {s->bus_ca_file, s->bus_cert_file, s->bus_key_file};
     return bus_check_tls(&tls, err) ? -1 : source_check_dsn(s->source_dsn, err);
 }

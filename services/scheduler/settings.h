@@ -7,6 +7,7 @@
 
 #include "lib/base/err.h"
 #include "lib/config/config.h"
+#include "lib/grpc/grpc.h"
 
 struct scheduler_settings {
     /* What a job gets when its specification leaves it out. */
@@ -33,6 +34,11 @@ struct scheduler_settings {
     char *rpc_token_file;
     int64_t rpc_threads;
     int64_t rpc_deadline_ms;
+    char *grpc_listen; /* "": no gRPC */
+    char *grpc_cert_file, *grpc_key_file, *grpc_client_ca_file;
+    bool grpc_client_cert_optional;
+    int64_t grpc_threads, grpc_connections, grpc_streams;
+    int64_t grpc_idle_ms, grpc_keepalive_ms, grpc_max_age_ms;
     char *work_listen;
     char *source_dsn; /* "": the ledger's database */
     char *bus_ca_file, *bus_cert_file, *bus_key_file;
@@ -40,6 +46,9 @@ struct scheduler_settings {
 
 extern const struct config_setting settings_rows[];
 extern const size_t settings_n_rows;
+
+/* The gRPC door's options, but for the methods. */
+void settings_grpc(const struct scheduler_settings *s, struct grpc_options *out);
 
 /* What one row alone cannot say: URLs, the range's start, the TLS files. */
 int settings_check(const struct scheduler_settings *s, struct fp_err *err) FP_MUST_CHECK;

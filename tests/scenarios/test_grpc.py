@@ -1,0 +1,247 @@
+"""The gRPC door, by grpcio: a client nobody here wrote. Messages are made from
+the .proto by protoc; the calls are grpcio's generic ones, so that no plugin of
+protoc's is needed."""
+import subprocess
+import sys
+import time
+
+import pytest
+
+from foliostack import ROOT
+
+grpc = pytest.importorskip("grpc", reason="python3-grpcio is not installed")
+
+
+@pytest.fixture(scope="module")
+def pb(tmp_path_factory):
+    out = tmp_path_factory.mktemp("pb")
+    protos = ["foliopost/v1/job_service.proto", "grpc/health/v1/health.proto", "grpc/reflection/v1alpha/reflection.proto",
+              "grpc/reflection/v1/reflection.proto"]
+    # Under names that do not hide the package grpc itself.
+    for p in protos:
+        text = (ROOT / "proto" / p).read_text()
+        (out / p.replace("/", "_")).write_text(text)
+    files = [p.replace("/", "_") for p in protos]
+    subprocess.run(["protoc", f"--proto_path={out}", f"--python_out={out}", *files], check=True)
+    sys.path.insert(0, str(out))
+    try:
+        import importlib
+        names = ("jobs", "health", "reflection_v1alpha", "reflection_v1")
+        modules = [importlib.import_module(f.replace(".proto", "_pb2")) for f in files]
+        yield type("Pb", (), dict(zip(names, modules)))
+    finally:
+        sys.path.remove(str(out))
+
+
+class Client:
+    def __init__(self, pb, channel, token=None):
+        self.pb, self.channel = pb.jobs, channel
+        self.metadata = [("authorization", f"Bearer {token}")] if token else None
+
+    def __getattr__(self, method):
+        def call(request, timeout=20):
+            return self._call(method, "unary_unary")(request, timeout=timeout, metadata=self.metadata)
+        return call
+
+    def watch(self, job_id, timeout=120):
+        request = self.pb.WatchJobRequest(job_id=job_id)
+        return self._call("WatchJob", "unary_stream")(request, timeout=timeout, metadata=self.metadata)
+
+    def _call(self, method, kind):
+        m = self.pb.DESCRIPTOR.services_by_name["JobService"].methods_by_name[method]
+        reply = getattr(self.pb, m.output_type.name)
+        return getattr(self.channel, kind)(f"/foliopost.v1.JobService/{method}", m.input_type._concrete_class.SerializeToString,
+                                           reply.FromString)
+
+
+def code(call):
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code()
+
+
+def channel_of(stack):
+    return grpc.insecure_channel(f"127.0.0.1:{stack.of('scheduler')[0].ports['grpc']}")
+
+
+def health(pb, channel, service="", timeout=10):
+    check = channel.unary_unary("/grpc.health.v1.Health/Check", pb.health.HealthCheckRequest.SerializeToString,
+                                pb.health.HealthCheckResponse.FromString)
+    return check(pb.health.HealthCheckRequest(service=service), timeout=timeout).status
+
+
+def test_a_grpc_client_submits_watches_to_the_end_and_pages_through_the_deliveries(new_stack, judge, pb):
+    stack = new_stack(mailer={"mail_rate": 1000})
+    with channel_of(stack) as channel:
+        c = Client(pb, channel)
+        request = pb.jobs.SubmitJobRequest(request_id="grpc-1", spec=pb.jobs.JobSpec(kind=pb.jobs.JOB_KIND_MONTHLY))
+        first, again = c.SubmitJob(request), c.SubmitJob(request)
+        assert first.job.id == again.job.id and again.existing and not first.existing
+        seen = list(c.watch(first.job.id))
+        assert len(seen) >= 2 and seen[-1].state == pb.jobs.JOB_STATE_COMPLETED
+        assert all(a.counts.users <= b.counts.users for a, b in zip(seen, seen[1:]))
+        users, after = [], 0
+        while True:
+            page = c.ListDeliveries(pb.jobs.ListDeliveriesRequest(job_id=first.job.id, page_size=300, after_user_id=after))
+            users += [d.user_id for d in page.deliveries]
+            after = page.next_after_user_id
+            if not after:
+                break
+        assert sorted(users) == sorted(judge(stack).audience())
+        assert c.GetReport(pb.jobs.GetReportRequest(job_id=first.job.id)).users_processed == len(users)
+    judge(stack).accounted(first.job.id)
+
+
+def test_errors_deadlines_and_cancelling_reach_a_grpc_client(new_stack, judge, pb):
+    stack = new_stack(mailer={"mail_rate": 20})
+    with channel_of(stack) as channel:
+        c = Client(pb, channel)
+        job = c.SubmitJob(pb.jobs.SubmitJobRequest(request_id="é", spec=pb.jobs.JobSpec(kind=pb.jobs.JOB_KIND_MONTHLY))).job.id
+        assert code(lambda: c.GetJob(pb.jobs.GetJobRequest(job_id=0))) == grpc.StatusCode.INVALID_ARGUMENT
+        assert code(lambda: c.GetJob(pb.jobs.GetJobRequest(job_id=99))) == grpc.StatusCode.NOT_FOUND
+        unknown = channel.unary_unary("/foliopost.v1.JobService/DropTables")
+        assert code(lambda: unknown(b"")) == grpc.StatusCode.UNIMPLEMENTED
+        bad = channel.unary_unary("/foliopost.v1.JobService/GetJob")
+        assert code(lambda: bad(b"\xff\xff")) == grpc.StatusCode.INVALID_ARGUMENT
+        assert code(lambda: bad(b"x" * (1 << 20))) == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert 1 < ended_by_its_deadline(c, job, 1.5) < 10
+        watching = c.watch(job)
+        assert next(watching).id == job
+        watching.cancel()
+        assert c.CancelJob(pb.jobs.CancelJobRequest(job_id=job, reason="enough")).state == pb.jobs.JOB_STATE_CANCELLED
+        assert list(c.watch(job))[-1].state == pb.jobs.JOB_STATE_CANCELLED
+        metrics = stack.metrics(stack.of("scheduler")[0])
+        assert 'foliopost_grpc_calls_total{method="GetJob",code="NOT_FOUND"} 1' in metrics
+
+
+def ended_by_its_deadline(client, job, timeout):
+    started = time.monotonic()
+    assert code(lambda: list(client.watch(job, timeout=timeout))) == grpc.StatusCode.DEADLINE_EXCEEDED
+    return time.monotonic() - started
+
+
+def test_connections_grow_old_and_streams_have_the_deadline_of_the_client_alone(new_stack, pb):
+    stack = new_stack(start=False)
+    stack.start_services(scheduler=0, userstream=0, stats=0, mailer=0)
+    process = stack.start_service("scheduler", rpc_deadline="1s", grpc_max_age="2s", grpc_keepalive="1s", grpc_idle="1s")
+    stack.wait_ready(process)
+    with channel_of(stack) as channel:
+        c = Client(pb, channel)
+        job = c.SubmitJob(pb.jobs.SubmitJobRequest(request_id="old", spec=pb.jobs.JobSpec(kind=pb.jobs.JOB_KIND_MONTHLY))).job.id
+        assert 5 < ended_by_its_deadline(c, job, 5) < 15, "a call is not cut off by the age of its connection, nor by rpc-deadline"
+        until = time.monotonic() + 6
+        while time.monotonic() < until:
+            assert c.GetJob(pb.jobs.GetJobRequest(job_id=job)).id == job  # whatever connection it is on
+            time.sleep(0.05)
+        assert 'foliopost_grpc_closed_total{reason="goodbye"}' in stack.metrics(process)
+
+
+def test_health_and_reflection(new_stack, pb):
+    stack = new_stack()
+    with channel_of(stack) as channel:
+        assert health(pb, channel) == health(pb, channel, "foliopost.v1.JobService") == 1
+        assert code(lambda: health(pb, channel, "nothing.of.ours")) == grpc.StatusCode.NOT_FOUND
+        for version, r in (("v1", pb.reflection_v1), ("v1alpha", pb.reflection_v1alpha)):
+            ask = channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+                                        r.ServerReflectionRequest.SerializeToString, r.ServerReflectionResponse.FromString)
+            answers = list(ask(iter([r.ServerReflectionRequest(list_services=""),
+                                     r.ServerReflectionRequest(file_containing_symbol="foliopost.v1.JobService.GetJob"),
+                                     r.ServerReflectionRequest(file_by_filename="grpc/health/v1/health.proto"),
+                                     r.ServerReflectionRequest(file_containing_symbol="foliopost.v1.Nothing")]), timeout=10))
+            names = {s.name for s in answers[0].list_services_response.service}
+            assert {"foliopost.v1.JobService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"} <= names
+            name, messages, methods = names_of(answers[1].file_descriptor_response.file_descriptor_proto[0])
+            assert name == "foliopost/v1/job_service.proto" and messages == set(pb.jobs.DESCRIPTOR.message_types_by_name)
+            assert methods == {m.name for m in pb.jobs.DESCRIPTOR.services_by_name["JobService"].methods}
+            assert len(answers[2].file_descriptor_response.file_descriptor_proto) == 1
+            assert answers[3].error_response.error_code == 5
+
+
+def names_of(data):
+    from google.protobuf import descriptor_pb2
+    f = descriptor_pb2.FileDescriptorProto.FromString(data)
+    return f.name, {m.name for m in f.message_type}, {m.name for s in f.service for m in s.method}
+
+
+def test_a_drain_tells_watchers_and_ends_with_0(new_stack, pb):
+    stack = new_stack()
+    scheduler = stack.of("scheduler")[0]
+    with channel_of(stack) as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch", pb.health.HealthCheckRequest.SerializeToString,
+                                     pb.health.HealthCheckResponse.FromString)
+        answers = watch(pb.health.HealthCheckRequest(), timeout=60)
+        assert next(answers).status == 1
+        scheduler.signal(15)
+        assert next(answers).status == 2
+        assert code(lambda: next(answers)) == grpc.StatusCode.UNAVAILABLE
+        assert scheduler.wait(20) and scheduler.exit_code() == 0
+
+
+def make_certificates(folder):
+    def openssl(*args):
+        subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True)
+    for name in ("ca", "other"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem")
+    (folder / "san").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    for name, ca in (("server", "ca"), ("client", "ca"), ("stranger", "other")):
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+                "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.csr")
+        openssl("x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / f"{ca}.pem", "-CAkey", folder / f"{ca}.key",
+                "-CAcreateserial", "-days", "2", "-extfile", folder / "san", "-out", folder / f"{name}.pem")
+
+
+def secure_channel(folder, port, who):
+    own = {"private_key": (folder / f"{who}.key").read_bytes(), "certificate_chain": (folder / f"{who}.pem").read_bytes()} if who else {}
+    return grpc.secure_channel(f"localhost:{port}", grpc.ssl_channel_credentials((folder / "ca.pem").read_bytes(), **own))
+
+
+def test_tls_with_client_certificates_and_a_token(new_stack, pb, tmp_path):
+    make_certificates(tmp_path)
+    (tmp_path / "token").write_text("secret-1\n")
+    stack = new_stack(start=False)
+    from foliostack import free_port
+    port, port_plain = free_port(), free_port()
+    stack.start_services(scheduler=0, userstream=0, stats=0, mailer=0)
+    process = stack.start_service("scheduler", grpc_listen=f"tls+tcp://127.0.0.1:{port},tcp://127.0.0.1:{port_plain}",
+                                  grpc_cert_file=tmp_path / "server.pem",
+                                  grpc_key_file=tmp_path / "server.key", grpc_client_ca_file=tmp_path / "ca.pem",
+                                  rpc_token_file=tmp_path / "token")
+    stack.wait_ready(process)
+
+    def channel(who):
+        return secure_channel(tmp_path, port, who)
+
+    with channel("client") as good, channel("stranger") as stranger, channel(None) as bare, grpc.insecure_channel(f"127.0.0.1:{port}") as plain:
+        jobs = pb.jobs.ListJobsRequest()
+        assert list(Client(pb, good, "secret-1").ListJobs(jobs).jobs) == []
+        assert code(lambda: Client(pb, good).ListJobs(jobs)) == grpc.StatusCode.UNAUTHENTICATED
+        assert code(lambda: Client(pb, good, "secret-2").ListJobs(jobs)) == grpc.StatusCode.UNAUTHENTICATED
+        assert health(pb, good) == 1, "health asks for no token"
+        for wrong in (stranger, bare, plain):
+            assert code(lambda: health(pb, wrong, timeout=3)) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        assert health(pb, good) == 1
+    with grpc.insecure_channel(f"127.0.0.1:{port_plain}") as probe:
+        assert health(pb, probe) == 1, "plain text where it was asked for: a probe's door"
+        assert code(lambda: Client(pb, probe).ListJobs(pb.jobs.ListJobsRequest())) == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_tls_where_client_certificates_are_optional(new_stack, pb, tmp_path):
+    make_certificates(tmp_path)
+    stack = new_stack(start=False)
+    from foliostack import free_port
+    port = free_port()
+    stack.start_services(scheduler=0, userstream=0, stats=0, mailer=0)
+    process = stack.start_service("scheduler", grpc_listen=f"tls+tcp://127.0.0.1:{port}", grpc_cert_file=tmp_path / "server.pem",
+                                  grpc_key_file=tmp_path / "server.key", grpc_client_ca_file=tmp_path / "ca.pem",
+                                  grpc_client_cert_optional=True)
+    stack.wait_ready(process)
+    for who in ("client", None):
+        with secure_channel(tmp_path, port, who) as channel:
+            assert list(Client(pb, channel).ListJobs(pb.jobs.ListJobsRequest()).jobs) == []
+    with secure_channel(tmp_path, port, "stranger") as channel:
+        assert code(lambda: health(pb, channel, timeout=3)) in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    # TLS 1.1 and clients that do not speak HTTP/2 are refused in the handshake.
+    for wrong in (["-tls1_1", "-cipher", "ALL@SECLEVEL=0", "-alpn", "h2"], ["-alpn", "http/1.1"]):
+        said = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *wrong], capture_output=True, text=True, input="", timeout=20)
+        assert said.returncode != 0 and "alert" in said.stderr, said.stderr
