@@ -10,10 +10,9 @@
 #include "lib/base/mem.h"
 #include "lib/performance/internal.h"
 
-/* What is not finite, or beyond all sense, is not defined. */
 static struct perf_rate rate_of(bool defined, double rate)
 {
-    struct perf_rate r = {defined && isfinite(rate) && fabs(rate) < 9e10, 0};
+    struct perf_rate r = {defined && perf_rate_fits(rate), 0};
 
     if (r.defined)
         r.e8 = llround(rate * 1e8);

@@ -161,7 +161,8 @@ long long perf_id(const struct fp_performance *p, int32_t instrument);
 int32_t perf_index_of(const struct perf_market *m, int64_t id);
 /* Rounded for print; else the fault "overflow". */
 bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t *out);
-bool perf_to_e8(struct fp_performance *p, double rate, int64_t *out);
+/* Is the rate finite, and within an int64 of 1e-8? What is not is undefined. */
+bool perf_rate_fits(double rate);
 void perf_event(struct fp_performance *p, const struct perf_event *e);
 /* qsort() for what is nearly always in order already, or empty. */
 void perf_sort(void *base, size_t n, size_t bytes, int (*compare)(const void *, const void *));

@@ -122,12 +122,9 @@ bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t
     return perf_fail(p, "overflow", "a sum beyond 64 bits");
 }
 
-bool perf_to_e8(struct fp_performance *p, double rate, int64_t *out)
+bool perf_rate_fits(double rate)
 {
-    if (!isfinite(rate) || fabs(rate) > 9e10) /* an int64 of 1e-8 ends at 9.2e10 */
-        return perf_fail(p, "overflow", "a rate beyond 64 bits");
-    *out = llround(rate * 1e8);
-    return true;
+    return isfinite(rate) && fabs(rate) < 9e10; /* an int64 of 1e-8 ends at 9.2e10 */
 }
 
 void perf_event(struct fp_performance *p, const struct perf_event *e)

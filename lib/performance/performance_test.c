@@ -1,6 +1,6 @@
 /*
  * Cases small enough to compute by hand; the arithmetic stands beside each.
- * Figures of others are in vectors_test.c, laws in properties_test.c.
+ * Figures of others are in tests/vectors (script/vectors), laws in properties_test.c.
  */
 #include <math.h>
 #include <setjmp.h>

@@ -9,6 +9,7 @@
  * the unrealised part takes the rounding, so that the reader's sum is exact.
  */
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -132,21 +133,19 @@ static void add_line(struct fp_performance *p, int32_t instrument, double contri
 }
 
 /* Its share of the return, where it is in it. */
-static bool add_contribution(struct fp_performance *p, struct perf_summary *s, const struct perf_holding *h,
+static void add_contribution(struct fp_performance *p, struct perf_summary *s, const struct perf_holding *h,
                              int64_t gain_minor)
 {
     struct perf_mover m = {.instrument = h->instrument, .gain_minor = gain_minor};
 
     if (!h->active || !perf_is_priced(h) || !s->twr_defined)
-        return true;
-    if (!perf_to_e8(p, h->contribution, &m.contribution_e8))
-        return false;
+        return;
+    m.contribution_e8 = llround(h->contribution * 1e8);
     add_line(p, h->instrument, h->contribution);
     if (m.contribution_e8 > 0)
         insert_mover(s->top, &s->n_top, &m, 1);
     if (m.contribution_e8 < 0)
         insert_mover(s->bottom, &s->n_bottom, &m, -1);
-    return true;
 }
 
 static bool add_position(struct fp_performance *p, struct perf_summary *s, const struct perf_holding *h,
@@ -206,8 +205,9 @@ static bool sum_holdings(struct fp_performance *p, struct perf_summary *s)
     for (size_t i = 0; i < p->n_holdings; i++) {
         const struct perf_holding *h = &p->holdings[i];
 
-        if (!perf_to_minor(p, h->gain_e8, s->exponent, &gain_minor) || !add_contribution(p, s, h, gain_minor))
+        if (!perf_to_minor(p, h->gain_e8, s->exponent, &gain_minor))
             return false;
+        add_contribution(p, s, h, gain_minor);
         if (!h->quantity_e8)
             continue;
         if (!add_position(p, s, h, gain_minor))
@@ -254,6 +254,16 @@ static unsigned flags_of(const struct fp_performance *p)
            (p->opened_e8 == 0 && p->n_in_period ? PERF_OPENED_IN_PERIOD : 0);
 }
 
+/* Next to no capital can make a return that means nothing, and that no figure holds. */
+static bool has_return(const struct fp_performance *p, const struct perf_chain *c)
+{
+    bool fits = perf_rate_fits(c->wealth) && perf_rate_fits(p->other);
+
+    for (size_t i = 0; i < p->n_holdings; i++)
+        fits &= perf_rate_fits(p->holdings[i].contribution);
+    return fits && !c->negative && c->since_day != INT32_MAX;
+}
+
 bool perf_statement(struct fp_performance *p, struct perf_summary *s)
 {
     const struct perf_chain *c = &p->spans[PERF_SPAN_PERIOD].chain;
@@ -261,13 +271,12 @@ bool perf_statement(struct fp_performance *p, struct perf_summary *s)
 
     s->exponent = p->exponent;
     s->since_day = c->since_day == INT32_MAX ? p->in->period_start : c->since_day;
-    s->twr_defined = !c->negative && c->since_day != INT32_MAX;
+    s->twr_defined = has_return(p, c);
     if (!flows_minor(p, s) || !bridge(p, s, &t) || !cost_basis(p, s, &t) || !sum_holdings(p, s))
         return false;
     if (s->twr_defined) {
         s->twr = c->wealth - 1.0;
-        if (!perf_to_e8(p, s->twr, &s->twr_e8))
-            return false;
+        s->twr_e8 = llround(s->twr * 1e8);
     }
     put_events(p, s);
     s->flags = flags_of(p);
