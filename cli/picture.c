@@ -177,7 +177,7 @@ static int run(const struct work *w, const char *what, int height_px, const char
                             (char *)"--no-first-run",
                             (char *)"--disable-background-networking",
                             (char *)"--virtual-time-budget=2000"};
-    int n = 7, fd, status = 0;
+    int n = 7, fd = -1, status = 0;
     pid_t pid;
     snprintf(size, sizeof size, "--window-size=%d,%d", w->p->width_px, height_px);
     snprintf(profile, sizeof profile, "--user-data-dir=%s/profile", w->folder);
