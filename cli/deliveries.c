@@ -15,7 +15,7 @@
 struct values {
     char *state;
     int64_t limit, after;
-    bool all;
+    bool all, content;
 };
 
 #define AT(field) offsetof(struct values, field)
@@ -26,21 +26,29 @@ static const struct config_setting rows[] = {
     {"limit", CONFIG_INT, "users", "100", 1, 1000, NULL, "at most so many", AT(limit)},
     {"after", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only users with a higher id", AT(after)},
     {"all", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "every page; with --json a line for each user", AT(all)},
+    {"content", CONFIG_BOOL, NULL, "false", 0, 0, NULL,
+     "also the templates' version and the hash of what the mail said (docs/operations.md)", AT(content)},
 };
 
-static void print_heading(void)
+static void print_heading(bool content)
 {
-    printf("%12s  %-9s  %8s  %7s  %-19s  %s\n", "USER", "STATE", "ATTEMPTS", "DOUBLES", "UPDATED", "REASON");
+    printf("%12s  %-9s  %8s  %7s  %-19s  ", "USER", "STATE", "ATTEMPTS", "DOUBLES", "UPDATED");
+    if (content)
+        printf("%-8s  %-32s  ", "TEMPLATE", "CONTENT");
+    printf("REASON\n");
 }
 
-static void print_page(const Foliopost__V1__ListDeliveriesResponse *r)
+static void print_page(const Foliopost__V1__ListDeliveriesResponse *r, bool content)
 {
     char when[FORMAT_CAP];
     for (size_t i = 0; i < r->n_deliveries; i++) {
         const Foliopost__V1__Delivery *d = r->deliveries[i];
-        printf("%12" PRId64 "  %-9s  %8d  %7d  %-19s  %s\n", d->user_id,
+        printf("%12" PRId64 "  %-9s  %8d  %7d  %-19s  ", d->user_id,
                wire_enum_name(&foliopost__v1__delivery_state__descriptor, (int)d->state), d->attempts,
-               d->maybe_doubles, format_time(d->updated_us, when), d->reason);
+               d->maybe_doubles, format_time(d->updated_us, when));
+        if (content)
+            printf("%-8s  %-32s  ", d->template_version, d->content_hash);
+        printf("%s\n", d->reason);
     }
 }
 
@@ -59,8 +67,8 @@ static void show_page(struct cli *c, const struct values *v, const Foliopost__V1
         cli_print_json(&r->base, false);
     } else {
         if (first)
-            print_heading();
-        print_page(r);
+            print_heading(v->content);
+        print_page(r, v->content);
     }
 }
 

@@ -102,6 +102,8 @@ static void print_job(const Foliopost__V1__Job *job)
     printf("times       submitted %s, started %s, finished %s\n", format_time(job->submitted_us, a),
            format_time(job->started_us, b), format_time(job->finished_us, d));
     printf("audience    registered before %s\n", format_time(job->audience_end_us, a));
+    if (job->template_hash[0] != '\0')
+        printf("templates   %.8s\n", job->template_hash);
     if (job->counts != NULL)
         print_progress(job->counts);
     if (job->proof != NULL && job->proof->round > 0)

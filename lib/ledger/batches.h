@@ -75,6 +75,8 @@ struct ledger_outcome {
     int64_t retry_in_ms;       /* deferred only */
     const char *address_hash;  /* where it went (suppressions.h); NULL: did not go out */
     bool suppress;             /* failed: no such mailbox; it is suppressed with the same statement */
+    const unsigned char *template_version; /* LEDGER_VERSION_BYTES of what went out; NULL: nothing did */
+    const unsigned char *content_hash;     /* LEDGER_CONTENT_BYTES */
 };
 struct ledger_intent {
     int64_t batch_id, user_id;

@@ -35,17 +35,19 @@ enum delivery_state delivery_state_from_name(const char *name)
 
 /* --- lists ----------------------------------------------------------------------- */
 
+#define HASHES " encode(template_version, 'hex'), encode(content_hash, 'hex')"
+
 static const char list_sql[] =
-    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at"
+    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at," HASHES
     "  FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
 
 /* Its own text, so that the plan can use the index on state. */
 static const char list_state_sql[] =
-    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at"
+    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at," HASHES
     "  FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 AND state = $4 ORDER BY user_id"
     "  LIMIT $3";
 static const char list_unsent_sql[] =
-    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at"
+    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at," HASHES
     "  FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 AND state = $4 AND state <> 'sent'"
     "  ORDER BY user_id LIMIT $3";
 
@@ -59,6 +61,8 @@ static void read_delivery(struct ledger_delivery *d, const struct fp_rows *r, in
     d->attempts = (int)pg_i64(r, row, 5);
     d->maybe_doubles = (int)pg_i64(r, row, 6);
     d->updated_us = pg_time_us(r, row, 7);
+    ledger_text(d->template_version, sizeof d->template_version, r, row, 8);
+    ledger_text(d->content_hash, sizeof d->content_hash, r, row, 9);
 }
 
 static const char *list_name(enum delivery_state state, const char **sql)

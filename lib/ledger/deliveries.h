@@ -18,6 +18,9 @@ enum delivery_state {
 const char *delivery_state_name(enum delivery_state s); /* "sent" */
 enum delivery_state delivery_state_from_name(const char *name);
 
+#define LEDGER_VERSION_BYTES 4  /* of a hash of templates */
+#define LEDGER_CONTENT_BYTES 16 /* of a hash of a mail's content */
+
 struct ledger_delivery {
     int64_t user_id, batch_id;
     enum delivery_state state;
@@ -25,6 +28,8 @@ struct ledger_delivery {
     char provider_id[128];
     int attempts, maybe_doubles;
     int64_t updated_us;
+    char template_version[2 * LEDGER_VERSION_BYTES + 1],
+        content_hash[2 * LEDGER_CONTENT_BYTES + 1]; /* hex; "" */
 };
 /* By user id; state DELIVERY_UNKNOWN: all. Returns how many. */
 int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state state, int64_t after_user_id,

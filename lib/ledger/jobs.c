@@ -256,6 +256,29 @@ int ledger_job_submit(struct fp_ledger *l, const struct ledger_job *j, int margi
     return 0;
 }
 
+/* --- its templates -------------------------------------------------------------------- */
+
+static const char note_templates_sql[] =
+    "WITH noted AS (UPDATE foliopost.jobs SET template_hash = $2 WHERE id = $1 AND template_hash = '')"
+    " SELECT template_hash FROM foliopost.jobs WHERE id = $1";
+
+int ledger_job_note_templates(struct fp_ledger *l, int64_t id, const char *hash, char first[65],
+                              struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_i64(&a, id);
+    pg_arg_text(&a, hash);
+    if (ledger_step(l, "note_templates", note_templates_sql, &a, &rows, err) != 0)
+        return -1;
+    first[0] = '\0'; /* as it was before this statement */
+    if (pg_rows_count(rows) > 0)
+        ledger_text(first, 65, rows, 0, 0);
+    pg_rows_free(rows);
+    return 0;
+}
+
 /* --- counts ------------------------------------------------------------------------- */
 
 /* A split batch keeps what it had before it was split. Who is deferred waits

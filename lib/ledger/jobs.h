@@ -88,6 +88,10 @@ int ledger_job_list(struct fp_ledger *l, enum job_state state, int64_t before_id
                     int max, struct fp_err *err) FP_MUST_CHECK;
 /* PENDING, IN_PROGRESS and PAUSED, oldest first, without user ids. */
 int ledger_jobs_open(struct fp_ledger *l, struct ledger_job *out, int max, struct fp_err *err) FP_MUST_CHECK;
+/* The hash of the templates that the job's mails are written with: the first
+ * mailer's stays. first: what stands there; "" when it was noted this moment. */
+int ledger_job_note_templates(struct fp_ledger *l, int64_t id, const char *hash, char first[65],
+                              struct fp_err *err) FP_MUST_CHECK;
 int ledger_job_counts(struct fp_ledger *l, int64_t id, struct ledger_counts *out,
                       struct fp_err *err) FP_MUST_CHECK;
 /* The last round's. */

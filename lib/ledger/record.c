@@ -27,6 +27,7 @@ struct columns {
     int64_t *batch_ids, *user_ids, *retry_ms;
     int32_t *attempted, *doubles, *suppress;
     const char **states, **reasons, **provider_ids, **hashes;
+    struct pg_bytes *versions, *contents; /* empty: null */
     bool any_suppress;
     struct fp_arena *texts;
 };
@@ -59,6 +60,8 @@ static void columns_init(struct columns *c, const struct ledger_outcome *o, size
     c->doubles = mem_array(n + 1, sizeof *c->doubles);
     c->suppress = mem_array(n + 1, sizeof *c->suppress);
     c->hashes = mem_array(n + 1, sizeof *c->hashes);
+    c->versions = mem_array(n + 1, sizeof *c->versions);
+    c->contents = mem_array(n + 1, sizeof *c->contents);
     c->any_suppress = false;
     c->states = mem_array(n + 1, sizeof *c->states);
     c->reasons = mem_array(n + 1, sizeof *c->reasons);
@@ -74,6 +77,9 @@ static void columns_init(struct columns *c, const struct ledger_outcome *o, size
         c->suppress[i] = o[i].suppress;
         c->any_suppress |= o[i].suppress;
         c->hashes[i] = o[i].address_hash != NULL ? o[i].address_hash : "";
+        c->versions[i] =
+            (struct pg_bytes){o[i].template_version, o[i].template_version ? LEDGER_VERSION_BYTES : 0};
+        c->contents[i] = (struct pg_bytes){o[i].content_hash, o[i].content_hash ? LEDGER_CONTENT_BYTES : 0};
         c->states[i] = delivery_state_name(o[i].state);
         c->reasons[i] = clean(c, o[i].reason, REASON_BYTES);
         c->provider_ids[i] = clean(c, o[i].provider_id, PROVIDER_BYTES);
@@ -89,6 +95,8 @@ static void columns_fini(struct columns *c)
     mem_free(c->doubles);
     mem_free(c->suppress);
     mem_free(c->hashes);
+    mem_free(c->versions);
+    mem_free(c->contents);
     mem_free(c->states);
     mem_free(c->reasons);
     mem_free(c->provider_ids);
@@ -117,20 +125,22 @@ static void columns_fini(struct columns *c)
     "  RETURNING b.id, b.job_id, b.epoch, b.user_ids, j.state)," \
     " written AS (" \
     "  INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason," \
-    "   provider_id, attempts, maybe_doubles, due_at, address_hash)" \
+    "   provider_id, attempts, maybe_doubles, due_at, address_hash, template_version, content_hash)" \
     "  SELECT DISTINCT ON (f.job_id, o.user_id) f.job_id, o.user_id, f.id, f.epoch, o.state, o.reason," \
     "   o.provider_id, o.attempted, o.doubles, CASE o.state WHEN 'deferred' THEN " IN_MS("o.retry_ms") " END," \
-    "   nullif(o.hash, '')::uuid" \
+    "   nullif(o.hash, '')::uuid, nullif(o.version, ''), nullif(o.content, '')" \
     "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[]," \
-    "   $9::integer[], $10::integer[], $11::bigint[], $16::text[])" \
-    "   AS o (batch_id, user_id, state, reason, provider_id, attempted, doubles, retry_ms, hash)" \
+    "   $9::integer[], $10::integer[], $11::bigint[], $16::text[], $17::bytea[], $18::bytea[])" \
+    "   AS o (batch_id, user_id, state, reason, provider_id, attempted, doubles, retry_ms, hash, version, content)" \
     "   ON o.batch_id = f.id" \
     "  WHERE o.user_id = ANY (f.user_ids)" \
     "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state," \
     "   reason = excluded.reason, provider_id = excluded.provider_id," \
     "   attempts = d.attempts + excluded.attempts," \
     "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles," \
-    "   due_at = excluded.due_at, address_hash = excluded.address_hash, updated_at = excluded.updated_at" \
+    "   due_at = excluded.due_at, address_hash = excluded.address_hash," \
+    "   template_version = excluded.template_version, content_hash = excluded.content_hash," \
+    "   updated_at = excluded.updated_at" \
     "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id)"
 #define RECORDED \
     " SELECT h.id, f.id IS NOT NULL, coalesce(f.state, j.state)" \
@@ -143,7 +153,7 @@ static void columns_fini(struct columns *c)
 #define SUPPRESSING \
     ", bounced AS (" \
     "  SELECT f.job_id, o.user_id, o.reason, o.hash" \
-    "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $7::text[], $16::text[], $17::integer[])" \
+    "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $7::text[], $16::text[], $19::integer[])" \
     "   AS o (batch_id, user_id, reason, hash, suppress) ON o.batch_id = f.id" \
     "  WHERE o.suppress > 0 AND o.user_id = ANY (f.user_ids))," \
     " suppressed AS (" SUPPRESSION_INSERT \
@@ -205,6 +215,8 @@ static bool record_args(struct pg_args *a, const struct ledger_record *r)
     arg_intents(a, r->intents, r->n_intents);
     arg_intents(a, r->withdrawn, r->n_withdrawn);
     pg_arg_texts(a, c.hashes, c.n);
+    pg_arg_bytes_list(a, c.versions, c.n);
+    pg_arg_bytes_list(a, c.contents, c.n);
     if (c.any_suppress)
         pg_arg_i32s(a, c.suppress, c.n);
     columns_fini(&c);
@@ -265,8 +277,8 @@ static const char late_sql[] =
     "  FOR UPDATE),"
     " truth AS ("
     "  SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],"
-    "   $8::integer[], $9::integer[])"
-    "   AS o (user_id, state, reason, provider_id, retry_ms, attempted, doubles)),"
+    "   $8::integer[], $9::integer[], $10::bytea[], $11::bytea[])"
+    "   AS o (user_id, state, reason, provider_id, retry_ms, attempted, doubles, version, content)),"
     " revived AS ("
     "  UPDATE foliopost.jobs j SET revived = j.revived + 1"
     "  FROM batch"
@@ -278,6 +290,7 @@ static const char late_sql[] =
     "   attempts = greatest(d.attempts - 1 + o.attempted, 0),"
     "   maybe_doubles = d.maybe_doubles + (o.doubles > 0 AND d.state = 'ambiguous')::integer,"
     "   due_at = CASE o.state WHEN 'deferred' THEN " IN_MS("o.retry_ms") " END,"
+    "   template_version = nullif(o.version, ''), content_hash = nullif(o.content, ''),"
     "   updated_at = clock_timestamp()"
     "  FROM batch, truth o"
     "  WHERE d.job_id = batch.job_id AND d.user_id = o.user_id AND d.batch_id = batch.id AND d.epoch = $2"
@@ -335,6 +348,8 @@ int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch,
     pg_arg_i64s(&a, c.retry_ms, n);
     pg_arg_i32s(&a, c.attempted, n);
     pg_arg_i32s(&a, c.doubles, n);
+    pg_arg_bytes_list(&a, c.versions, n);
+    pg_arg_bytes_list(&a, c.contents, n);
     columns_fini(&c);
     if (ledger_step(l, "late_truth", late_sql, &a, &rows, err) != 0)
         return -1;

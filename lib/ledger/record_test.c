@@ -172,6 +172,44 @@ static void a_deferred_user_is_due_later(void **state)
                      1);
 }
 
+/* --- what the mail said ----------------------------------------------------------- */
+
+static const unsigned char version[LEDGER_VERSION_BYTES] = {0xa1, 0, 0, 0xff};
+static const unsigned char content[LEDGER_CONTENT_BYTES] = {0, 1, 2, 0xfe};
+
+static void what_a_mail_said_is_kept_with_it(void **state)
+{
+    (void)state;
+    struct ledger_held held = {.batch_id = batch, .epoch = epoch};
+    struct ledger_outcome o[2] = {{.batch_id = batch,
+                                   .user_id = 1,
+                                   .state = DELIVERY_SENT,
+                                   .template_version = version,
+                                   .content_hash = content},
+                                  {.batch_id = batch, .user_id = 2, .state = DELIVERY_SKIPPED}};
+    struct ledger_record r = {.owner = t_mailer, .held = &held, .n_held = 1, .outcomes = o, .n_outcomes = 2};
+    struct ledger_delivery d[2];
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_int_equal(ledger_deliveries(t_ledger, job, DELIVERY_UNKNOWN, 0, d, 2, &t_err), 2);
+    assert_string_equal(d[0].template_version, "a10000ff");
+    assert_string_equal(d[0].content_hash, "000102fe000000000000000000000000");
+    assert_string_equal(d[1].template_version, "");
+    assert_string_equal(d[1].content_hash, "");
+    assert_int_equal(t_count(job, "content_hash IS NULL"), 1);
+}
+
+static void the_first_templates_of_a_job_are_noted(void **state)
+{
+    (void)state;
+    char first[65];
+    assert_ok(ledger_job_note_templates(t_ledger, job, "aaaa", first, &t_err));
+    assert_string_equal(first, "");
+    assert_ok(ledger_job_note_templates(t_ledger, job, "bbbb", first, &t_err));
+    assert_string_equal(first, "aaaa");
+    assert_ok(ledger_job_note_templates(t_ledger, job + 99, "bbbb", first, &t_err));
+    assert_string_equal(first, "");
+}
+
 /* --- late truth ----------------------------------------------------------------- */
 
 static int late(int32_t its_epoch, enum delivery_state s, int64_t user)
@@ -179,6 +217,7 @@ static int late(int32_t its_epoch, enum delivery_state s, int64_t user)
     struct ledger_outcome o = {
         .batch_id = batch, .user_id = user, .state = s, .reason = "late", .retry_in_ms = 1};
     o.attempted = s != DELIVERY_DEFERRED;
+    o.content_hash = o.attempted ? content : NULL;
     int n = ledger_late_truth(t_ledger, batch, its_epoch, &o, 1, &t_err);
     assert_true(n >= 0);
     return n;
@@ -199,6 +238,7 @@ static void late_truth_changes_what_expire_marked(void **state)
     (void)state;
     expire();
     assert_int_equal(late(epoch, DELIVERY_SENT, 1), 1);
+    assert_int_equal(t_count(job, "content_hash IS NOT NULL AND user_id = 1"), 1);
     assert_int_equal(late(epoch, DELIVERY_SENT, 1), 0);   /* repeated */
     assert_int_equal(late(epoch, DELIVERY_FAILED, 1), 0); /* the first truth stays */
     assert_int_equal(late(epoch + 1, DELIVERY_SENT, 2), 0);
@@ -299,6 +339,8 @@ int main(void)
         cmocka_unit_test_setup(several_batches_are_answered_each, setup),
         cmocka_unit_test_setup(hostile_reasons_are_cleaned_and_cut, setup),
         cmocka_unit_test_setup(a_deferred_user_is_due_later, setup),
+        cmocka_unit_test_setup(what_a_mail_said_is_kept_with_it, setup),
+        cmocka_unit_test_setup(the_first_templates_of_a_job_are_noted, setup),
         cmocka_unit_test_setup(late_truth_changes_what_expire_marked, setup),
         cmocka_unit_test_setup(late_truth_is_of_the_claim_that_was_cut_off, setup),
         cmocka_unit_test_setup(late_truth_leaves_what_the_mailer_called_ambiguous, setup),

@@ -1,106 +1,58 @@
 /*
- * SHA-256 as FIPS 180-4 section 6.2 writes it down.
+ * SHA-256 by libcrypto, which uses the processor's own instructions: own code
+ * took a tenth of the work on a mail for the hash of its content.
  *
- * Own code, because this library would otherwise link libcrypto for two small
- * uses (the hash of the templates, the tail of a Message-ID). Neither is a
- * secret: not made for keys, not hardened against side channels.
+ * The algorithm is fetched once: OpenSSL 3 looks it up by name at each use else.
  */
 #include "lib/render/digest.h"
 
+#include <openssl/evp.h>
+#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-static const uint32_t k[64] = {0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1,
-                               0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3,
-                               0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786,
-                               0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-                               0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147,
-                               0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13,
-                               0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b,
-                               0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-                               0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a,
-                               0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
-                               0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+#include "lib/base/err.h"
 
-static uint32_t rotr(uint32_t x, int n)
+static EVP_MD *sha256;
+
+static void fetch(void)
 {
-    return x >> n | x << (32 - n);
-}
-
-static void schedule(const unsigned char block[64], uint32_t w[64])
-{
-    for (int i = 0; i < 16; i++)
-        w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
-               (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
-    for (int i = 16; i < 64; i++) {
-        uint32_t s0 = rotr(w[i - 15], 7) ^ rotr(w[i - 15], 18) ^ w[i - 15] >> 3;
-        uint32_t s1 = rotr(w[i - 2], 17) ^ rotr(w[i - 2], 19) ^ w[i - 2] >> 10;
-        w[i] = w[i - 16] + s0 + w[i - 7] + s1;
-    }
-}
-
-static void compress(struct digest *d)
-{
-    uint32_t w[64], v[8];
-    schedule(d->block, w);
-    memcpy(v, d->state, sizeof v);
-    for (int i = 0; i < 64; i++) {
-        uint32_t s1 = rotr(v[4], 6) ^ rotr(v[4], 11) ^ rotr(v[4], 25);
-        uint32_t ch = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t t1 = v[7] + s1 + ch + k[i] + w[i];
-        uint32_t s0 = rotr(v[0], 2) ^ rotr(v[0], 13) ^ rotr(v[0], 22);
-        uint32_t maj = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        memmove(v + 1, v, 7 * sizeof v[0]);
-        v[4] += t1;
-        v[0] = t1 + s0 + maj;
-    }
-    for (int i = 0; i < 8; i++)
-        d->state[i] += v[i];
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (!sha256)
+        fp_panic("libcrypto has no SHA256");
 }
 
 void digest_init(struct digest *d)
 {
-    static const uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    memcpy(d->state, h, sizeof h);
-    d->bytes = 0;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fetch);
+    d->ctx = EVP_MD_CTX_new();
+    if (!d->ctx || EVP_DigestInit_ex2(d->ctx, sha256, NULL) != 1)
+        fp_panic("libcrypto does not begin a digest");
 }
 
 void digest_add(struct digest *d, const void *data, size_t bytes)
 {
-    const unsigned char *p = data;
-    for (size_t i = 0; i < bytes; i++) {
-        d->block[d->bytes++ % 64] = p[i];
-        if (d->bytes % 64 == 0)
-            compress(d);
-    }
+    if (EVP_DigestUpdate(d->ctx, data, bytes) != 1)
+        fp_panic("libcrypto does not go on with a digest of %zu bytes", bytes);
 }
 
-void digest_hex(struct digest *d, char out[65])
+void digest_end(struct digest *d, unsigned char out[DIGEST_BYTES])
 {
-    uint64_t bits = d->bytes * 8;
-    digest_add(d, "\x80", 1);
-    while (d->bytes % 64 != 56)
-        digest_add(d, "", 1);
-    unsigned char length[8];
-    for (int i = 0; i < 8; i++)
-        length[i] = (unsigned char)(bits >> (56 - 8 * i));
-    digest_add(d, length, sizeof length);
-    for (int i = 0; i < 8; i++)
-        snprintf(out + 8 * i, 9, "%08x", d->state[i]);
+    if (EVP_DigestFinal_ex(d->ctx, out, NULL) != 1)
+        fp_panic("libcrypto does not end a digest");
+    digest_fini(d);
 }
 
-uint64_t digest_u64(struct digest *d)
+void digest_hex(struct digest *d, char out[2 * DIGEST_BYTES + 1])
 {
-    char hex[65];
-    digest_hex(d, hex);
-    return digest_u64_of_hex(hex);
+    unsigned char bytes[DIGEST_BYTES];
+    digest_end(d, bytes);
+    for (int i = 0; i < DIGEST_BYTES; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
-uint64_t digest_u64_of_hex(const char *hex)
+void digest_fini(struct digest *d)
 {
-    char first[17];
-    snprintf(first, sizeof first, "%.16s", hex);
-    return strtoull(first, NULL, 16);
+    EVP_MD_CTX_free(d->ctx);
+    d->ctx = NULL;
 }

@@ -1,22 +1,20 @@
-/* SHA-256 (FIPS 180-4), for telling templates and mails apart. */
+/* SHA-256, for telling templates and mails apart. Private to lib/render. */
 #ifndef FP_RENDER_DIGEST_H
 #define FP_RENDER_DIGEST_H
 
 #include <stddef.h>
-#include <stdint.h>
+
+#define DIGEST_BYTES 32
 
 struct digest {
-    uint32_t state[8];
-    uint64_t bytes;
-    unsigned char block[64];
+    void *ctx; /* libcrypto's */
 };
 
 void digest_init(struct digest *d);
 void digest_add(struct digest *d, const void *data, size_t bytes);
-/* 64 hex digits and a NUL; d is used up. */
-void digest_hex(struct digest *d, char out[65]);
-
-uint64_t digest_u64(struct digest *d);       /* its first 64 bits; d is used up */
-uint64_t digest_u64_of_hex(const char *hex); /* the same of a hash in hex */
+/* Both end it: d is to be begun anew. */
+void digest_end(struct digest *d, unsigned char out[DIGEST_BYTES]);
+void digest_hex(struct digest *d, char out[2 * DIGEST_BYTES + 1]);
+void digest_fini(struct digest *d); /* one that was not ended; else a no-op */
 
 #endif

@@ -40,7 +40,7 @@ struct making {
     char id[65];
     struct fp_str *out, scratch;
     struct digest content;
-    bool hashed; /* somebody asks for it: a tenth of the work on a mail */
+    bool hashed; /* somebody asks for it */
     struct fp_err *err;
 };
 
@@ -167,7 +167,19 @@ static void add_list(struct making *m)
     str_printf(m->out, "Feedback-ID: %lld:%s:%s:foliopost\r\n", (long long)m->job->job_id, kind, brand);
 }
 
-static void hash_scratch(struct making *m)
+/* As a reader sees it: the template's last line end is none of the subject's. */
+static void hash_subject(struct making *m)
+{
+    size_t n = m->scratch.len;
+    while (n > 0 && (m->scratch.data[n - 1] == '\n' || m->scratch.data[n - 1] == '\r'))
+        n--;
+    if (m->hashed && n)
+        digest_add(&m->content, m->scratch.data, n);
+    if (m->hashed)
+        digest_add(&m->content, "\n", 1);
+}
+
+static void hash_text(struct making *m)
 {
     if (m->hashed && m->scratch.len)
         digest_add(&m->content, m->scratch.data, m->scratch.len);
@@ -177,7 +189,7 @@ static int add_subject(struct making *m)
 {
     if (make_subject(m) != 0)
         return -1;
-    hash_scratch(m);
+    hash_subject(m);
     mime_add_text_header(m->out, "Subject", m->scratch.data ? m->scratch.data : "");
     return 0;
 }
@@ -222,11 +234,10 @@ static void add_part(struct making *m, const char *type)
 static int add_mail(struct making *m)
 {
     size_t start = m->out->len;
-    digest_init(&m->content);
     str_room(m->out, FIRST_MAIL_ROOM);
     if (add_headers(m) != 0 || make_text(m) != 0)
         return -1;
-    hash_scratch(m);
+    hash_text(m);
     add_part(m, "text/plain");
     if (make_html(m) != 0)
         return -1;
@@ -246,6 +257,14 @@ static void take_back(struct fp_str *out, size_t len)
         out->data[len] = 0;
 }
 
+static void tell(struct making *m, const struct fp_templates *t, struct render_info *info)
+{
+    unsigned char hash[DIGEST_BYTES];
+    digest_end(&m->content, hash);
+    memcpy(info->content, hash, sizeof info->content);
+    templates_version(t, info->template_version);
+}
+
 int render_mail(const struct fp_templates *t, const struct render_sender *s,
                 const struct render_extras *extras, const Foliopost__V1__JobContext *job,
                 const Foliopost__V1__SummaryItem *item, struct fp_str *out, struct render_info *info,
@@ -263,11 +282,13 @@ int render_mail(const struct fp_templates *t, const struct render_sender *s,
         return -1;
     str_init(&m.scratch, MAX_MAIL_BYTES);
     str_room(&m.scratch, FIRST_MAIL_ROOM);
+    if (m.hashed)
+        digest_init(&m.content);
     int rc = add_mail(&m);
     if (rc != 0)
         take_back(out, len);
-    else if (info)
-        *info = (struct render_info){digest_u64_of_hex(templates_hash(t)), digest_u64(&m.content)};
+    if (m.hashed)
+        tell(&m, t, info);
     str_fini(&m.scratch);
     return rc;
 }

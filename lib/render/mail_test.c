@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/base/text.h"
+#include "lib/render/digest.h"
 #include "lib/render/fixtures.h"
 
 static struct fp_templates *templates;
@@ -322,6 +323,44 @@ static void days_from_a_hostile_peer_do_no_harm(void **state)
     }
 }
 
+/* The hash is of what a reader decodes: whoever has the mail can compute it. */
+static void the_content_hash_can_be_computed_from_the_mail(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    struct fp_str mail, subject;
+    struct fp_err err;
+    struct render_info info, again;
+    struct digest d;
+    unsigned char hash[DIGEST_BYTES];
+    const struct render_sender sender = fixture_sender();
+    const struct render_extras extras = fixture_extras();
+    fixture_anna(&f);
+    str_init(&mail, 0);
+    str_init(&subject, 0);
+    assert_int_equal(render_mail(templates, &sender, &extras, &f.job, &f.item, &mail, &info, &err), 0);
+    assert_int_equal(render_part(templates, &sender, &extras, &f.job, &f.item, RENDER_SUBJECT, &subject,
+                                 &err),
+                     0);
+    const char *text = part(&mail, "text/plain");
+    digest_init(&d);
+    digest_add(&d, subject.data, strcspn(subject.data, "\n"));
+    digest_add(&d, "\n", 1);
+    digest_add(&d, text, strlen(text));
+    digest_end(&d, hash);
+    assert_memory_equal(info.content, hash, sizeof info.content);
+    char version[9];
+    snprintf(version, sizeof version, "%02x%02x%02x%02x", info.template_version[0], info.template_version[1],
+             info.template_version[2], info.template_version[3]);
+    assert_memory_equal(version, templates_hash(templates), 8);
+    f.summary.close_value_minor++;
+    str_clear(&mail);
+    assert_int_equal(render_mail(templates, &sender, &extras, &f.job, &f.item, &mail, &again, &err), 0);
+    assert_memory_not_equal(info.content, again.content, sizeof info.content);
+    str_fini(&subject);
+    str_fini(&mail);
+}
+
 static void check_from(const char *from, int expected)
 {
     struct fp_err err;
@@ -370,6 +409,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_rendered_is_said_and_leaves_nothing),
         cmocka_unit_test(a_full_buffer_is_an_error_of_this_mail),
         cmocka_unit_test(days_from_a_hostile_peer_do_no_harm),
+        cmocka_unit_test(the_content_hash_can_be_computed_from_the_mail),
         cmocka_unit_test(senders_are_checked),
     };
     return cmocka_run_group_tests(tests, load, unload);

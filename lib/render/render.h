@@ -39,10 +39,14 @@ struct render_extras {
     bool test;                      /* the subject says so */
 };
 
-/* What is known of a mail beside its source. */
+/* What is known of a mail beside its source: the beginnings of SHA-256 hashes.
+ * The content is the subject, a line end and the text part with LF line ends,
+ * as a reader decodes them: they hold every figure. */
+#define RENDER_VERSION_BYTES 4
+#define RENDER_CONTENT_BYTES 16
 struct render_info {
-    uint64_t template_hash; /* the first 64 bits of templates_hash() */
-    uint64_t content_hash;  /* of subject and text part, which hold every figure: SHA-256, first 64 bits */
+    unsigned char template_version[RENDER_VERSION_BYTES]; /* of templates_hash() */
+    unsigned char content[RENDER_CONTENT_BYTES];
 };
 
 /* Where the templates that come with the program are: installed beside its
@@ -56,6 +60,8 @@ size_t templates_languages(const struct fp_templates *t);
 const char *templates_language_tag(const struct fp_templates *t, size_t i);
 /* SHA-256 of all files, hex; for jobs.template_hash. */
 const char *templates_hash(const struct fp_templates *t);
+/* Its beginning, as bytes. */
+void templates_version(const struct fp_templates *t, unsigned char out[RENDER_VERSION_BYTES]);
 /* Checks a sender: addresses, no line breaks, a host name. */
 int render_check_sender(const struct render_sender *s, struct fp_err *err) FP_MUST_CHECK;
 

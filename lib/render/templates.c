@@ -13,6 +13,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -68,6 +69,14 @@ bool templates_has(const struct fp_templates *t, const char *name)
 const char *templates_hash(const struct fp_templates *t)
 {
     return t->hash;
+}
+
+void templates_version(const struct fp_templates *t, unsigned char out[RENDER_VERSION_BYTES])
+{
+    for (int i = 0; i < RENDER_VERSION_BYTES; i++) {
+        char byte[3] = {t->hash[2 * i], t->hash[2 * i + 1], '\0'};
+        out[i] = (unsigned char)strtoul(byte, NULL, 16);
+    }
 }
 
 size_t templates_languages(const struct fp_templates *t)

@@ -188,12 +188,15 @@ void batch_free(struct batch *b)
     mem_free(b);
 }
 
-/* An address counts as used once a mail may have gone there, or was refused there. */
+/* Address and content count as used once a mail may have gone there, or was refused there. */
 void mail_to_ledger(const struct mail *m, struct ledger_outcome *out)
 {
     outcome_to_ledger(&m->outcome, m->batch->id, m->user_id, out);
-    if (m->outcome.attempted)
-        out->address_hash = m->address_hash;
+    if (!m->outcome.attempted)
+        return;
+    out->address_hash = m->address_hash;
+    out->template_version = m->content.template_version;
+    out->content_hash = m->content.content;
 }
 
 /* --- how it ends ------------------------------------------------------------------------ */

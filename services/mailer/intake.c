@@ -28,6 +28,7 @@
 #define WAIT_MS      200 /* how late a drain may be seen */
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 2000
+#define NOTED_JOBS   64 /* at once in progress; past that one is only noted again */
 
 struct intake {
     struct intake_options o;
@@ -36,6 +37,8 @@ struct intake {
     atomic_bool draining, ended;
     int retry_ms;
     long long logged_us;
+    int64_t noted[NOTED_JOBS]; /* jobs whose templates are noted: a ring */
+    int next_noted;
 };
 
 /* False when draining. */
@@ -119,6 +122,27 @@ static void mark_suppressed(struct intake *in, struct batch *b)
     mem_free(hit);
 }
 
+/* Once for each job. Templates that changed while it runs make mails that are not
+ * alike: said, not stopped, since it is the usual end of a roll-out; the
+ * deliveries say which mail had which. */
+static void note_templates(struct intake *in, int64_t job_id)
+{
+    char first[65], label[32];
+    struct fp_err err;
+    for (int i = 0; i < NOTED_JOBS; i++)
+        if (in->noted[i] == job_id || !in->o.templates_hash)
+            return;
+    if (ledger_job_note_templates(in->ledger, job_id, in->o.templates_hash, first, &err) < 0)
+        return; /* the next batch of the job tries again */
+    in->noted[in->next_noted++ % NOTED_JOBS] = job_id;
+    if (!first[0] || strcmp(first, in->o.templates_hash) == 0)
+        return;
+    (void)snprintf(label, sizeof(label), "job=%" PRId64, job_id);
+    log_warn(label, "templates differ", "its first mails had %.8s, these have %.8s", first,
+             in->o.templates_hash);
+    metrics_add("foliopost_templates_differ_total", "", 1);
+}
+
 static void release_unclaimed(struct intake *in, int64_t batch_id)
 {
     struct fp_err err;
@@ -140,6 +164,7 @@ static bool claim_and_give(struct intake *in, struct fp_arena *arena,
         mark_suppressed(in, b);
         log_debug(batch_label(b, label), "claimed", "epoch=%d users=%zu due=%zu", b->epoch, c.n_users,
                   c.n_due);
+        note_templates(in, c.job_id);
         metrics_add("foliopost_claims_total", "won=\"true\"", 1);
         desk_give(in->o.desk, b);
     } else {

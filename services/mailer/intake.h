@@ -18,6 +18,7 @@ struct intake_options {
     struct fp_bus_pull *pull; /* NULL: no thread; the caller feeds intake_message() */
     struct desk *desk;
     bool (*has_template)(const char *name); /* NULL: every name is taken */
+    const char *templates_hash;             /* noted with each job; NULL: not */
     void (*beat)(void *ctx, int id, const char *name);
     void *ctx;
 };

@@ -43,10 +43,10 @@ static void beat(void *ctx, int id, const char *name)
 }
 
 static int render(void *ctx, const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
-                  struct fp_str *out, struct fp_err *err)
+                  struct fp_str *out, struct render_info *info, struct fp_err *err)
 {
     const struct mailer *m = ctx;
-    return letter_mail(m->settings, job, item, NULL, out, NULL, err);
+    return letter_mail(m->settings, job, item, NULL, out, info, err);
 }
 
 /* --- start --------------------------------------------------------------------------------- */
@@ -63,6 +63,7 @@ static void describe_metrics(void)
     metrics_help("foliopost_throttled_total", "replies that asked to slow down");
     metrics_help("foliopost_claims_total", "batches claimed, or already taken");
     metrics_help("foliopost_claims_lost_total", "claims that became another's while in work");
+    metrics_help("foliopost_templates_differ_total", "jobs met whose first mails had other templates");
     metrics_help("foliopost_claims_strayed_total", "claims in no hands that were handed back");
 }
 
@@ -110,6 +111,7 @@ static int start_intake(struct mailer *m, struct fp_err *err)
                                .pull = m->pull,
                                .desk = m->desk,
                                .has_template = has_template,
+                               .templates_hash = templates_hash(set->loaded),
                                .beat = beat,
                                .ctx = m->service};
     service_ledger_options(m->service, &o.ledger);

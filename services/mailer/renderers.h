@@ -8,17 +8,18 @@
 
 #include "lib/base/err.h"
 #include "lib/base/str.h"
+#include "lib/render/render.h"
 #include "lib/wire/wire.h"
 
 struct renderers;
 struct inbox;
 struct mail;
 
-/* render_mail() of lib/render with its templates and sender, or a fake. Called
- * by several threads at once. */
+/* letter_mail() with its templates and sender, or a fake. Called by several
+ * threads at once. */
 struct render_with {
     int (*mail)(void *ctx, const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
-                struct fp_str *out, struct fp_err *err);
+                struct fp_str *out, struct render_info *info, struct fp_err *err);
     void *ctx;
 };
 

@@ -131,9 +131,10 @@ static bool f_lease_owns(void *ctx, const char *owner)
 static const struct lease f_lease = {.owner = f_lease_owner, .owns = f_lease_owns};
 
 static int f_render(void *ctx, const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
-                    struct fp_str *out, struct fp_err *err)
+                    struct fp_str *out, struct render_info *info, struct fp_err *err)
 {
     (void)ctx;
+    memset(info, 0xab, sizeof(*info));
     if (strcmp(item->user->first_name, "Unprintable") == 0)
         return err_set(err, FP_INVALID_ARGUMENT, "a name that cannot be printed");
     str_printf(out, "Message-ID: <%lld.%lld.x@example.com>\r\nSubject: x\r\n\r\nhello\r\n",

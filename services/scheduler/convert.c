@@ -158,6 +158,7 @@ Foliopost__V1__Job *convert_job(struct convert *c, const struct ledger_job *j,
     m->started_us = j->started_us;
     m->finished_us = j->finished_us;
     m->canary_until_us = j->canary_until_us;
+    m->template_hash = convert_text(c, j->template_hash);
     m->audience_end_us = j->audience_end_us;
     m->counts = counts ? convert_counts(c, counts) : NULL;
     m->proof = proof && proof->round > 0 ? convert_proof(c, proof) : NULL;
@@ -208,5 +209,7 @@ Foliopost__V1__Delivery *convert_delivery(struct convert *c, const struct ledger
     m->updated_us = d->updated_us;
     m->batch_id = d->batch_id;
     m->provider_id = convert_text(c, d->provider_id);
+    m->template_version = convert_text(c, d->template_version);
+    m->content_hash = convert_text(c, d->content_hash);
     return m;
 }

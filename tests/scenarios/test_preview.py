@@ -1,6 +1,7 @@
 """foliopost preview and send-test: the mail of a job, looked at and tried out before there is one."""
 import email
 import email.policy
+import hashlib
 import os
 import shutil
 import subprocess
@@ -42,6 +43,17 @@ def test_a_preview_is_the_mail_of_the_job(stack, judge, tmp_path):
     j.wait_state(job, "COMPLETED")
     mails = [read(p) for p in (stack.folder / "mail" / "new").iterdir()]
     assert len(mails) > 10
+    said = {int(u): (v, c) for u, v, c in j.sql("SELECT user_id, encode(template_version, 'hex'), encode(content_hash, 'hex')"
+                                                " FROM foliopost.deliveries WHERE content_hash IS NOT NULL")}
+    assert len(said) == len(mails)
+    templates = j.job(job)["template_hash"]
+    for mail in mails:
+        text = mail["Subject"] + "\n" + mail.get_body(("plain",)).get_content().replace("\r\n", "\n")
+        version, content = said[int(mail["Message-ID"].split(".")[1])]
+        assert content == hashlib.sha256(text.encode()).hexdigest()[:32]
+        assert version == templates[:8]
+    shown = stack.foliopost("deliveries", job, "--state", "sent", "--content").stdout
+    assert all(content in shown and version in shown for version, content in said.values())
     before = j.number("SELECT count(*) FROM foliopost.deliveries")
     for mail in mails[:6]:
         user = mail["Message-ID"].split(".")[1]
