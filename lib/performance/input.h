@@ -96,7 +96,9 @@ struct perf_input {
     const uint8_t *checkpoint;
     size_t n_checkpoint;
     /* Keep the state at the close of this day for performance_checkpoint(),
-     * when the run passes it; INT32_MIN: none. */
+     * when the run passes it, usually the last of a month: on a day whose
+     * prices are stale a sub-period may be open, and nothing is kept.
+     * INT32_MIN: none. */
     int32_t keep_day;
     const struct perf_trace *trace; /* trace.h; NULL: none */
 };

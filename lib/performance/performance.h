@@ -29,8 +29,9 @@ size_t performance_positions(const struct fp_performance *p, const struct perf_p
 /* The value at the close of the day before the period, and of each of its days:
  * in minor units, with open value + contributions beside it. Returns how many. */
 size_t performance_chart(const struct fp_performance *p, const struct perf_chart_point **points);
-/* The state at in->keep_day, or NULL when the last run did not pass it, or it
- * is larger than CHECKPOINT_MAX_BYTES. Valid until the next run. */
+/* The state at in->keep_day, or NULL when the last run did not pass it, a
+ * sub-period is open there, or it is larger than CHECKPOINT_MAX_BYTES. Valid
+ * until the next run. */
 const uint8_t *performance_checkpoint(const struct fp_performance *p, size_t *n);
 
 #endif

@@ -100,13 +100,24 @@ static void put_ever(struct writer *w, const struct fp_performance *p)
     }
 }
 
+/* A trade of that very day may be the price of its evening, where no close is yet. */
+static void put_trade_price(struct writer *w, const struct fp_performance *p, const struct perf_holding *h)
+{
+    bool of_today = h->trade_price_e8 && h->trade_day == p->day;
+
+    put_s(w, of_today ? h->trade_price_e8 : 0);
+    if (of_today)
+        put_u(w, (uint32_t)p->cash[h->trade_cash].currency);
+}
+
 static void put_holding(struct writer *w, const struct fp_performance *p, const struct perf_holding *h)
 {
     put_s(w, p->in->market->instrument_ids[h->instrument]);
+    put_trade_price(w, p, h);
     put_s(w, h->quantity_e8);
     put_s(w, h->cost_e8);
     put_s(w, h->lots.average_cost_e8);
-    put_s(w, h->lots.transit_day);
+    put_s(w, h->lots.transit_e8 ? h->lots.transit_day : 0);
     put_u(w, h->lots.n);
     for (size_t i = 0; i < h->lots.n; i++) {
         const struct perf_lot *lot = &h->lots.lots[i];
@@ -201,6 +212,10 @@ void perf_keep(struct fp_performance *p)
 {
     struct writer w;
 
+    p->n_kept = 0;
+    for (int i = PERF_SPAN_YEAR_TO_DATE; i < PERF_SPANS; i++)
+        if (p->spans[i].chain.days)
+            return;
     if (!p->kept)
         p->kept = mem_alloc(CHECKPOINT_MAX_BYTES);
     w = (struct writer){p->kept, p->kept + CHECKPOINT_MAX_BYTES, false};
@@ -384,6 +399,16 @@ static void get_lots(struct reader *r, struct perf_holding *h, int32_t day)
     r->bad |= sum != h->quantity_e8;
 }
 
+static void get_trade_price(struct reader *r, struct fp_performance *p, struct perf_holding *h)
+{
+    h->trade_price_e8 = get_s(r, 0, INT64_MAX);
+    if (r->bad || !h->trade_price_e8)
+        return;
+    h->trade_day = p->day;
+    h->trade_cash = perf_cash_slot(p, get_u31(r));
+    r->bad |= h->trade_cash < 0;
+}
+
 static bool get_holding(struct reader *r, struct fp_performance *p)
 {
     int32_t instrument = perf_index_of(p->in->market, get_s(r, INT64_MIN, INT64_MAX));
@@ -394,6 +419,7 @@ static bool get_holding(struct reader *r, struct fp_performance *p)
     if (!perf_add_holding(p, instrument, &h))
         return false;
     h->restored = true;
+    get_trade_price(r, p, h);
     h->quantity_e8 = get_s(r, -INT64_MAX, INT64_MAX);
     h->cost_e8 = get_s128(r);
     h->lots.average_cost_e8 = get_s128(r);

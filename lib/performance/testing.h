@@ -167,4 +167,33 @@ static inline bool world_run(struct world *w)
     return performance_summarise(w->performance, &w->in, &w->summary, &w->fault);
 }
 
+/* What lies between the fields of a rate or an event is nobody's. */
+static inline void world_clear_padding(struct perf_summary *s)
+{
+    for (int i = 0; i < PERF_EVENTS; i++) {
+        const struct perf_event e = s->events[i];
+
+        memset(&s->events[i], 0, sizeof e);
+        s->events[i].kind = e.kind;
+        s->events[i].day = e.day;
+        s->events[i].instrument = e.instrument;
+        s->events[i].numerator = e.numerator;
+        s->events[i].denominator = e.denominator;
+        s->events[i].amount_minor = e.amount_minor;
+    }
+    for (int i = 0; i < PERF_SPANS; i++) {
+        struct perf_span_figures *f = &s->spans[i];
+        struct perf_rate *rates[] = {&f->twr,       &f->twr_annual, &f->mwr,         &f->mwr_annual,
+                                     &f->benchmark, &f->volatility, &f->max_drawdown};
+
+        for (size_t k = 0; k < sizeof rates / sizeof rates[0]; k++) {
+            const struct perf_rate rate = *rates[k];
+
+            memset(rates[k], 0, sizeof *rates[k]);
+            rates[k]->defined = rate.defined;
+            rates[k]->e8 = rate.e8;
+        }
+    }
+}
+
 #endif
