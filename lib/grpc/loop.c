@@ -56,6 +56,8 @@ static void watch_listeners(struct fp_grpc_server *s, bool on)
 /* May a go before b? */
 static bool goes_first(const struct grpc_conn *a, const struct grpc_conn *b)
 {
+    if (a->dead != NULL || b->dead != NULL)
+        return b->dead == NULL;
     return a->trusted != b->trusted ? b->trusted : a->busy_us < b->busy_us;
 }
 
@@ -64,11 +66,12 @@ static bool make_room(struct fp_grpc_server *s)
 {
     struct grpc_conn *c, *first = NULL;
     TAILQ_FOREACH (c, &s->conns, link)
-        if (c->dead == NULL && (c->n_calls == 0 || !c->trusted) && (first == NULL || goes_first(c, first)))
+        if ((c->dead != NULL || c->n_calls == 0 || !c->trusted) && (first == NULL || goes_first(c, first)))
             first = c;
     if (first == NULL)
         return false;
-    first->dead = "room";
+    if (first->dead == NULL)
+        first->dead = "room";
     TAILQ_REMOVE(&s->conns, first, link);
     TAILQ_INSERT_TAIL(&s->graves, first, link);
     return true;

@@ -27,7 +27,7 @@ static bool take(struct fp_grpc_server *s, struct grpc_watch *x, const struct gr
                                (uint8_t)(w->reply.len >> 8), (uint8_t)w->reply.len};
     int again_ms = w->again_ms < MIN_AGAIN_MS ? MIN_AGAIN_MS : w->again_ms;
     bool changed = x->version == 0 || x->reply.len != w->reply.len + 5 ||
-                   memcmp(x->reply.data + 5, w->reply.data, w->reply.len) != 0;
+                   (w->reply.len > 0 && memcmp(x->reply.data + 5, w->reply.data, w->reply.len) != 0);
     x->ended = w->again_ms <= 0;
     x->next_us = clock_mono_us() + again_ms * INT64_C(1000);
     grpc_timer(s, x->next_us);
