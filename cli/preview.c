@@ -74,8 +74,9 @@ static int write_mail(const struct values *v, const struct trial *t, struct fp_s
 {
     static const struct letter_trial as = {.to = "", .test = false};
     const struct mailer_settings *m = &v->trial.mailer;
+    struct rendered rendered;
     if (v->eml)
-        return letter_mail(m, &t->job, t->item, &as, out, NULL, err);
+        return letter_mail(m, &t->job, t->item, &as, out, &rendered, err);
     if (v->html || v->png[0] != '\0')
         return letter_part(m, &t->job, t->item, &as, RENDER_HTML, out, err);
     return write_text(v, t, &as, out, err);

@@ -99,6 +99,8 @@ static int read_and_compute(struct trial *t, struct trial_values *v, struct fp_e
         user_to_message(&t->user, false, &t->message);
         if (v->locale[0] != '\0')
             t->message.locale = v->locale;
+        if (v->brand[0] != '\0')
+            t->message.brand = v->brand;
         t->item = compute(t, &who, s, err);
         rc = t->item != NULL ? need_summary(t->item, err) : -1;
     }

@@ -12,7 +12,7 @@
 struct trial_values {
     struct subject_values subject;
     struct mailer_settings mailer; /* the rows of rows.h alone; all else is 0 */
-    char *template_name, *locale, *kind;
+    char *template_name, *locale, *kind, *brand;
 };
 
 /* clang-format off */
@@ -21,6 +21,7 @@ struct trial_values {
     {"template", CONFIG_STRING, NULL, "statement", 1, 64, NULL, "the template's name", AT(template_name)},   \
     {"locale", CONFIG_STRING, NULL, "", 0, 35, NULL,                                                         \
      "instead of the user's own: de-AT", AT(locale)},                                                        \
+    {"brand", CONFIG_STRING, NULL, "", 0, 64, NULL, "instead of the user's own", AT(brand)},                 \
     {"kind", CONFIG_CHOICE, NULL, "auto", 0, 0, "auto|weekly|monthly|custom",                                \
      "of the report; auto: by the length of the period", AT(kind)}
 /* clang-format on */

@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/trial.h"
 #include "lib/base/text.h"
+#include "services/mailer/brands.h"
 #include "services/mailer/providers.h"
 
 struct values {
@@ -28,21 +29,26 @@ struct values {
 static const struct config_setting rows[] = {
     SUBJECT_ROWS(AT_SUBJECT),
     {"to", CONFIG_STRING, NULL, "", 0, 254, NULL, "the address that gets it", AT(to)},
-    {"through", CONFIG_STRING, NULL, "", 0, 64, NULL, "which provider of providers-file; empty: the first",
-     AT(through)},
+    {"through", CONFIG_STRING, NULL, "", 0, 64, NULL,
+     "which provider of providers-file; empty: the brand's, or the first", AT(through)},
     TRIAL_ROWS(AT_TRIAL),
     MAILER_ROWS_LETTER(AT_MAILER),
-    MAILER_ROW_BOUNCE_ADDRESS(AT_MAILER(bounce_address)),
+    MAILER_ROWS_ENVELOPE(AT_MAILER),
     MAILER_ROWS_TRANSPORT(AT_MAILER),
     MAILER_ROWS_PROVIDERS(AT_MAILER),
 };
 
-static const struct provider_options *choose(const struct desk_options *o, const char *name,
+/* The one that was asked for, the brand's own, or the first that is nobody's. */
+static const struct provider_options *choose(const struct desk_options *o, const char *name, int brands,
                                              struct fp_err *err)
 {
-    for (int i = 0; i < o->n_providers; i++)
-        if (name[0] == '\0' || strcmp(o->providers[i].name, name) == 0)
+    for (int i = 0; i < o->n_providers; i++) {
+        bool taken = name[0] != '\0' ? strcmp(o->providers[i].name, name) == 0
+                     : brands >= 0   ? i == brands
+                                     : !o->providers[i].dedicated;
+        if (taken)
             return &o->providers[i];
+    }
     (void)err_set(err, FP_INVALID_ARGUMENT, "--through: there is no provider \"%.64s\"", name);
     return NULL;
 }
@@ -72,26 +78,34 @@ static int hand_over(const struct provider_options *p, const struct transport_ma
     }
 }
 
-static int send_mail(struct values *v, const struct trial *t, const struct provider_options *p,
-                     struct fp_err *err)
+static int send_data(struct values *v, const struct trial *t, const struct rendered *r,
+                     const struct fp_str *data, struct fp_err *err)
+{
+    struct desk_options o = {0};
+    const struct transport_mail m = {.sender = r->sender,
+                                     .recipient = v->to,
+                                     .data = data->data,
+                                     .bytes = data->len,
+                                     .user_id = t->user.id};
+    providers_to_desk(v->trial.mailer.providers, &o);
+    const struct provider_options *p = choose(&o, v->through, r->provider, err);
+    return p != NULL ? hand_over(p, &m, err) : -1;
+}
+
+static int send_mail(struct values *v, const struct trial *t, struct fp_err *err)
 {
     const struct letter_trial as = {.to = v->to, .test = true};
+    struct rendered rendered;
     struct fp_str data;
     str_init(&data, 0);
-    int rc = letter_mail(&v->trial.mailer, &t->job, t->item, &as, &data, NULL, err);
-    if (rc == 0) {
-        const struct transport_mail m = {.sender = settings_envelope_sender(&v->trial.mailer),
-                                         .recipient = v->to,
-                                         .data = data.data,
-                                         .bytes = data.len,
-                                         .user_id = t->user.id};
-        rc = hand_over(p, &m, err);
-    }
+    int rc = letter_mail(&v->trial.mailer, &t->job, t->item, &as, &data, &rendered, err);
+    if (rc == 0)
+        rc = send_data(v, t, &rendered, &data, err);
     str_fini(&data);
     return rc;
 }
 
-/* What can be wrong with the way before the statement is computed. */
+/* The addressee and the providers; brands are there since trial_open(). */
 static int check(struct values *v, struct fp_err *err)
 {
     struct mailer_settings *m = &v->trial.mailer;
@@ -100,16 +114,6 @@ static int check(struct values *v, struct fp_err *err)
                        v->to);
     m->providers = providers_load(m, err);
     return m->providers != NULL ? 0 : -1;
-}
-
-static int send_through(struct values *v, const struct trial *t, struct fp_err *err)
-{
-    struct desk_options o = {0};
-    if (!text_is_address(settings_envelope_sender(&v->trial.mailer)))
-        return err_set(err, FP_INVALID_ARGUMENT, "--bounce-address: no usable address");
-    providers_to_desk(v->trial.mailer.providers, &o);
-    const struct provider_options *p = choose(&o, v->through, err);
-    return p != NULL ? send_mail(v, t, p, err) : -1;
 }
 
 static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
@@ -124,7 +128,9 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     if (rc == 0)
         rc = trial_open(&t, &v->trial, &err);
     if (rc == 0)
-        rc = send_through(v, &t, &err);
+        rc = brands_bind(v->trial.mailer.brands, v->trial.mailer.providers, &err);
+    if (rc == 0)
+        rc = send_mail(v, &t, &err);
     trial_close(&t, &v->trial);
     providers_free(v->trial.mailer.providers);
     return rc == 0 ? CLI_OK : cli_fail(&err);

@@ -135,6 +135,16 @@ static int add_reply_to(struct making *m)
     return 0;
 }
 
+/* Nothing that could end the URI, or be read as a second one. */
+static bool is_mailto(const char *uri)
+{
+    size_t n = strlen(uri);
+    for (size_t i = 0; i < n; i++)
+        if (uri[i] <= ' ' || uri[i] > '~' || strchr("<>,\"", uri[i]))
+            return false;
+    return n < 900 && strncmp(uri, "mailto:", 7) == 0;
+}
+
 /* RFC 8058: one HTTPS URI, never encoded and never folded within. */
 static void add_unsubscribe(struct making *m)
 {
@@ -142,8 +152,8 @@ static void add_unsubscribe(struct making *m)
     if (!mime_is_uri(x->unsubscribe_url))
         return;
     str_printf(m->out, "List-Unsubscribe: <%s>", x->unsubscribe_url);
-    if (text_is_address(x->unsubscribe_mailto))
-        str_printf(m->out, ",\r\n <mailto:%s>", x->unsubscribe_mailto);
+    if (is_mailto(x->unsubscribe_mailto))
+        str_printf(m->out, ",\r\n <%s>", x->unsubscribe_mailto);
     str_puts(m->out, "\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n");
 }
 
@@ -163,8 +173,11 @@ static void add_list(struct making *m)
     char kind[33], brand[33];
     atom(*m->job->kind ? m->job->kind : "custom", kind);
     atom(*m->job->brand ? m->job->brand : "default", brand);
-    str_printf(m->out, "List-Id: <%s.statements.%s>\r\n", kind, m->sender->message_host);
-    str_printf(m->out, "Feedback-ID: %lld:%s:%s:foliopost\r\n", (long long)m->job->job_id, kind, brand);
+    const struct render_sender *s = m->sender;
+    str_printf(m->out, "List-Id: <%s.statements.%s>\r\n", kind,
+               s->list_host && *s->list_host ? s->list_host : s->message_host);
+    str_printf(m->out, "Feedback-ID: %lld:%s:%s:%s\r\n", (long long)m->job->job_id, kind, brand,
+               s->feedback_sender && *s->feedback_sender ? s->feedback_sender : "foliopost");
 }
 
 /* As a reader sees it: the template's last line end is none of the subject's. */

@@ -25,16 +25,18 @@ struct templates_from {
 };
 
 struct render_sender {
-    const char *from;           /* "Foliopost <reports@example.com>" */
-    const char *reply_to;       /* "": none */
-    const char *message_host;   /* of the Message-ID: "example.com" */
-    const char *postal_address; /* in the footer; "" */
+    const char *from;            /* "Foliopost <reports@example.com>" */
+    const char *reply_to;        /* "": none */
+    const char *message_host;    /* of the Message-ID: "example.com" */
+    const char *list_host;       /* of List-Id; "" or NULL: the message_host */
+    const char *feedback_sender; /* the last part of Feedback-ID; "" or NULL: "foliopost" */
+    const char *postal_address;  /* in the footer; "" */
 };
 
 /* What is of one mail alone. Every text may be "". */
 struct render_extras {
     const char *unsubscribe_url;    /* https, with the token: List-Unsubscribe and the footer's link */
-    const char *unsubscribe_mailto; /* an address */
+    const char *unsubscribe_mailto; /* a URI: "mailto:leave@example.com?subject=token" */
     const char *to;                 /* instead of the user's own address: test mails */
     bool test;                      /* the subject says so */
 };

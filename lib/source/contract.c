@@ -37,7 +37,7 @@ static const struct {
 struct column {
     const char *name;
     enum kind kind;
-    bool optional; /* part of the contract, not read yet */
+    bool optional; /* part of the contract; not read yet, or done without */
 };
 struct relation {
     const char *name;

@@ -57,6 +57,12 @@ static const struct {
      "SELECT count(*) - count(DISTINCT (user_id, kind)) FROM (SELECT user_id, kind FROM portfolio.preferences LIMIT " SAMPLE
      ") x",
      CONTRACT_WARN, "ALTER TABLE portfolio.preferences ADD PRIMARY KEY (user_id, kind)"},
+    {"portfolio.preferences", "brand is a name",
+     "users whose brand cannot be one: letters, digits, dot, hyphen, underscore, up to 64 (with brands they fail: unknown brand)",
+     "SELECT count(*) FROM (SELECT to_jsonb(p) ->> 'brand' AS brand FROM portfolio.preferences p LIMIT " SAMPLE
+     ") x WHERE brand !~ '^[A-Za-z0-9._-]{0,64}$'",
+     CONTRACT_WARN,
+     "SELECT user_id, brand FROM portfolio.preferences WHERE brand !~ '^[A-Za-z0-9._-]{0,64}$'"},
     {"portfolio.transactions", "complete",
      "transactions without type, amount, currency, user or day (their users fail or lack them)",
      "SELECT count(*) FROM (SELECT * FROM portfolio.transactions LIMIT " SAMPLE

@@ -23,8 +23,10 @@
 /* An RFC 5321 address is at most 254 bytes; one more shows that it was longer. */
 #define EMAIL_CHARS "255"
 /* As struct source_user keeps them, in bytes, so that no cell is larger than it can matter. */
-#define NAME_CHARS "101"
-#define TAG_CHARS  "65"
+#define NAME_CHARS  "101"
+#define TAG_CHARS   "65"
+#define BRAND_CHARS "65"
+#define BRAND_BYTES (sizeof((struct source_user *)0)->brand)
 
 struct fp_source {
     struct fp_pg *pg;
@@ -74,18 +76,22 @@ enum column {
     COL_LOCALE,
     COL_ZONE,
     COL_CURRENCY,
-    COL_OUT
+    COL_OUT,
+    COL_BRAND,
+    COL_BEHIND
 };
 
 /* The columns above of a user u, who is paged only once whatever p holds:
- * several rows of preferences count as a refusal when one of them is. */
+ * several rows of preferences count as a refusal when one of them is. A view
+ * need not have a column brand, which a JSON object of the row can be asked. */
 #define USER_COLUMNS                                                                                         \
     "u.id::bigint, u.created_at::timestamptz, left(u.email::text, " EMAIL_CHARS "),"                         \
     " left(u.first_name::text, " NAME_CHARS "), left(u.last_name::text, " NAME_CHARS "),"                    \
     " left(u.locale::text, " TAG_CHARS "), left(u.time_zone::text, " TAG_CHARS "),"                          \
-    " left(u.base_currency::text, 4), NOT coalesce(p.enabled, true)"
+    " left(u.base_currency::text, 4), NOT coalesce(p.enabled, true), left(p.brand, " BRAND_CHARS ")"
 #define PREFERENCES_OF_U(kind)                                                                               \
-    " LEFT JOIN LATERAL (SELECT bool_and(x.enabled::boolean) AS enabled FROM portfolio.preferences x"        \
+    " LEFT JOIN LATERAL (SELECT bool_and(x.enabled::boolean) AS enabled,"                                    \
+    " max(to_jsonb(x) ->> 'brand') AS brand FROM portfolio.preferences x"                                    \
     " WHERE x.user_id = u.id AND x.kind = " kind ") p ON true"
 
 /* A tag is whole or useless: half a time zone is another one. */
@@ -93,6 +99,13 @@ static void read_tag(char *out, size_t cap, const char *in)
 {
     if (!text_clean(out, cap, in))
         out[0] = '\0';
+}
+
+/* One that cannot be read is not the default: that would be somebody else's mail. */
+static void read_brand(char out[BRAND_BYTES], const char *in)
+{
+    if (!text_clean(out, BRAND_BYTES, in) || (in[0] != '\0' && out[0] == '\0'))
+        memcpy(out, "?", 2);
 }
 
 static void read_email(struct source_user *u, const char *in)
@@ -116,6 +129,7 @@ static void read_user(const struct fp_rows *r, int row, struct source_user *u)
     if (perf_currency(currency) != 0)
         memcpy(u->base_currency, currency, sizeof u->base_currency);
     u->opted_out = pg_bool(r, row, COL_OUT);
+    read_brand(u->brand, pg_text(r, row, COL_BRAND));
 }
 
 /* --- pages and ids ----------------------------------------------------------------- */
@@ -176,7 +190,7 @@ int source_users_by_id(struct fp_source *s, const char *kind, const int64_t *ids
         out[i].gone = true;
     }
     for (int row = 0; row < pg_rows_count(rows); row++)
-        read_user(rows, row, &out[pg_i64(rows, row, COL_OUT + 1) - 1]);
+        read_user(rows, row, &out[pg_i64(rows, row, COL_BEHIND) - 1]);
     pg_rows_free(rows);
     return 0;
 }

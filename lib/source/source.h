@@ -32,6 +32,7 @@ struct source_user {
     char email[255];                      /* "" when it had control characters or was too long */
     char first_name[101], last_name[101]; /* clean text, cut at whole characters */
     char locale[36], time_zone[65], base_currency[4];
+    char brand[65]; /* "": the job's; "?" when it cannot be a name */
     bool opted_out;
     bool bad_address; /* not usable as an envelope address */
     bool gone;        /* asked for by id and not there */

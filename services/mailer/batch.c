@@ -195,8 +195,8 @@ void mail_to_ledger(const struct mail *m, struct ledger_outcome *out)
     if (!m->outcome.attempted)
         return;
     out->address_hash = m->address_hash;
-    out->template_version = m->content.template_version;
-    out->content_hash = m->content.content;
+    out->template_version = m->rendered.content.template_version;
+    out->content_hash = m->rendered.content.content;
 }
 
 /* --- how it ends ------------------------------------------------------------------------ */

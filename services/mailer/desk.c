@@ -327,7 +327,6 @@ static int start_senders(struct desk *d, struct provider *p, struct fp_err *err)
     const struct senders_options s = {
         .transport = p->o->transport,
         .settings = p->o->transport_settings,
-        .envelope_sender = d->o.envelope_sender,
         .connections = p->o->connections,
         .max_queued = OPEN_MAX,
         .lease = d->o.lease,
@@ -341,6 +340,7 @@ static int start_providers(struct desk *d, struct fp_err *err)
 {
     for (int i = 0; i < d->o.n_providers; i++) {
         d->providers[i].o = &d->o.providers[i];
+        d->any_dedicated |= d->o.providers[i].dedicated;
         d->providers[i].fault_told = true; /* by a mailer before this one, perhaps */
         desk_fault_metric(&d->providers[i], 0);
     }

@@ -28,6 +28,7 @@ struct provider_options {
     double daily_quota; /* mails a day; 0: none */
     double used_today;  /* known to have gone out, whoever sent them */
     int weight;         /* its share of the mails, among those that are well */
+    bool dedicated;     /* takes only the mails that name it */
     int connections;
 };
 
@@ -46,7 +47,6 @@ struct desk_options {
     struct domain_options domains[DOMAINS_MAX];
     int n_domains;
     struct ledger_window window;
-    const char *envelope_sender;
     int render_threads, slots;
     int64_t retry_base_ms, retry_cap_ms, fault_pause_ms;
     void (*note)(void *ctx, const char *why);          /* why it stands; "" when well */

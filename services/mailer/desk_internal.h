@@ -50,6 +50,7 @@ struct provider {
     double credit;   /* mails that it is owed by its weight */
     /* of the plan being made */
     size_t allowed, can, taken;
+    size_t named; /* ready mails that name it, where it is dedicated */
     double planned_credit;
 };
 
@@ -65,6 +66,7 @@ struct desk {
     struct provider providers[PROVIDERS_MAX];
     struct domain domains[DOMAINS_MAX];
     unsigned well; /* providers that share the mails, a bit each */
+    bool any_dedicated;
     struct fp_ledger *ledger;
     struct inbox *inbox;
     struct renderers *renderers;

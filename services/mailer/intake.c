@@ -179,16 +179,14 @@ static bool claim_and_give(struct intake *in, struct fp_arena *arena,
     return won;
 }
 
-/* A name that this mailer has no template for is the job's fault: failing its
+/* A name that this mailer has no template or brand for is the job's fault: failing its
  * users one by one would end a job that a person can mend and resume. */
-static void pause_without_template(struct intake *in, const Foliopost__V1__JobContext *job)
+static void pause_job(struct intake *in, const Foliopost__V1__JobContext *job, const char *why)
 {
     struct fp_err err;
     char label[32], reason[256];
     (void)snprintf(label, sizeof(label), "job=%" PRId64, job->job_id);
-    (void)snprintf(reason, sizeof(reason),
-                   "the mailers have no template \"%s\": add it to their folder, restart them and resume",
-                   job->template_name);
+    (void)snprintf(reason, sizeof(reason), "the mailers have no %s, restart them and resume", why);
     if (ledger_job_pause(in->ledger, job->job_id, reason, "mailer", &err) == 0)
         log_warn(label, "job paused", "reason=%s", reason);
     else if (err.code != FP_FAILED_PRECONDITION) /* it ended meanwhile: nothing to pause */
@@ -198,9 +196,12 @@ static void pause_without_template(struct intake *in, const Foliopost__V1__JobCo
 
 static bool can_render(struct intake *in, const Foliopost__V1__JobContext *job)
 {
-    if (!in->o.has_template || in->o.has_template(job->template_name))
+    char why[160] = "";
+    if (in->o.cannot)
+        in->o.cannot(job, why);
+    if (!why[0])
         return true;
-    pause_without_template(in, job);
+    pause_job(in, job, why);
     return false;
 }
 

@@ -17,8 +17,9 @@ struct intake_options {
     struct lease lease;
     struct fp_bus_pull *pull; /* NULL: no thread; the caller feeds intake_message() */
     struct desk *desk;
-    bool (*has_template)(const char *name); /* NULL: every name is taken */
-    const char *templates_hash;             /* noted with each job; NULL: not */
+    /* Why no mail of the job can be written: "brand \"acme\": add it ..."; "": nothing. NULL: never asked. */
+    void (*cannot)(const Foliopost__V1__JobContext *job, char out[160]);
+    const char *templates_hash; /* noted with each job; NULL: not */
     void (*beat)(void *ctx, int id, const char *name);
     void *ctx;
 };

@@ -1,9 +1,10 @@
 /*
- * Between the settings and lib/render: who sends, with which templates, and
- * which unsubscribe link.
+ * Between the settings and lib/render: who sends, with which templates, which
+ * unsubscribe link, and which envelope sender.
  *
- * A trial's link ends in a word instead of a token: inbound's page says that it
- * does not work, and a click on it in somebody's test mail unsubscribes nobody.
+ * A user's own brand comes before the job's. A trial's link ends in a word
+ * instead of a token: inbound's page says that it does not work, and a click on
+ * it in somebody's test mail unsubscribes nobody.
  */
 #include "services/mailer/letter.h"
 
@@ -12,10 +13,16 @@
 #include <string.h>
 
 #include "lib/base/text.h"
+#include "services/mailer/brands.h"
 #include "services/mailer/settings.h"
 
-#define URL_BYTES (TOKEN_TEXT_BYTES + 256)
-#define NO_TOKEN  "this-is-a-test"
+#define URL_BYTES      (TOKEN_TEXT_BYTES + 256)
+#define MAILTO_BYTES   (TOKEN_TEXT_BYTES + 300)
+#define NO_TOKEN       "this-is-a-test"
+#define BOUNCE_LOCAL   "bounce" /* with "+" and any token it is 64 letters at most */
+#define COMMON_NAME    "statement"
+#define HOST_LETTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
+#define SENDER_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 /* --- what is checked at start ---------------------------------------------------------- */
 
@@ -48,6 +55,8 @@ static struct render_sender sender_of(const struct mailer_settings *s)
         .from = s->from,
         .reply_to = s->reply_to,
         .message_host = s->message_host[0] ? s->message_host : s->from_host,
+        .list_host = s->list_host,
+        .feedback_sender = s->feedback_sender,
         .postal_address = s->postal_address,
     };
 }
@@ -57,6 +66,11 @@ static int check_sender(struct mailer_settings *s, struct fp_err *err)
     split_from(s);
     if (!text_is_address(s->from_address))
         return err_set(err, FP_INVALID_ARGUMENT, "from: \"%s\" holds no usable address", s->from);
+    if (strspn(s->list_host, HOST_LETTERS) != strlen(s->list_host))
+        return err_set(err, FP_INVALID_ARGUMENT, "list-host: \"%s\" is no domain", s->list_host);
+    if (strspn(s->feedback_sender, SENDER_LETTERS) != strlen(s->feedback_sender))
+        return err_set(err, FP_INVALID_ARGUMENT, "feedback-sender: \"%s\": letters, digits, - _ .",
+                       s->feedback_sender);
     const struct render_sender sender = sender_of(s);
     if (render_check_sender(&sender, err) < 0)
         return err_prefix(err, "from, reply-to, message-host, postal-address");
@@ -65,100 +79,207 @@ static int check_sender(struct mailer_settings *s, struct fp_err *err)
 
 static int check_link(const struct mailer_settings *s, struct fp_err *err)
 {
-    size_t n = strlen(s->unsubscribe_url);
+    const char *url = s->unsubscribe_url, *mailto = s->unsubscribe_mailto;
+    size_t n = strlen(url);
+    if (mailto[0] && (!text_is_address(mailto) || strcspn(mailto, "?&%") != strlen(mailto)))
+        return err_set(err, FP_INVALID_ARGUMENT, "unsubscribe-mailto: \"%s\" is no usable address", mailto);
     if (n == 0)
-        return 0;
-    if (strncmp(s->unsubscribe_url, "https://", 8) != 0 || n < 12 || s->unsubscribe_url[n - 1] == '/' ||
-        strcspn(s->unsubscribe_url, " <>,\"") != n || !text_is_clean(s->unsubscribe_url))
+        return mailto[0] ? err_set(err, FP_INVALID_ARGUMENT, "unsubscribe-mailto needs unsubscribe-url") : 0;
+    if (strncmp(url, "https://", 8) != 0 || n < 12 || url[n - 1] == '/' || strcspn(url, " <>,\"") != n ||
+        !text_is_clean(url))
         return err_set(
             err, FP_INVALID_ARGUMENT,
             "unsubscribe-url: \"%s\" is not like https://unsubscribe.example.com (mailbox providers "
             "ask for https)",
-            s->unsubscribe_url);
+            url);
+    return 0;
+}
+
+/* Where bounces go that name nobody. */
+static void plain_bounce_address(const struct mailer_settings *s, char out[RENDERED_SENDER_BYTES])
+{
+    if (s->bounce_domain && s->bounce_domain[0])
+        (void)snprintf(out, RENDERED_SENDER_BYTES, BOUNCE_LOCAL "@%s", s->bounce_domain);
+    else
+        (void)snprintf(out, RENDERED_SENDER_BYTES, "%s",
+                       s->bounce_address && s->bounce_address[0] ? s->bounce_address : s->from_address);
+}
+
+static int check_envelope(const struct mailer_settings *s, struct fp_err *err)
+{
+    char address[RENDERED_SENDER_BYTES];
+    plain_bounce_address(s, address);
+    if (text_is_address(address))
+        return 0;
+    return err_set(err, FP_INVALID_ARGUMENT, "bounce-address, bounce-domain: \"%s\" is no usable address",
+                   address);
+}
+
+static int check_brand(struct brand *b, struct fp_err *err)
+{
+    if (check_sender(b->settings, err) < 0 || check_link(b->settings, err) < 0 ||
+        check_envelope(b->settings, err) < 0)
+        return strcmp(b->name, BRAND_DEFAULT) == 0 ? -1 : err_prefix(err, "brand %s", b->name);
+    return 0;
+}
+
+static int check_templates(const struct mailer_settings *s, struct fp_err *err)
+{
+    const struct brand *b;
+    for (int i = 0; (b = brands_at(s->brands, i)) != NULL; i++)
+        if (b->template_name[0] && !templates_has(s->loaded, b->template_name))
+            return err_set(err, FP_INVALID_ARGUMENT, "brand %s: there is no template \"%s\"", b->name,
+                           b->template_name);
     return 0;
 }
 
 int letter_open(struct mailer_settings *s, struct fp_err *err)
 {
-    if (check_sender(s, err) < 0 || check_link(s, err) < 0)
+    struct brand *b;
+    s->brands = brands_load(s, err);
+    if (!s->brands)
         return -1;
-    return load_templates(s, err);
+    for (int i = 0; (b = brands_at(s->brands, i)) != NULL; i++)
+        if (check_brand(b, err) < 0)
+            return -1;
+    return load_templates(s, err) < 0 ? -1 : check_templates(s, err);
 }
 
-/* A link without a token, or tokens without a link, is a mistake. */
+/* A link without a token, or tokens without a use, is a mistake. */
 int letter_open_keys(struct mailer_settings *s, struct fp_err *err)
 {
-    if (!s->unsubscribe_url[0] && !s->token_key_file[0])
+    const struct brand *b;
+    bool needed = false;
+    for (int i = 0; (b = brands_at(s->brands, i)) != NULL; i++)
+        needed |= b->settings->unsubscribe_url[0] || b->settings->bounce_domain[0];
+    if (!needed && !s->token_key_file[0])
         return 0;
-    if (!s->unsubscribe_url[0] || !s->token_key_file[0])
+    if (!s->token_key_file[0])
+        return err_set(err, FP_INVALID_ARGUMENT, "unsubscribe-url and bounce-domain need token-key-file");
+    if (!needed)
         return err_set(err, FP_INVALID_ARGUMENT,
-                       "unsubscribe-url needs token-key-file, and the other way round");
+                       "token-key-file is of no use without unsubscribe-url or bounce-domain");
     s->keys = token_keys_open(s->token_key_file, err);
     return s->keys ? 0 : err_prefix(err, "token-key-file");
 }
 
 void letter_close(struct mailer_settings *s)
 {
+    brands_free(s->brands);
     templates_free(s->loaded);
     token_keys_free(s->keys);
+    s->brands = NULL;
     s->loaded = NULL;
     s->keys = NULL;
 }
 
+void letter_cannot(const struct mailer_settings *s, const Foliopost__V1__JobContext *job, char out[160])
+{
+    out[0] = '\0';
+    if (!templates_has(s->loaded, job->template_name))
+        (void)snprintf(out, 160, "template \"%.64s\": add it to their folder", job->template_name);
+    else if (job->brand[0] && !brands_find(s->brands, job->brand))
+        (void)snprintf(out, 160, "brand \"%.64s\": add it to brands-file", job->brand);
+}
+
 /* --- one mail ---------------------------------------------------------------------------- */
 
-/* The page of this user and report alone: what inbound answers under /u/. */
-static int signed_url(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,
-                      const Foliopost__V1__SummaryItem *item, char out[URL_BYTES], struct fp_err *err)
+/* All that one mail is written with. */
+struct letter {
+    const struct brand *brand;
+    Foliopost__V1__JobContext job; /* with the brand's name and template */
+    struct render_sender sender;
+    struct render_extras extras;
+    char url[URL_BYTES], mailto[MAILTO_BYTES], bounce[TOKEN_TEXT_BYTES];
+};
+
+static int find_brand(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,
+                      const Foliopost__V1__SummaryItem *item, struct letter *l, struct fp_err *err)
 {
-    char token[TOKEN_TEXT_BYTES];
-    if (!s->keys)
-        return 0;
-    const struct token_ids ids = {.purpose = TOKEN_UNSUBSCRIBE,
-                                  .kind = token_kind_from_name(job->kind),
-                                  .job_id = job->job_id,
-                                  .user_id = item->user->id};
-    if (token_make(s->keys, &ids, token, err) < 0)
-        return -1;
-    (void)snprintf(out, URL_BYTES, "%s/u/%s", s->unsubscribe_url, token);
+    const char *name = item->user->brand[0] ? item->user->brand : job->brand[0] ? job->brand : BRAND_DEFAULT;
+    l->brand = brands_find(s->brands, name);
+    if (!l->brand)
+        return err_set(err, FP_FAILED_PRECONDITION, "unknown brand: %.64s", name);
+    l->job = *job;
+    l->job.brand = (char *)name;
+    if (l->brand->template_name[0] && strcmp(job->template_name, COMMON_NAME) == 0)
+        l->job.template_name = (char *)l->brand->template_name;
+    l->sender = sender_of(l->brand->settings);
     return 0;
 }
 
-static int fill_extras(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,
-                       const Foliopost__V1__SummaryItem *item, const struct letter_trial *trial,
-                       char url[URL_BYTES], struct render_extras *extras, struct fp_err *err)
+static void fill_link(struct letter *l, const char *token)
 {
-    url[0] = '\0';
-    *extras = (struct render_extras){.unsubscribe_url = url, .unsubscribe_mailto = "", .to = ""};
+    const struct mailer_settings *s = l->brand->settings;
+    if (!s->unsubscribe_url[0])
+        return;
+    (void)snprintf(l->url, sizeof(l->url), "%s/u/%s", s->unsubscribe_url, token);
+    if (s->unsubscribe_mailto[0])
+        (void)snprintf(l->mailto, sizeof(l->mailto), "mailto:%s?subject=%s", s->unsubscribe_mailto, token);
+}
+
+/* The page of this user and report alone: what inbound answers under /u/. */
+static int sign(const struct mailer_settings *s, const Foliopost__V1__SummaryItem *item, struct letter *l,
+                struct fp_err *err)
+{
+    char token[TOKEN_TEXT_BYTES];
+    struct token_ids ids = {.purpose = TOKEN_UNSUBSCRIBE,
+                            .kind = token_kind_from_name(l->job.kind),
+                            .job_id = l->job.job_id,
+                            .user_id = item->user->id};
+    if (!s->keys)
+        return 0;
+    if (token_make(s->keys, &ids, token, err) < 0)
+        return -1;
+    fill_link(l, token);
+    ids.purpose = TOKEN_BOUNCE;
+    return token_make(s->keys, &ids, l->bounce, err);
+}
+
+static int begin(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,
+                 const Foliopost__V1__SummaryItem *item, const struct letter_trial *trial, struct letter *l,
+                 struct fp_err *err)
+{
+    l->url[0] = l->mailto[0] = l->bounce[0] = '\0';
+    l->extras = (struct render_extras){.unsubscribe_url = l->url, .unsubscribe_mailto = l->mailto, .to = ""};
+    if (find_brand(s, job, item, l, err) < 0)
+        return -1;
     if (!trial)
-        return signed_url(s, job, item, url, err);
-    extras->to = trial->to;
-    extras->test = trial->test;
-    if (s->unsubscribe_url[0])
-        (void)snprintf(url, URL_BYTES, "%s/u/" NO_TOKEN, s->unsubscribe_url);
+        return sign(s, item, l, err);
+    l->extras.to = trial->to;
+    l->extras.test = trial->test;
+    fill_link(l, NO_TOKEN);
     return 0;
+}
+
+static void fill_envelope(const struct letter *l, struct rendered *r)
+{
+    const char *domain = l->brand->settings->bounce_domain;
+    r->provider = (int8_t)l->brand->provider;
+    (void)snprintf(r->token, sizeof(r->token), "%s", l->bounce);
+    if (l->bounce[0] && domain && domain[0])
+        (void)snprintf(r->sender, sizeof(r->sender), BOUNCE_LOCAL "+%s@%s", l->bounce, domain);
+    else
+        plain_bounce_address(l->brand->settings, r->sender);
 }
 
 int letter_mail(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,
                 const Foliopost__V1__SummaryItem *item, const struct letter_trial *trial, struct fp_str *out,
-                struct render_info *info, struct fp_err *err)
+                struct rendered *rendered, struct fp_err *err)
 {
-    char url[URL_BYTES];
-    struct render_extras extras;
-    const struct render_sender sender = sender_of(s);
-    if (fill_extras(s, job, item, trial, url, &extras, err) < 0)
+    struct letter l;
+    if (begin(s, job, item, trial, &l, err) < 0)
         return -1;
-    return render_mail(s->loaded, &sender, &extras, job, item, out, info, err);
+    fill_envelope(&l, rendered);
+    return render_mail(s->loaded, &l.sender, &l.extras, &l.job, item, out, &rendered->content, err);
 }
 
 int letter_part(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,
                 const Foliopost__V1__SummaryItem *item, const struct letter_trial *trial,
                 enum render_part part, struct fp_str *out, struct fp_err *err)
 {
-    char url[URL_BYTES];
-    struct render_extras extras;
-    const struct render_sender sender = sender_of(s);
-    if (fill_extras(s, job, item, trial, url, &extras, err) < 0)
+    struct letter l;
+    if (begin(s, job, item, trial, &l, err) < 0)
         return -1;
-    return render_part(s->loaded, &sender, &extras, job, item, part, out, err);
+    return render_part(s->loaded, &l.sender, &l.extras, &l.job, item, part, out, err);
 }

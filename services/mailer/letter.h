@@ -1,12 +1,14 @@
 /*
- * A mail as the mailer writes it: the sender, the templates and the unsubscribe
- * link of its settings, for the mailer itself and for the commands that show or
- * try out one of its mails.
+ * A mail as the mailer writes it: the brand's sender, the templates, the links
+ * and the envelope of its settings, for the mailer itself and for the commands
+ * that show or try out one of its mails.
  */
 #ifndef FP_MAILER_LETTER_H
 #define FP_MAILER_LETTER_H
 
 #include "lib/render/render.h"
+#include "lib/token/token.h"
+#include "services/mailer/renderers.h"
 
 struct mailer_settings;
 
@@ -16,19 +18,22 @@ struct letter_trial {
     bool test;      /* the subject says so */
 };
 
-/* Checks the sender and loads the templates into s->loaded. */
+/* Loads the brands, checks their senders, loads the templates. */
 int letter_open(struct mailer_settings *s, struct fp_err *err) FP_MUST_CHECK;
-/* The link's form and its keys, into s->keys; neither is set: no links. */
+/* The keys that links and bounce addresses need, where a brand has such. */
 int letter_open_keys(struct mailer_settings *s, struct fp_err *err) FP_MUST_CHECK;
 /* What both made; may be called after a failure. */
 void letter_close(struct mailer_settings *s);
+/* Why no mail of the job can be written: no such template, no such brand. "": nothing. */
+void letter_cannot(const struct mailer_settings *s, const Foliopost__V1__JobContext *job, char out[160]);
 
-/* render_mail() with the sender of s. trial NULL: the mail of the job, whose
- * link is signed for its user. In a trial the link leads to a page that
- * unsubscribes nobody. info may be NULL. */
+/* render_mail() with the sender of the user's brand, and the envelope. trial
+ * NULL: the mail of the job, whose link is signed for its user. In a trial the
+ * link leads to a page that unsubscribes nobody, and bounces name nobody.
+ * FAILED_PRECONDITION: the user's brand is unknown. */
 int letter_mail(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,
                 const Foliopost__V1__SummaryItem *item, const struct letter_trial *trial, struct fp_str *out,
-                struct render_info *info, struct fp_err *err) FP_MUST_CHECK;
+                struct rendered *rendered, struct fp_err *err) FP_MUST_CHECK;
 /* render_part(), likewise. */
 int letter_part(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,
                 const Foliopost__V1__SummaryItem *item, const struct letter_trial *trial,

@@ -33,9 +33,9 @@
 
 #include "lib/ledger/batches.h"
 #include "lib/ledger/suppressions.h"
-#include "lib/render/render.h"
 #include "lib/wire/wire.h"
 #include "services/mailer/outcome.h"
+#include "services/mailer/renderers.h"
 #include "services/mailer/transport.h"
 
 enum mail_state {
@@ -74,7 +74,7 @@ struct mail {
     int64_t rest_until_us;                /* 0: it may be tried at once */
     char *data;                           /* rendered; NULL: not yet, or sent */
     size_t bytes;
-    struct render_info content;   /* of it; stays when the data is dropped */
+    struct rendered rendered;     /* of it; stays when the data is dropped */
     bool tried;                   /* by the sender: reply holds what came of it */
     struct transport_reply reply; /* set by the sender */
     struct fp_err render_err;     /* set by the render pool when data stays NULL */

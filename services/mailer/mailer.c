@@ -43,10 +43,10 @@ static void beat(void *ctx, int id, const char *name)
 }
 
 static int render(void *ctx, const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
-                  struct fp_str *out, struct render_info *info, struct fp_err *err)
+                  struct fp_str *out, struct rendered *rendered, struct fp_err *err)
 {
     const struct mailer *m = ctx;
-    return letter_mail(m->settings, job, item, NULL, out, info, err);
+    return letter_mail(m->settings, job, item, NULL, out, rendered, err);
 }
 
 /* --- start --------------------------------------------------------------------------------- */
@@ -78,7 +78,6 @@ static int start_desk(struct mailer *m, struct fp_err *err)
     struct desk_options o = {
         .lease = the_lease(m->service),
         .render = {.mail = render, .ctx = m},
-        .envelope_sender = settings_envelope_sender(set),
         .render_threads = (int)set->render_threads,
         .slots = (int)set->slots,
         .retry_base_ms = set->retry_base_ms,
@@ -95,9 +94,9 @@ static int start_desk(struct mailer *m, struct fp_err *err)
     return m->desk ? 0 : -1;
 }
 
-static bool has_template(const char *name)
+static void cannot(const Foliopost__V1__JobContext *job, char out[160])
 {
-    return templates_has(the.settings->loaded, name);
+    letter_cannot(the.settings, job, out);
 }
 
 static int start_intake(struct mailer *m, struct fp_err *err)
@@ -110,7 +109,7 @@ static int start_intake(struct mailer *m, struct fp_err *err)
     struct intake_options o = {.lease = the_lease(m->service),
                                .pull = m->pull,
                                .desk = m->desk,
-                               .has_template = has_template,
+                               .cannot = cannot,
                                .templates_hash = templates_hash(set->loaded),
                                .beat = beat,
                                .ctx = m->service};

@@ -98,7 +98,9 @@ void outcome_of_own_fault(const struct transport_reply *reply, int attempts, con
 
 void outcome_of_render_error(const struct fp_err *err, struct outcome *out)
 {
-    set(out, DELIVERY_FAILED, false, "render: ", err->msg);
+    bool judged =
+        err->code == FP_FAILED_PRECONDITION; /* his brand is unknown: nothing went wrong in rendering */
+    set(out, DELIVERY_FAILED, false, judged ? "" : "render: ", err->msg);
 }
 
 static bool skip(int reason, struct outcome *out)

@@ -1,12 +1,7 @@
-/*
- * A section of the file is a copy of the mailer's own settings in which some
- * rows of their table are set anew: so a provider's keys are the flags, with the
- * same checks, and what it does not say is as the flags say.
- */
+/* Providers from the flags or from sections of a file, and what else limits sending; see providers.h. */
 #include "services/mailer/providers.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -14,16 +9,15 @@
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/log/log.h"
-#include "services/mailer/settings.h"
+#include "services/mailer/sections.h"
 
-#define LINE_BYTES 4096
-#define NAME_BYTES 65
 #define HOST_BYTES 254
 
 struct one {
-    char name[NAME_BYTES];
-    struct mailer_settings settings; /* its texts of rows that are a provider's are its own */
+    const char *name;
+    const struct mailer_settings *settings; /* its section's */
     double mail_rate, daily_quota, used_today;
+    bool dedicated; /* to the brands that name it */
 };
 
 struct limited {
@@ -32,89 +26,81 @@ struct limited {
 };
 
 struct providers {
+    struct sections *sections;
     struct one list[PROVIDERS_MAX];
-    int n;
     struct limited domains[DOMAINS_MAX];
     int n_domains;
     struct ledger_window window;
 };
 
-/* --- rows that a provider may have ---------------------------------------------------- */
+static const char *const keys[] = {"transport",
+                                   "smtp-url",
+                                   "smtp-user",
+                                   "smtp-password-file",
+                                   "smtp-tls",
+                                   "smtp-ca-file",
+                                   "helo-name",
+                                   "connections",
+                                   "mails-per-connection",
+                                   "connect-timeout",
+                                   "reply-timeout",
+                                   "maildir",
+                                   "api-url",
+                                   "api-key-file",
+                                   "api-ca-file",
+                                   "ses-region",
+                                   "ses-configuration-set",
+                                   "mail-rate",
+                                   "daily-quota",
+                                   "weight",
+                                   NULL};
+static const struct sections_of sections_of_providers = {.file_setting = "providers-file",
+                                                         .what = "provider",
+                                                         .keys = keys,
+                                                         .max = PROVIDERS_MAX};
 
-static bool is_providers(const char *name)
+void providers_free(struct providers *p)
 {
-    static const char *const names[] = {
-        "transport",
-        "smtp-url",
-        "smtp-user",
-        "smtp-password-file",
-        "smtp-tls",
-        "smtp-ca-file",
-        "helo-name",
-        "connections",
-        "mails-per-connection",
-        "connect-timeout",
-        "reply-timeout",
-        "maildir",
-        "api-url",
-        "api-key-file",
-        "api-ca-file",
-        "ses-region",
-        "ses-configuration-set",
-        "mail-rate",
-        "daily-quota",
-        "weight",
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0)
+    if (p)
+        sections_free(p->sections);
+    mem_free(p);
+}
+
+int providers_find(const struct providers *p, const char *name)
+{
+    for (int i = 0; i < p->sections->n; i++)
+        if (strcmp(p->list[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+void providers_dedicate(struct providers *p, int i)
+{
+    p->list[i].dedicated = true;
+}
+
+bool providers_any_free(const struct providers *p)
+{
+    for (int i = 0; i < p->sections->n; i++)
+        if (!p->list[i].dedicated)
             return true;
     return false;
 }
 
-static bool is_own_text(const struct config_setting *row)
+static int check(struct one *o, struct fp_err *err)
 {
-    return is_providers(row->name) &&
-           (row->type == CONFIG_STRING || row->type == CONFIG_CHOICE || row->type == CONFIG_SECRET_FILE);
+    const struct transport_settings t = settings_transport(o->settings);
+    o->mail_rate = o->settings->mail_rate;
+    o->daily_quota = o->settings->daily_quota;
+    if (strncmp(o->name, RATE_DOMAIN, strlen(RATE_DOMAIN)) == 0)
+        return err_set(err, FP_INVALID_ARGUMENT, "provider: a name cannot begin with " RATE_DOMAIN);
+    if (o->daily_quota > 0 && o->mail_rate <= 0)
+        return err_set(err, FP_INVALID_ARGUMENT,
+                       "daily-quota: needs a mail-rate, since it is counted with it");
+    return transport_by_name(o->settings->transport)->check(&t, err);
 }
 
-static char **text_at(struct mailer_settings *s, const struct config_setting *row)
-{
-    return (char **)((char *)s + row->offset);
-}
-
-static struct one *add(struct providers *p, const struct mailer_settings *s, const char *name,
-                       struct fp_err *err)
-{
-    if (p->n == PROVIDERS_MAX) {
-        err_set(err, FP_INVALID_ARGUMENT, "more than %d providers", PROVIDERS_MAX);
-        return NULL;
-    }
-    for (int i = 0; i < p->n; i++) {
-        if (strcmp(p->list[i].name, name) == 0) {
-            err_set(err, FP_INVALID_ARGUMENT, "provider %s stands there twice", name);
-            return NULL;
-        }
-    }
-    struct one *o = &p->list[p->n++];
-    snprintf(o->name, sizeof o->name, "%s", name);
-    o->settings = *s;
-    for (size_t i = 0; i < mailer_settings_n_rows; i++)
-        if (is_own_text(&mailer_settings_rows[i]))
-            *text_at(&o->settings, &mailer_settings_rows[i]) =
-                mem_strdup(*text_at(&o->settings, &mailer_settings_rows[i]));
-    return o;
-}
-
-void providers_free(struct providers *p)
-{
-    for (int n = 0; p && n < p->n; n++)
-        for (size_t i = 0; i < mailer_settings_n_rows; i++)
-            if (is_own_text(&mailer_settings_rows[i]))
-                mem_free(*text_at(&p->list[n].settings, &mailer_settings_rows[i]));
-    mem_free(p);
-}
-
-/* --- the file ----------------------------------------------------------------------------- */
+/* --- domains and the window ------------------------------------------------------------------ */
 
 static char *trim(char *text)
 {
@@ -123,78 +109,6 @@ static char *trim(char *text)
         *--end = '\0';
     return text + strspn(text, " \t");
 }
-
-static bool is_name(const char *name)
-{
-    size_t n = strlen(name);
-    return n > 0 && n < NAME_BYTES &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == n;
-}
-
-static int set_key(struct one *o, char *line, struct fp_err *err)
-{
-    char *value = strchr(line, '=');
-    if (!value)
-        return err_set(err, FP_INVALID_ARGUMENT, "\"%.40s\" is neither [name] nor key = value", line);
-    *value++ = '\0';
-    const char *key = trim(line);
-    for (size_t i = 0; i < mailer_settings_n_rows; i++)
-        if (strcmp(mailer_settings_rows[i].name, key) == 0 && is_providers(key))
-            return config_set(&mailer_settings_rows[i], &o->settings, key, trim(value), err);
-    return err_set(err, FP_INVALID_ARGUMENT, "a provider has no setting \"%.40s\"", key);
-}
-
-static int read_line(struct providers *p, const struct mailer_settings *s, struct one **at, char *line,
-                     struct fp_err *err)
-{
-    line = trim(line);
-    size_t n = strlen(line);
-    if (*line == '\0' || *line == '#')
-        return 0;
-    if (*line != '[')
-        return *at ? set_key(*at, line, err)
-                   : err_set(err, FP_INVALID_ARGUMENT, "a [name] has to come before \"%.40s\"", line);
-    line[n - 1] = line[n - 1] == ']' ? '\0' : line[n - 1];
-    if (!is_name(line + 1))
-        return err_set(err, FP_INVALID_ARGUMENT, "\"%.70s\" is no name: up to %d letters, digits, - _ .",
-                       line, NAME_BYTES - 1);
-    *at = add(p, s, line + 1, err);
-    return *at ? 0 : -1;
-}
-
-static int read_file(struct providers *p, const struct mailer_settings *s, struct fp_err *err)
-{
-    char line[LINE_BYTES];
-    struct one *at = NULL;
-    int rc = 0, number = 0;
-    FILE *f = fopen(s->providers_file, "re");
-    if (!f)
-        return err_set(err, FP_INVALID_ARGUMENT, "providers-file %s: %s", s->providers_file, strerror(errno));
-    while (rc == 0 && fgets(line, sizeof line, f)) {
-        number++;
-        rc = read_line(p, s, &at, line, err);
-    }
-    (void)fclose(f);
-    if (rc < 0)
-        return err_prefix(err, "providers-file %s line %d", s->providers_file, number);
-    return p->n > 0 ? 0
-                    : err_set(err, FP_INVALID_ARGUMENT, "providers-file %s names none", s->providers_file);
-}
-
-static int check(struct one *o, struct fp_err *err)
-{
-    const struct transport_settings t = settings_transport(&o->settings);
-    o->mail_rate = o->settings.mail_rate;
-    o->daily_quota = o->settings.daily_quota;
-    if (strncmp(o->name, RATE_DOMAIN, strlen(RATE_DOMAIN)) == 0)
-        return err_set(err, FP_INVALID_ARGUMENT, "provider: a name cannot begin with " RATE_DOMAIN);
-    if (o->daily_quota > 0 && o->mail_rate <= 0)
-        return err_set(err, FP_INVALID_ARGUMENT,
-                       "daily-quota: needs a mail-rate, since it is counted with it");
-    return transport_by_name(o->settings.transport)->check(&t, err);
-}
-
-/* --- domains and the window ------------------------------------------------------------------ */
 
 /* "gmail.com:50" */
 static int add_domain(struct providers *p, char *text, struct fp_err *err)
@@ -246,15 +160,26 @@ static int read_window(struct providers *p, const struct mailer_settings *s, str
 
 /* --- all together ------------------------------------------------------------------------------ */
 
+static int check_all(struct providers *p, const struct mailer_settings *s, struct fp_err *err)
+{
+    for (int i = 0; i < p->sections->n; i++) {
+        p->list[i] =
+            (struct one){.name = p->sections->list[i]->name, .settings = &p->sections->list[i]->settings};
+        if (check(&p->list[i], err) < 0)
+            return s->providers_file[0] ? err_prefix(err, "provider %s", p->list[i].name) : -1;
+    }
+    return 0;
+}
+
 struct providers *providers_load(const struct mailer_settings *s, struct fp_err *err)
 {
     struct providers *p = mem_alloc(sizeof *p);
-    int rc = s->providers_file[0] ? read_file(p, s, err) : add(p, s, s->provider, err) ? 0 : -1;
-    for (int i = 0; i < p->n && rc == 0; i++) {
-        rc = check(&p->list[i], err);
-        if (rc < 0 && s->providers_file[0])
-            (void)err_prefix(err, "provider %s", p->list[i].name);
-    }
+    p->sections = sections_new(&sections_of_providers);
+    int rc = s->providers_file[0] ? sections_read(p->sections, s, s->providers_file, err)
+             : sections_add(p->sections, s, s->provider, err) ? 0
+                                                              : -1;
+    if (rc == 0)
+        rc = check_all(p, s, err);
     if (rc == 0 && s->domain_rates)
         rc = read_domains(p, s->domain_rates, err);
     if (rc == 0 && s->send_window)
@@ -274,8 +199,8 @@ static void ask_quota(struct one *o)
 {
     struct fp_err err;
     struct transport_quota q = {0};
-    const struct transport_ops *ops = transport_by_name(o->settings.transport);
-    const struct transport_settings settings = settings_transport(&o->settings);
+    const struct transport_ops *ops = transport_by_name(o->settings->transport);
+    const struct transport_settings settings = settings_transport(o->settings);
     if (!ops->quota)
         return;
     struct transport *t = ops->open(&settings, &err);
@@ -294,28 +219,29 @@ static void ask_quota(struct one *o)
 
 void providers_ask_quotas(struct providers *p)
 {
-    for (int i = 0; i < p->n; i++)
+    for (int i = 0; i < p->sections->n; i++)
         ask_quota(&p->list[i]);
 }
 
 void providers_to_desk(const struct providers *p, struct desk_options *o)
 {
-    for (int i = 0; i < p->n; i++) {
+    for (int i = 0; i < p->sections->n; i++) {
         const struct one *at = &p->list[i];
         o->providers[i] = (struct provider_options){.name = at->name,
-                                                    .transport = transport_by_name(at->settings.transport),
-                                                    .transport_settings = settings_transport(&at->settings),
+                                                    .transport = transport_by_name(at->settings->transport),
+                                                    .transport_settings = settings_transport(at->settings),
                                                     .mail_rate = at->mail_rate,
                                                     .daily_quota = at->daily_quota,
                                                     .used_today = at->used_today,
-                                                    .weight = (int)at->settings.weight,
-                                                    .connections = (int)at->settings.connections};
+                                                    .weight = (int)at->settings->weight,
+                                                    .dedicated = at->dedicated,
+                                                    .connections = (int)at->settings->connections};
     }
     for (int i = 0; i < p->n_domains; i++)
         o->domains[i] = (struct domain_options){.channel = p->domains[i].channel,
                                                 .name = p->domains[i].channel + strlen(RATE_DOMAIN),
                                                 .mail_rate = p->domains[i].mail_rate};
-    o->n_providers = p->n;
+    o->n_providers = p->sections->n;
     o->n_domains = p->n_domains;
     o->window = p->window;
 }

@@ -26,6 +26,11 @@ struct providers;
  * as long as the providers; domain_rates and send_window may be NULL. */
 struct providers *providers_load(const struct mailer_settings *s, struct fp_err *err) FP_MUST_CHECK;
 void providers_free(struct providers *p);
+/* Its place among them, which is the desk's number of it; -1: there is none. */
+int providers_find(const struct providers *p, const char *name);
+/* It takes only mails that name it (struct rendered). */
+void providers_dedicate(struct providers *p, int i);
+bool providers_any_free(const struct providers *p); /* one that is not dedicated */
 /* Asks each account what it allows, where that can be asked, and keeps below it.
  * An account that does not answer is warned of: its replies will tell. */
 void providers_ask_quotas(struct providers *p);

@@ -30,7 +30,7 @@ static void render(const struct renderers *r, struct mail *m)
         return;
     }
     str_init(&out, 0);
-    if (r->with.mail(r->with.ctx, m->batch->job, m->item, &out, &m->content, &m->render_err) == 0) {
+    if (r->with.mail(r->with.ctx, m->batch->job, m->item, &out, &m->rendered, &m->render_err) == 0) {
         m->bytes = out.len;
         m->data = str_take(&out);
     }

@@ -15,6 +15,10 @@
  * as ambiguous and is no longer here. A provider that stands gets one probe.
  *
  * Mails of a domain with a rate of its own are passed over while that gives none.
+ *
+ * A provider that is dedicated has no share: it takes the mails that name it, as
+ * fast as its own rate lets them, and nobody else takes these. While it stands
+ * they wait: through another the brand's domain would not be signed for.
  */
 #include "services/mailer/desk_internal.h"
 
@@ -78,7 +82,7 @@ static void find_shares(struct desk *d, double share[PROVIDERS_MAX], int64_t now
     int n_well = 0;
     unsigned mask = 0;
     for (int i = 0; i < d->o.n_providers; i++) {
-        bool well = !stands(d, &d->providers[i], now_us);
+        bool well = !d->providers[i].o->dedicated && !stands(d, &d->providers[i], now_us);
         share[i] = well ? d->providers[i].o->weight : -1;
         sum += well ? share[i] : 0;
         n_well += well;
@@ -87,6 +91,17 @@ static void find_shares(struct desk *d, double share[PROVIDERS_MAX], int64_t now
     set_well(d, mask);
     for (int i = 0; i < d->o.n_providers; i++)
         share[i] = share[i] < 0 ? 0 : sum > 0 ? share[i] / sum : 1.0 / n_well;
+}
+
+/* Of a dedicated one: what waits for it is asked for. */
+static void offer_own(struct desk *d, struct provider *p, int64_t *next_us)
+{
+    size_t cap = desk_open_cap(d, p), room = cap > p->out ? cap - p->out : 0;
+    int64_t more_us = INT64_MAX;
+    p->allowed = hold_allows(&p->hold, room < p->named ? room : p->named, clock_mono_us());
+    p->taken = 0;
+    p->can = pacer_offer(d->pacer, p->channel, p->named, p->allowed, &more_us);
+    *next_us = p->named ? earliest(*next_us, more_us) : *next_us;
 }
 
 static void offer(struct desk *d, struct provider *p, double share, size_t n, int64_t now_us,
@@ -106,6 +121,16 @@ static void offer(struct desk *d, struct provider *p, double share, size_t n, in
     p->can = pacer_offer(d->pacer, p->channel, ask_for, p->allowed, &more_us);
     p->planned_credit = share > 0 ? p->credit : 0;
     *next_us = earliest(*next_us, more_us);
+}
+
+/* Ready mails that name a provider. */
+static void count_named(struct desk *d)
+{
+    for (int i = 0; i < d->o.n_providers; i++)
+        d->providers[i].named = 0;
+    for (const struct mail *m = d->lists.ready.first; m; m = m->next)
+        if (m->rendered.provider >= 0)
+            d->providers[m->rendered.provider].named++;
 }
 
 static void offer_domains(struct desk *d, int64_t *next_us)
@@ -131,7 +156,7 @@ static struct provider *choose(struct desk *d, const double share[PROVIDERS_MAX]
     struct provider *best = NULL;
     for (int i = 0; i < d->o.n_providers; i++) {
         struct provider *p = &d->providers[i];
-        if (p->taken >= p->can)
+        if (p->taken >= p->can || p->o->dedicated)
             continue;
         if (share[i] <= 0)
             return p;
@@ -139,6 +164,15 @@ static struct provider *choose(struct desk *d, const double share[PROVIDERS_MAX]
             best = p;
     }
     return best;
+}
+
+/* The one that the mail names, or who is to have it. */
+static struct provider *provider_for(struct desk *d, const struct mail *m, const double share[PROVIDERS_MAX])
+{
+    if (m->rendered.provider < 0)
+        return choose(d, share);
+    struct provider *p = &d->providers[m->rendered.provider];
+    return p->taken < p->can ? p : NULL;
 }
 
 static void pay(struct desk *d, struct provider *p, const double share[PROVIDERS_MAX])
@@ -155,14 +189,18 @@ static void pay(struct desk *d, struct provider *p, const double share[PROVIDERS
 static void assign(struct desk *d, const double share[PROVIDERS_MAX])
 {
     struct record_set *r = &d->record;
+    bool full = false; /* nothing more for mails that name none */
     r->n_asked = 0;
     for (struct mail *m = d->lists.ready.first; m && r->n_asked < OPEN_MAX; m = m->next) {
         struct domain *at = m->domain >= 0 ? &d->domains[m->domain] : NULL;
         if (at && at->taken >= at->can)
             continue;
-        struct provider *p = choose(d, share);
-        if (!p)
+        struct provider *p = full && m->rendered.provider < 0 ? NULL : provider_for(d, m, share);
+        full |= !p && m->rendered.provider < 0;
+        if (!p && full && !d->any_dedicated)
             return;
+        if (!p)
+            continue;
         pay(d, p, share);
         if (at)
             at->taken++;
@@ -178,8 +216,13 @@ void desk_route(struct desk *d, struct plan *plan)
     size_t n = waiting(d);
     *plan = (struct plan){.next_us = INT64_MAX};
     find_shares(d, share, now_us);
+    if (d->any_dedicated)
+        count_named(d);
     for (int i = 0; i < d->o.n_providers; i++)
-        offer(d, &d->providers[i], share[i], n, now_us, &plan->next_us);
+        if (d->providers[i].o->dedicated)
+            offer_own(d, &d->providers[i], &plan->next_us);
+        else
+            offer(d, &d->providers[i], share[i], n, now_us, &plan->next_us);
     if (d->o.n_domains)
         offer_domains(d, &plan->next_us);
     assign(d, share);

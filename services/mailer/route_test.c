@@ -276,6 +276,57 @@ static void an_unknown_zone_stops_the_start(void **state)
     assert_non_null(strstr(t_err.msg, "send-window"));
 }
 
+/* --- providers that are a brand's own ---------------------------------------------------------- */
+
+static int8_t every_fifth(int64_t user_id)
+{
+    return user_id % 5 == 0 ? 1 : -1;
+}
+
+static void a_dedicated_provider_takes_the_mails_that_name_it_and_no_others(void **state)
+{
+    (void)state;
+    struct desk_options o = two(100, 100);
+    o.providers[1].dedicated = true;
+    f_names = every_fifth;
+    int64_t job = run(&o, 1000);
+    assert_int_equal(t_count(job, "provider_id = 'second'"), 200);
+    assert_int_equal(t_count(job, "provider_id = 'second' AND user_id % 5 <> 0"), 0);
+}
+
+/* Nor does it take a probe of the others, nor they one of its own. */
+static void nobody_stands_in_for_a_dedicated_provider(void **state)
+{
+    (void)state;
+    struct desk_options o = two(100, 100);
+    o.providers[1].dedicated = true;
+    o.fault_pause_ms = 2500;
+    f_names = every_fifth;
+    s_verdict = all_down;
+    int64_t job = give(&o, 300);
+    f_await(
+        t_sql("SELECT count(*) FROM foliopost.jobs WHERE state = 'PAUSED' AND response LIKE '%%second%%'") ==
+            1,
+        30);
+    f_await(f_idle(), 10);
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'sent'"), 240);
+    assert_int_equal(t_count(job, "user_id % 5 = 0"), 0);
+}
+
+static void others_do_not_probe_with_a_dedicated_provider(void **state)
+{
+    (void)state;
+    struct desk_options o = two(100, 100);
+    o.providers[1].dedicated = true;
+    f_names = every_fifth;
+    f_verdict = all_down;
+    int64_t job = give(&o, 100);
+    f_await(t_count(job, "provider_id = 'second'") >= 10, 20);
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'sent' AND user_id % 5 <> 0"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +342,9 @@ int main(void)
         cmocka_unit_test_setup(a_spent_quota_leaves_the_mails_to_the_other_provider, clean),
         cmocka_unit_test_setup(outside_the_window_nothing_is_sent_and_it_says_so, clean),
         cmocka_unit_test_setup(an_unknown_zone_stops_the_start, clean),
+        cmocka_unit_test_setup(a_dedicated_provider_takes_the_mails_that_name_it_and_no_others, clean),
+        cmocka_unit_test_setup(nobody_stands_in_for_a_dedicated_provider, clean),
+        cmocka_unit_test_setup(others_do_not_probe_with_a_dedicated_provider, clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }

@@ -66,12 +66,25 @@
      "where foliopost-inbound answers, https://unsubscribe.example.com: makes List-Unsubscribe and the link in " \
      "the footer; empty: neither",                                                                           \
      AT(unsubscribe_url)},                                                                                   \
+    {"unsubscribe-mailto", CONFIG_STRING, NULL, "", 0, 254, NULL,                                            \
+     "an address in List-Unsubscribe beside the link, for mail programs that know mail alone: a mailbox that a " \
+     "person reads; the subject is the link's token. Needs unsubscribe-url", AT(unsubscribe_mailto)},        \
     {"postal-address", CONFIG_STRING, NULL, "", 0, 512, NULL, "the sender's address in the mails' footer",   \
-     AT(postal_address)}
+     AT(postal_address)},                                                                                    \
+    {"list-host", CONFIG_STRING, NULL, "", 0, 253, NULL, "domain of List-Id; empty: that of Message-IDs",    \
+     AT(list_host)},                                                                                         \
+    {"feedback-sender", CONFIG_STRING, NULL, "foliopost", 5, 15, NULL,                                       \
+     "who sends, in Feedback-ID: the same in all mails of a brand, for Gmail's Postmaster Tools", AT(feedback_sender)}, \
+    {"brands-file", CONFIG_STRING, NULL, "", 0, 4096, NULL,                                                  \
+     "several brands: a [NAME] for each, and under it KEY = VALUE with these settings' names, template or provider", \
+     AT(brands_file)}
 
-#define MAILER_ROW_BOUNCE_ADDRESS(at)                                                                        \
+#define MAILER_ROWS_ENVELOPE(AT)                                                                             \
     {"bounce-address", CONFIG_STRING, NULL, "", 0, 254, NULL,                                                \
-     "envelope sender, where bounces go; empty: the address of from", at}
+     "envelope sender, where bounces go; empty: the address of from", AT(bounce_address)},                   \
+    {"bounce-domain", CONFIG_STRING, NULL, "", 0, 190, NULL,                                                 \
+     "instead of it an address for each mail, bounce+TOKEN@DOMAIN, by which foliopost-inbound knows a bounce; needs " \
+     "token-key-file", AT(bounce_domain)}
 
 /* Several ways to hand it over. */
 #define MAILER_ROWS_PROVIDERS(AT)                                                                            \

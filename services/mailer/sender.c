@@ -62,12 +62,13 @@ static void try_mail(struct connection *c, struct mail *m)
     struct senders *s = c->senders;
     struct look look = {s, m};
     const struct transport_mail mail = {
-        .sender = s->o.envelope_sender,
+        .sender = m->rendered.sender,
         .recipient = m->item->user->email,
         .data = m->data,
         .bytes = m->bytes,
         .job_id = m->batch->job_id,
         .user_id = m->user_id,
+        .token = m->rendered.token,
         .may_go = look_again,
         .ctx = &look,
     };

@@ -23,7 +23,6 @@ struct lease {
 struct senders_options {
     const struct transport_ops *transport;
     struct transport_settings settings;
-    const char *envelope_sender;
     int connections;
     size_t max_queued;
     struct lease lease;

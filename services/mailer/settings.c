@@ -11,6 +11,7 @@
 #include "lib/base/text.h"
 #include "lib/bus/bus.h"
 #include "lib/service/rows.h"
+#include "services/mailer/brands.h"
 #include "services/mailer/letter.h"
 #include "services/mailer/providers.h"
 #include "services/mailer/rows.h"
@@ -26,9 +27,10 @@ const struct config_setting mailer_settings_rows[] = {
 
     MAILER_ROWS_TRANSPORT(AT),
     MAILER_ROWS_LETTER(AT),
-    MAILER_ROW_BOUNCE_ADDRESS(AT(bounce_address)),
+    MAILER_ROWS_ENVELOPE(AT),
     {"token-key-file", CONFIG_STRING, NULL, "", 0, 4096, NULL,
-     "keys that sign the tokens of unsubscribe links, the same as of foliopost-inbound", AT(token_key_file)},
+     "keys that sign the tokens of unsubscribe links and bounce addresses, the same as of foliopost-inbound",
+     AT(token_key_file)},
     MAILER_ROWS_PROVIDERS(AT),
     {"domain-rates", CONFIG_STRING, NULL, "", 0, 4096, NULL,
      "mails a second to a recipients' domain, of all mailers: gmail.com:50,yahoo.com:20", AT(domain_rates)},
@@ -46,11 +48,6 @@ const struct config_setting mailer_settings_rows[] = {
      "a provider's fault that lasts longer pauses the jobs at hand", AT(fault_pause_ms)},
 };
 const size_t mailer_settings_n_rows = sizeof mailer_settings_rows / sizeof mailer_settings_rows[0];
-
-const char *settings_envelope_sender(const struct mailer_settings *s)
-{
-    return s->bounce_address[0] ? s->bounce_address : s->from_address;
-}
 
 struct transport_settings settings_transport(const struct mailer_settings *s)
 {
@@ -83,23 +80,14 @@ static int check_bus(const struct mailer_settings *s, struct fp_err *err)
     return bus_check_tls(&tls, err);
 }
 
-static int check_bounce_address(const struct mailer_settings *s, struct fp_err *err)
-{
-    if (!text_is_address(settings_envelope_sender(s)))
-        return err_set(err, FP_INVALID_ARGUMENT, "bounce-address: \"%s\" is no usable address",
-                       s->bounce_address);
-    return 0;
-}
-
 int mailer_settings_check(void *values, struct fp_err *err)
 {
     struct mailer_settings *s = values;
-    if (check_bus(s, err) < 0 || letter_open(s, err) < 0 || letter_open_keys(s, err) < 0 ||
-        check_bounce_address(s, err) < 0)
+    if (check_bus(s, err) < 0 || letter_open(s, err) < 0 || letter_open_keys(s, err) < 0)
         return -1;
     if (s->retry_cap_ms < s->retry_base_ms)
         return err_set(err, FP_INVALID_ARGUMENT, "retry-cap: %lld ms is below retry-base, %lld ms",
                        (long long)s->retry_cap_ms, (long long)s->retry_base_ms);
     s->providers = providers_load(s, err);
-    return s->providers ? 0 : -1;
+    return s->providers ? brands_bind(s->brands, s->providers, err) : -1;
 }

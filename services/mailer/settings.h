@@ -15,9 +15,10 @@ struct mailer_settings {
         *maildir, *api_url, *api_key_file, *api_ca_file, *ses_region, *ses_configuration_set;
     int64_t connections, mails_per_connection, connect_timeout_ms, reply_timeout_ms;
 
-    char *unsubscribe_url, *token_key_file;
-    char *templates, *locales, *default_locale, *from, *reply_to, *message_host, *postal_address,
-        *bounce_address;
+    char *token_key_file, *templates, *locales, *default_locale, *brands_file;
+    /* what a brand may have its own of */
+    char *from, *reply_to, *message_host, *postal_address, *unsubscribe_url, *unsubscribe_mailto,
+        *bounce_address, *bounce_domain, *list_host, *feedback_sender;
 
     double mail_rate, daily_quota;
     char *provider, *providers_file, *domain_rates, *send_window, *send_window_zone;
@@ -27,6 +28,7 @@ struct mailer_settings {
     /* made by mailer_settings_check() */
     struct fp_templates *loaded;
     struct providers *providers;
+    struct brands *brands;
     struct token_keys *keys; /* NULL: no unsubscribe links */
     char from_address[256], from_host[256];
 };
@@ -38,6 +40,5 @@ extern const size_t mailer_settings_n_rows;
 int mailer_settings_check(void *values, struct fp_err *err);
 
 struct transport_settings settings_transport(const struct mailer_settings *s);
-const char *settings_envelope_sender(const struct mailer_settings *s);
 
 #endif

@@ -201,12 +201,11 @@ static bool seen_before(const struct batch *first, const struct batch *b)
     return false;
 }
 
-static void pause_job(struct desk *d, const struct batch *b)
+static void pause_job(struct desk *d, const struct batch *b, const struct provider *p)
 {
     struct fp_err err;
     char label[64], reason[256];
-    (void)snprintf(reason, sizeof(reason), "provider %s: %s", d->providers[0].o->name,
-                   d->providers[0].hold.reason);
+    (void)snprintf(reason, sizeof(reason), "provider %s: %s", p->o->name, p->hold.reason);
     if (ledger_job_pause(d->ledger, b->job_id, reason, "mailer", &err) < 0)
         log_warn(batch_label(b, label), "job not paused", "reason=%s", err.msg);
     else
@@ -241,31 +240,63 @@ static void stand_back(struct desk *d)
             kept = true;
 }
 
-/* Every provider stands, and has for long. */
-static bool fault_lasts(const struct desk *d, int64_t now_us)
+static bool stands_long(const struct desk *d, const struct provider *p, int64_t now_us)
+{
+    return hold_standing_us(&p->hold, now_us) >= d->o.fault_pause_ms * 1000;
+}
+
+/* A provider that is a brand's own and has mails waiting, or one of all the
+ * others when they all stand. NULL: mail passes, or may soon. */
+static struct provider *lasting_fault(struct desk *d, int64_t now_us)
+{
+    struct provider *common = NULL;
+    bool passes = false;
+    for (int i = 0; i < d->o.n_providers; i++) {
+        struct provider *p = &d->providers[i];
+        if (p->o->dedicated && p->named > 0 && stands_long(d, p, now_us))
+            return p;
+        if (p->o->dedicated)
+            continue;
+        passes |= !stands_long(d, p, now_us);
+        common = common ? common : p;
+    }
+    return passes ? NULL : common;
+}
+
+/* Whether it has mails that wait for this provider. */
+static bool concerns(const struct batch *b, const struct desk *d, const struct provider *p)
+{
+    int8_t place = (int8_t)(p - d->providers);
+    for (size_t i = 0; i < b->n_mails && p->o->dedicated; i++)
+        if (b->mails[i].state == MAIL_READY && b->mails[i].rendered.provider == place)
+            return true;
+    return !p->o->dedicated;
+}
+
+/* Jobs that come now have their own time. */
+static void begin_again(struct desk *d, const struct provider *p, int64_t now_us)
 {
     for (int i = 0; i < d->o.n_providers; i++)
-        if (hold_standing_us(&d->providers[i].hold, now_us) < d->o.fault_pause_ms * 1000)
-            return false;
-    return true;
+        if (&d->providers[i] == p || (!p->o->dedicated && !d->providers[i].o->dedicated))
+            d->providers[i].hold.since_us = now_us;
 }
 
 void desk_check_fault(struct desk *d)
 {
     int64_t now_us = clock_mono_us();
-    if (!d->batches || !fault_lasts(d, now_us))
+    const struct provider *p = d->batches ? lasting_fault(d, now_us) : NULL;
+    if (!p || !desk_holds_lease(d)) /* whoever is cut off may be what is broken */
         return;
-    if (!desk_holds_lease(d)) /* whoever is cut off may be what is broken */
-        return;
-    for (int i = 0; i < d->o.n_providers; i++)
-        d->providers[i].hold.since_us = now_us; /* jobs that come now have their own time */
-    if (others_are_well(d)) {
+    begin_again(d, p, now_us);
+    if (!p->o->dedicated && others_are_well(d)) {
         stand_back(d);
         return;
     }
     for (struct batch *b = d->batches; b; b = b->next) {
-        if (!seen_before(d->batches, b))
-            pause_job(d, b);
+        if (!concerns(b, d, p))
+            continue;
+        if (p->o->dedicated || !seen_before(d->batches, b)) /* pausing twice is once */
+            pause_job(d, b, p);
         batch_close(&d->lists, b, "the provider's fault lasts");
     }
 }

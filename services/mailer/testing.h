@@ -130,11 +130,16 @@ static bool f_lease_owns(void *ctx, const char *owner)
 
 static const struct lease f_lease = {.owner = f_lease_owner, .owns = f_lease_owns};
 
+static int8_t (*f_names)(int64_t user_id); /* the provider that his mail names; NULL: none does */
+
 static int f_render(void *ctx, const Foliopost__V1__JobContext *job, const Foliopost__V1__SummaryItem *item,
-                    struct fp_str *out, struct render_info *info, struct fp_err *err)
+                    struct fp_str *out, struct rendered *rendered, struct fp_err *err)
 {
     (void)ctx;
-    memset(info, 0xab, sizeof(*info));
+    memset(&rendered->content, 0xab, sizeof(rendered->content));
+    (void)snprintf(rendered->sender, sizeof(rendered->sender), "bounce@example.com");
+    rendered->token[0] = '\0';
+    rendered->provider = f_names ? f_names(item->user->id) : -1;
     if (strcmp(item->user->first_name, "Unprintable") == 0)
         return err_set(err, FP_INVALID_ARGUMENT, "a name that cannot be printed");
     str_printf(out, "Message-ID: <%lld.%lld.x@example.com>\r\nSubject: x\r\n\r\nhello\r\n",
@@ -168,7 +173,6 @@ static struct desk_options f_options(void)
         .render = {.mail = f_render},
         .providers = {{.name = "default", .transport = &f_transport, .weight = 1, .connections = 8}},
         .n_providers = 1,
-        .envelope_sender = "bounce@example.com",
         .render_threads = 2,
         .slots = 4,
         .retry_base_ms = 60000,
@@ -206,6 +210,7 @@ static T_UNUSED int f_clean(void **state)
     f_code = 0;
     f_vague = false;
     f_suppress = false;
+    f_names = NULL;
     atomic_store(&f_blocked, false);
     atomic_store(&f_tries, 0);
     atomic_store(&f_n_times, 0);

@@ -39,6 +39,7 @@ struct transport_mail {
     const char *data; /* CRLF lines */
     size_t bytes;
     int64_t job_id, user_id;
+    const char *token;         /* for what events bring back; "" or NULL: none */
     bool (*may_go)(void *ctx); /* asked before a second connection; NULL: it may */
     void *ctx;
 };

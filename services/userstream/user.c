@@ -28,5 +28,6 @@ void user_to_message(struct source_user *u, bool suppressed, Foliopost__V1__User
     m->locale = u->locale;
     m->time_zone = u->time_zone;
     m->base_currency = u->base_currency;
+    m->brand = u->brand;
     m->skip = skip_reason(u, suppressed);
 }

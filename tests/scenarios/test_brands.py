@@ -1,0 +1,52 @@
+"""Several brands in one job: each user gets his own brand's mail, through its own provider."""
+import email
+import email.policy
+
+
+def read(folder):
+    return [email.message_from_bytes(p.read_bytes(), policy=email.policy.default) for p in (folder / "new").iterdir()]
+
+
+def user_of(mail):
+    return int(mail["Message-ID"].split(".")[1])
+
+
+def test_each_user_gets_the_mail_of_his_brand_and_the_unknown_get_none(new_stack, judge, tmp_path):
+    stack = new_stack(start=False)
+    common, acme = tmp_path / "common", tmp_path / "acme"
+    (tmp_path / "providers.conf").write_text(f"[shared]\ntransport = maildir\nmaildir = {common}\n"
+                                             f"[theirs]\ntransport = maildir\nmaildir = {acme}\n")
+    (tmp_path / "brands.conf").write_text("[acme]\nfrom = Acme Invest <reports@acme.example>\nmessage-host = acme.example\n"
+                                          "unsubscribe-url = https://leave.acme.example\ntemplate = plain\n"
+                                          "provider = theirs\npostal-address = Acme Ltd, Town\n")
+    stack.options["mailer"] = {"providers_file": tmp_path / "providers.conf", "brands_file": tmp_path / "brands.conf",
+                               "token_key_file": stack.token_keys(), "unsubscribe_url": "https://leave.example.com"}
+    stack.start_services()
+    j = judge(stack)
+    j.sql("INSERT INTO portfolio.preferences (user_id, kind, enabled, brand)"
+          " SELECT id, 'monthly', true, CASE WHEN id % 10 = 5 THEN 'acne' ELSE 'acme' END FROM portfolio.users"
+          " WHERE id BETWEEN 40 AND 199 AND id % 5 = 0"
+          " ON CONFLICT (user_id, kind) DO UPDATE SET brand = excluded.brand")
+    ids = list(range(40, 200))
+    job = j.submit("monthly", "--user-ids", ",".join(map(str, ids)))
+    j.wait_state(job, "COMPLETED")
+    reasons = {(r["state"], r["reason"]): int(r["users"]) for r in j.call("report", job)["reasons"]}
+    assert 8 <= reasons[("DELIVERY_STATE_FAILED", "unknown brand: acne")] <= 16
+    theirs, ours = read(acme), read(common)
+    assert theirs and {user_of(m) % 10 for m in theirs} == {0}
+    assert ours and all(user_of(m) % 5 for m in ours)
+    sent = j.number(f"SELECT count(*) FROM foliopost.deliveries WHERE job_id = {job} AND state = 'sent'")
+    assert sent == len(theirs) + len(ours) == len({user_of(m) for m in theirs + ours})
+    for m in theirs:
+        assert m["From"].addresses[0].addr_spec == "reports@acme.example" and m["Message-ID"].endswith("@acme.example>")
+        assert m["List-Unsubscribe"].startswith("<https://leave.acme.example/u/") and ":acme:" in m["Feedback-ID"]
+        assert "Acme Ltd, Town" in m.get_body(("plain",)).get_content() and "reports@example.com" not in m.as_string()
+    assert all(m["From"].addresses[0].addr_spec == "reports@example.com" and "acme" not in str(m.items()) for m in ours)
+    # a job of a brand that is not there waits for a person, and fails nobody
+    job = j.submit("monthly", "--user-ids", "41,42", "--brand", "other", "--request-id", "other")
+    paused = j.wait_state(job, "PAUSED")
+    assert 'no brand "other"' in paused["response"]
+    assert j.number(f"SELECT count(*) FROM foliopost.deliveries WHERE job_id = {job}") == 0
+    done = stack.foliopost("preview", "--user", 50, "--eml", "--from", "Foliopost <reports@example.com>",
+                           "--brands-file", tmp_path / "brands.conf").stdout
+    assert "From: Acme Invest <reports@acme.example>" in done and "<https://leave.acme.example/u/this-is-a-test>" in done
