@@ -1,0 +1,223 @@
+/*
+ * What the gRPC door does: calls a second on one connection, and watchers that
+ * stay. script/bench-grpc runs it against a scheduler.
+ *
+ *   grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT   JOB 0: an empty request
+ *   grpc_bench watch PORT PATH JOB SECONDS CONNECTIONS STREAMS
+ *
+ * `calls` prints calls a second and the latency of the median and of the 99th
+ * of a hundred; `watch` how many streams had their first message, and stays.
+ */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <nghttp2/nghttp2.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+
+#define MAX_SAMPLES 2000000
+#define NV(n, v)                                                                                             \
+    {                                                                                                        \
+        (uint8_t *)(n), (uint8_t *)(v), sizeof(n) - 1, strlen(v), NGHTTP2_NV_FLAG_NONE                       \
+    }
+
+struct client {
+    int fd;
+    nghttp2_session *session;
+    const char *path;
+    uint8_t request[16];
+    size_t request_bytes;
+    int in_flight, wrong;
+    size_t n_done, n_first;
+    int32_t *latency_us; /* NULL: not wanted */
+};
+
+struct call {
+    int64_t since_us;
+    size_t sent;
+    bool heard, well;
+};
+
+static void stop(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static ssize_t on_send(nghttp2_session *s, const uint8_t *data, size_t n, int flags, void *arg)
+{
+    struct client *c = arg;
+    (void)s;
+    (void)flags;
+    ssize_t sent = send(c->fd, data, n, MSG_NOSIGNAL);
+    if (sent < 0)
+        stop("send");
+    return sent;
+}
+
+static ssize_t read_request(nghttp2_session *s, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags,
+                            nghttp2_data_source *source, void *arg)
+{
+    struct client *c = arg;
+    (void)s;
+    (void)id;
+    (void)cap;
+    (void)source;
+    memcpy(buf, c->request, c->request_bytes);
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)c->request_bytes;
+}
+
+static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t name_bytes,
+                     const uint8_t *value, size_t bytes, uint8_t flags, void *arg)
+{
+    struct call *call = nghttp2_session_get_stream_user_data(s, f->hd.stream_id);
+    (void)flags;
+    (void)arg;
+    if (call != NULL && name_bytes == 11 && memcmp(name, "grpc-status", 11) == 0)
+        call->well = bytes == 1 && value[0] == '0';
+    return 0;
+}
+
+static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *data, size_t n, void *arg)
+{
+    struct client *c = arg;
+    struct call *call = nghttp2_session_get_stream_user_data(s, id);
+    (void)flags;
+    (void)data;
+    (void)n;
+    if (!call->heard)
+        c->n_first++;
+    call->heard = true;
+    return 0;
+}
+
+static int on_close(nghttp2_session *s, int32_t id, uint32_t code, void *arg)
+{
+    struct client *c = arg;
+    struct call *call = nghttp2_session_get_stream_user_data(s, id);
+    (void)code;
+    if (c->latency_us != NULL && c->n_done < MAX_SAMPLES)
+        c->latency_us[c->n_done] = (int32_t)(clock_mono_us() - call->since_us);
+    c->n_done++;
+    c->in_flight--;
+    c->wrong += !call->well;
+    mem_free(call);
+    return 0;
+}
+
+static void open_client(struct client *c, int port, const char *path, int job)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    nghttp2_session_callbacks *cb;
+    int on = 1;
+    *c = (struct client){.path = path, .fd = socket(AF_INET, SOCK_STREAM, 0)};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&a, sizeof a) != 0)
+        stop("connect");
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const uint8_t request[] = {0, 0, 0, 0, job != 0 ? 2 : 0, 1 << 3, (uint8_t)job};
+    c->request_bytes = sizeof request - (job != 0 ? 0 : 2);
+    memcpy(c->request, request, sizeof request);
+    nghttp2_session_callbacks_new(&cb);
+    nghttp2_session_callbacks_set_send_callback(cb, on_send);
+    nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
+    nghttp2_session_client_new(&c->session, cb, c);
+    nghttp2_session_callbacks_del(cb);
+    nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, NULL, 0);
+}
+
+static void submit(struct client *c)
+{
+    const nghttp2_nv nv[] = {NV(":method", "POST"),
+                             NV(":scheme", "http"),
+                             NV(":path", c->path),
+                             NV(":authority", "localhost"),
+                             NV("content-type", "application/grpc"),
+                             NV("te", "trailers")};
+    const nghttp2_data_provider body = {.read_callback = read_request};
+    struct call *call = mem_alloc(sizeof *call);
+    call->since_us = clock_mono_us();
+    if (nghttp2_submit_request(c->session, NULL, nv, sizeof nv / sizeof nv[0], &body, call) < 0)
+        stop("submit");
+    c->in_flight++;
+}
+
+/* Sends what is to be sent and reads once, when there is something within so many ms. */
+static void turn(struct client *c, int ms)
+{
+    static uint8_t buf[65536];
+    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+    nghttp2_session_send(c->session);
+    if (poll(&p, 1, ms) <= 0)
+        return;
+    ssize_t n = recv(c->fd, buf, sizeof buf, 0);
+    if (n <= 0 || nghttp2_session_mem_recv(c->session, buf, (size_t)n) < 0)
+        stop("the connection ended");
+    nghttp2_session_send(c->session);
+}
+
+static int by_latency(const void *a, const void *b)
+{
+    return *(const int32_t *)a < *(const int32_t *)b ? -1 : *(const int32_t *)a > *(const int32_t *)b;
+}
+
+static int calls(char **argv)
+{
+    struct client c;
+    int64_t since_us = clock_mono_us(), for_us = atoi(argv[5]) * FP_US_PER_S;
+    open_client(&c, atoi(argv[2]), argv[3], atoi(argv[4]));
+    c.latency_us = mem_array(MAX_SAMPLES, sizeof *c.latency_us);
+    while (clock_mono_us() - since_us < for_us) {
+        while (c.in_flight < atoi(argv[6]))
+            submit(&c);
+        turn(&c, 1000);
+    }
+    double seconds = (double)(clock_mono_us() - since_us) / 1e6;
+    size_t n = c.n_done < MAX_SAMPLES ? c.n_done : MAX_SAMPLES;
+    qsort(c.latency_us, n, sizeof *c.latency_us, by_latency);
+    printf("%s: %.0f calls/s, %s in flight, median %.2f ms, 99 of 100 within %.2f ms, %d wrong\n", argv[3],
+           (double)c.n_done / seconds, argv[6], n > 0 ? c.latency_us[n / 2] / 1e3 : 0,
+           n > 0 ? c.latency_us[n * 99 / 100] / 1e3 : 0, c.wrong);
+    return c.wrong == 0 && n > 0 ? 0 : 1;
+}
+
+static int watch(char **argv)
+{
+    int n = atoi(argv[6]), streams = atoi(argv[7]);
+    struct client *c = mem_array((size_t)n, sizeof *c);
+    size_t first = 0;
+    for (int i = 0; i < n; i++) {
+        open_client(&c[i], atoi(argv[2]), argv[3], atoi(argv[4]));
+        for (int k = 0; k < streams; k++)
+            submit(&c[i]);
+    }
+    int64_t until_us = clock_mono_us() + atoi(argv[5]) * FP_US_PER_S;
+    while (clock_mono_us() < until_us)
+        for (int i = 0; i < n; i++)
+            turn(&c[i], 1);
+    for (int i = 0; i < n; i++)
+        first += c[i].n_first - c[i].n_done;
+    printf("%s: %zu streams of %d connections have had a message and go on\n", argv[3], first, n);
+    return first == (size_t)n * (size_t)streams ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 7 && strcmp(argv[1], "calls") == 0)
+        return calls(argv);
+    if (argc == 8 && strcmp(argv[1], "watch") == 0)
+        return watch(argv);
+    fputs(
+        "grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT | watch PORT PATH JOB SECONDS CONNECTIONS STREAMS\n",
+        stderr);
+    return 2;
+}
