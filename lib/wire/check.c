@@ -156,11 +156,23 @@ static const struct wire_limit *limit_of(const struct wire_rules *r, const char 
     return NULL;
 }
 
+/* Fields of a newer version are kept. Number 0 is none, though protobuf-c reads
+ * it: what it packs again it could not read. */
+static int check_unknown(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
+{
+    for (unsigned i = 0; i < m->n_unknown_fields; i++)
+        if (m->unknown_fields[i].tag == 0)
+            return wire_fail(at, err, "a field of number 0");
+    return 0;
+}
+
 static int check_message(const ProtobufCMessage *m, bool strict, const struct wire_at *at, int depth,
                          struct fp_err *err)
 {
     if (depth > MAX_DEPTH)
         return wire_fail(at, err, "nested deeper than %d messages", MAX_DEPTH);
+    if (check_unknown(m, at, err) != 0)
+        return -1;
     const struct wire_rules *rules = wire_rules_of(m->descriptor);
     for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];

@@ -434,6 +434,19 @@ static void json_prints_every_field_by_its_proto_name(void **state)
     str_fini(&out);
 }
 
+/* protobuf-c reads a field of number 0 and cannot read again what it makes of it. */
+static void a_field_of_number_zero_is_refused(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = {0x81, 0, 0, 0, 0, 0, 0, 0, 0, 0}; /* 64 bits, number 0 in two bytes */
+    struct fp_arena *arena = arena_new(1 << 16);
+    struct fp_err err;
+
+    assert_null(wire_unpack(&foliopost__v1__work__descriptor, bytes, sizeof bytes, arena, &err));
+    assert_non_null(strstr(err.msg, "a field of number 0"));
+    arena_free(arena);
+}
+
 static void json_prints_bytes_in_base64_and_unknown_enums_as_numbers(void **state)
 {
     (void)state;
@@ -505,6 +518,7 @@ int main(void)
         cmocka_unit_test(damaged_messages_never_crash),
         cmocka_unit_test(no_message_contains_itself),
         cmocka_unit_test(json_prints_every_field_by_its_proto_name),
+        cmocka_unit_test(a_field_of_number_zero_is_refused),
         cmocka_unit_test(json_prints_bytes_in_base64_and_unknown_enums_as_numbers),
         cmocka_unit_test(enums_have_short_names),
         cmocka_unit_test(traceparents_are_well_formed_and_differ),
