@@ -50,7 +50,7 @@ int ledger_split(struct fp_ledger *l, const char *leader, int due_ms, struct led
 /* retry: up to 100 deferred users of the job that are due -> one new batch. Returns 0 or 1. */
 int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int due_ms, struct ledger_emit *out,
                  struct fp_err *err) FP_MUST_CHECK;
-/* Mean time from the first emission to the claim, over the last claims of an
+/* Time from the first emission to the claim: the lower quartile of the last claims of an
  * hour, 0 when there was none; at most ten minutes. */
 int ledger_latency_ms(struct fp_ledger *l, int64_t *ms, struct fp_err *err) FP_MUST_CHECK;
 

@@ -375,6 +375,19 @@ static void latency_counts_from_the_first_copy_and_is_not_forgotten_in_a_minute(
     assert_int_equal(ms, 600000); /* an outage is no latency */
 }
 
+static void lost_messages_make_no_latency(void **state)
+{
+    (void)state;
+    int64_t ms, job = t_started(false);
+    for (int i = 0; i < 20; i++)
+        t_claimed(t_paged(job, 1 + 4 * i, 4, false));
+    t_sql("UPDATE foliopost.batches SET claimed_at = first_emitted_at + interval '1 s'");
+    t_sql("UPDATE foliopost.batches SET claimed_at = first_emitted_at + interval '90 s'"
+          " WHERE mod(id, 10) < 7"); /* found again by redo */
+    assert_ok(ledger_latency_ms(t_ledger, &ms, &t_err));
+    assert_in_range(ms, 1000, 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup(a_retry_takes_at_most_a_hundred, t_clean),
         cmocka_unit_test_setup(latency_and_flight_are_measured, t_clean),
         cmocka_unit_test_setup(latency_counts_from_the_first_copy_and_is_not_forgotten_in_a_minute, t_clean),
+        cmocka_unit_test_setup(lost_messages_make_no_latency, t_clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }
