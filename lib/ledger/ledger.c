@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "lib/base/crash.h"
 #include "lib/base/text.h"
 
 struct fp_ledger *ledger_open(const struct pg_options *o, struct fp_err *err)
@@ -38,14 +39,24 @@ struct fp_pg *ledger_pg(struct fp_ledger *l)
     return l->pg;
 }
 
+/* One try. In test builds a crash point before and after it (lib/base/crash.h). */
+static int run(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
+               struct fp_rows **rows, struct fp_err *err)
+{
+    crash_point("before", name);
+    int rc = pg_run(l->pg, name, ledger_sabotaged(name, sql), a, rows, err);
+    crash_point("after", name);
+    return rc;
+}
+
 int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
                 struct fp_rows **rows, struct fp_err *err)
 {
     struct fp_err why;
     bool connected = pg_is_connected(l->pg);
-    int rc = pg_run(l->pg, name, sql, a, rows, &why);
+    int rc = run(l, name, sql, a, rows, &why);
     if (rc != 0 && (why.code == FP_ABORTED || (why.code == FP_UNAVAILABLE && connected)))
-        rc = pg_run(l->pg, name, sql, a, rows, &why);
+        rc = run(l, name, sql, a, rows, &why);
     if (a != NULL)
         pg_args_fini(a);
     return rc == 0 ? 0 : err_set(err, why.code, "%s", why.msg);

@@ -65,6 +65,12 @@ int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct p
 /* The same for a step of which only the number of rows matters: that number, -1 on error. */
 int ledger_count(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
                  struct fp_err *err) FP_MUST_CHECK;
+/* sabotage.c: the statement as it is, but for test builds that were told to take a protection out. */
+#ifdef FP_TEST_HOOKS
+const char *ledger_sabotaged(const char *name, const char *sql);
+#else
+#define ledger_sabotaged(name, sql) (sql)
+#endif
 /* batches.c: a statement of $1 owner, $2 batch and $3 epoch; the rows it changed, -1 on error. */
 int ledger_fenced(struct fp_ledger *l, const char *name, const char *sql, const char *owner, int64_t batch_id,
                   int32_t epoch, struct fp_err *err) FP_MUST_CHECK;

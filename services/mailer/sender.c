@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "lib/base/crash.h"
 #include "lib/base/mem.h"
 #include "lib/base/queue.h"
 #include "services/mailer/inbox.h"
@@ -74,7 +75,9 @@ static void try_mail(struct connection *c, struct mail *m)
     };
     memset(&m->reply, 0, sizeof(m->reply));
     atomic_fetch_add(&s->sending, 1);
+    crash_point("before", "send");
     s->o.transport->send(c->transport, &mail, &m->reply);
+    crash_point("after", "send");
     atomic_fetch_sub(&s->sending, 1);
     m->tried = !m->reply.untried;
     /* Nothing answers: what is queued need not find out too before the desk
