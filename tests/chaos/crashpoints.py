@@ -24,6 +24,7 @@ WALKED_TOGETHER = (("userstream", "stats", "mailer"), ("scheduler",))
 class Walk(Run):
     def __init__(self, stack, options, say):
         super().__init__(stack, [], float("inf"), options, say)
+        self.memory_bound_mib = float("inf") # a sanitized build may be walked through
         self.points = {}
         self.met, self.not_met = [], []
 
@@ -45,13 +46,13 @@ class Walk(Run):
         files = {n: self.stack.folder / f"points.{n}" for n in sorted(self.stack.wanted)}
         for name, file in files.items():
             self.stack.kill(name)
-            self.forget(name)
+            self.stack.lease_over(name)
             self.stack.start(name, {"FOLIOPOST_CRASH_LIST": str(file)})
         end = time.monotonic() + LIST_S
         self.stack.cue("refuse-rcpt 450:5%", "delay-ms 20")
         time.sleep(LIST_S / 2)
         self.stack.kill("mailer2")
-        self.forget("mailer2")
+        self.stack.lease_over("mailer2")
         self.stack.terminate("mailer1")
         self.stack.start("mailer1", {"FOLIOPOST_CRASH_LIST": str(files["mailer1"])})
         self.stack.start("mailer2")
@@ -59,13 +60,6 @@ class Walk(Run):
         for name, file in files.items():
             some = file.read_text().split() if file.exists() else []
             self.points.setdefault(service_of(name), set()).update(some)
-
-    def forget(self, name):
-        """The lease of a process that is dead for certain is over."""
-        label = f"{name}.{self.stack.starts[name]}"
-        self.stack.patiently("UPDATE foliopost.instances SET lease_until = '-infinity' WHERE address = %s AND state = 'live'", (label,))
-        if service_of(name) == "scheduler":
-            self.stack.patiently("UPDATE foliopost.leader SET lease_until = '-infinity', owner = NULL")
 
     # --- the walk ---------------------------------------------------------------------------------
 
@@ -77,9 +71,9 @@ class Walk(Run):
         name = f"{service}1"
         if service == "scheduler": # the leader is to die, and no other to take over
             self.stack.kill("scheduler2")
-            self.forget("scheduler2")
+            self.stack.lease_over("scheduler2")
         self.stack.kill(name)
-        self.forget(name)
+        self.stack.lease_over(name)
         for point in points:
             self.die_at(name, point)
         self.stack.start(name)
@@ -96,4 +90,4 @@ class Walk(Run):
         if not met:
             process.kill()
         (self.met if met else self.not_met).append(f"{service_of(name)} {point}")
-        self.forget(name)
+        self.stack.lease_over(name)

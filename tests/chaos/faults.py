@@ -37,6 +37,8 @@ def running(s, name):
 def killed(s, f):
     running(s, f.target)
     s.kill(f.target)
+    if s.fast:
+        s.lease_over(f.target)
     yield
     s.start(f.target)
 

@@ -39,6 +39,7 @@ class Run:
         self.stop = threading.Event()
         self.whole = defaultdict(threading.Lock)
         self.completed = {}             # job -> when it was seen completed
+        self.memory_bound_mib = MEMORY_BOUND_MIB
         self.submitted = 0
         self.policies = ("hold", "resend") # in turn
         self.request_prefix = "chaos"
@@ -92,7 +93,7 @@ class Run:
         for text in self.ended_by_itself:
             self.judge.blame("end", text)
         for service, mib in self.peak.items():
-            if mib > MEMORY_BOUND_MIB:
+            if mib > self.memory_bound_mib:
                 self.judge.blame("P7", f"{service} used {mib:.0f} MiB")
         for text in self.errors:
             self.judge.blame("chaos itself", text)

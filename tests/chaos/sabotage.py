@@ -53,6 +53,7 @@ class Sabotaged(Run):
 
     def begin(self):
         self.stack.fresh()
+        self.stack.fast = True
         self.stack.environment = {"FOLIOPOST_SABOTAGE": self.hunt.what}
         self.stack.set(*[f"{k}={v}" for k, v in self.hunt.settings.items()])
         self.after_job = self.stack.sql("SELECT coalesce(max(id), 0) FROM foliopost.jobs")[0][0]

@@ -50,6 +50,7 @@ class ChaosStack(Stack):
         self.lock = threading.RLock()
         self.paused = set()    # jobs that the plan paused
         self.hurry = threading.Event() # faults end now
+        self.fast = False      # a killed process's lease is over at once
         self.proxies = Loop()
         self.database_doors, self.bus_doors = {}, {}
         self.sink_args, self.control = (), None
@@ -138,6 +139,7 @@ class ChaosStack(Stack):
                                             if service_of(n) == UPSTREAM[service])
         if service == "scheduler":
             flags["rpc-listen"] = f"tcp://127.0.0.1:{ports['rpc']}"
+            flags["grpc-listen"] = f"tcp://127.0.0.1:{ports['grpc']}"
         if service == "mailer":
             flags.update({"smtp-url": f"smtp://{self.smtp}", "mail-rate": self.rate})
         return flags
@@ -163,6 +165,13 @@ class ChaosStack(Stack):
 
     def kill(self, name):
         self.unwanted(name).kill()
+
+    def lease_over(self, name):
+        """Of a process that is dead for certain: ten seconds are not waited for."""
+        label = f"{name}.{self.starts[name]}"
+        self.patiently("UPDATE foliopost.instances SET lease_until = '-infinity' WHERE address = %s AND state = 'live'", (label,))
+        if service_of(name) == "scheduler":
+            self.patiently("UPDATE foliopost.leader SET lease_until = '-infinity', owner = NULL")
 
     def terminate(self, name):
         """Why it did not end as it should; None when it did."""
