@@ -105,7 +105,38 @@ static ProtobufCMessage *on_deliveries(struct rpc_call *call, const ProtobufCMes
     return &r->base;
 }
 
+static ProtobufCMessage *on_history(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
+{
+    Foliopost__V1__GetUserHistoryResponse *r = arena_alloc(call->arena, sizeof *r);
+    Foliopost__V1__UserMail *mail = arena_alloc(call->arena, sizeof *mail);
+    (void)err;
+    note(m);
+    foliopost__v1__get_user_history_response__init(r);
+    foliopost__v1__user_mail__init(mail);
+    mail->job_id = 12;
+    mail->period_start = "2026-10-01";
+    r->mails = arena_alloc(call->arena, sizeof *r->mails);
+    r->mails[0] = mail; /* without a delivery: a server of another version */
+    r->n_mails = 1;
+    r->next_before_job_id = 12;
+    return &r->base;
+}
+
+static ProtobufCMessage *on_retry(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
+{
+    Foliopost__V1__RetryFailedResponse *r = arena_alloc(call->arena, sizeof *r);
+    (void)err;
+    note(m);
+    foliopost__v1__retry_failed_response__init(r);
+    r->users = ((const Foliopost__V1__RetryFailedRequest *)m)->job_id == 12 ? 1234 : 0;
+    return &r->base;
+}
+
 static const struct rpc_method methods[] = {
+    {"GetUserHistory", &foliopost__v1__get_user_history_request__descriptor,
+     &foliopost__v1__get_user_history_response__descriptor, on_history},
+    {"RetryFailed", &foliopost__v1__retry_failed_request__descriptor,
+     &foliopost__v1__retry_failed_response__descriptor, on_retry},
     {"SubmitJob", &foliopost__v1__submit_job_request__descriptor,
      &foliopost__v1__submit_job_response__descriptor, on_submit},
     {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, on_get},
@@ -123,7 +154,7 @@ static int start_server(void **state)
                                    .threads = 2,
                                    .max_deadline_ms = 5000,
                                    .methods = methods,
-                                   .n_methods = 3};
+                                   .n_methods = sizeof methods / sizeof methods[0]};
     struct fp_rpc_server *s = rpc_server_start(&o, &err);
     *state = s;
     if (s == NULL)
@@ -288,6 +319,21 @@ static void all_pages_of_deliveries_are_followed(void **state)
     assert_null(strstr(output, "{\"user_id\":4,"));
 }
 
+static void a_history_is_listed_and_a_retry_says_how_many(void **state)
+{
+    (void)state;
+    assert_int_equal(run("history 7 --limit 1"), CLI_OK);
+    assert_contains(seen, "\"user_id\":7,\"page_size\":1");
+    assert_contains(output, "2026-10-01");
+    assert_contains(output, "more: foliopost history 7 --before 12");
+    assert_int_equal(run("history anna"), CLI_USAGE);
+    assert_contains(output, "\"anna\" is not a user's id");
+    assert_int_equal(run("retry 12"), CLI_OK);
+    assert_contains(output, "users are tried again: foliopost watch 12");
+    assert_int_equal(run("retry 13"), CLI_OK);
+    assert_contains(output, "it stays as it is");
+}
+
 static void help_names_every_setting_and_completion_is_valid_bash(void **state)
 {
     (void)state;
@@ -312,7 +358,8 @@ int main(int argc, char **argv)
 {
     static const struct cli_command *const commands[] = {&cli_submit,     &cli_jobs,
                                                          &cli_status,     &cli_watch_job,
-                                                         &cli_deliveries, &cli_completion,
+                                                         &cli_deliveries, &cli_history,
+                                                         &cli_retry,      &cli_completion,
                                                          &cli_help,       NULL};
     if (argc > 1 && strcmp(argv[1], "cli") == 0)
         return cli_main(commands, argc - 1, argv + 1);
@@ -325,6 +372,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_watch_ends_with_the_job_and_says_how),
         cmocka_unit_test(interrupting_a_watch_leaves_the_job_alone),
         cmocka_unit_test(all_pages_of_deliveries_are_followed),
+        cmocka_unit_test(a_history_is_listed_and_a_retry_says_how_many),
         cmocka_unit_test(help_names_every_setting_and_completion_is_valid_bash),
     };
     log_init("cli_test", false, LOG_ERROR_LEVEL);

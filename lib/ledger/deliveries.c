@@ -1,7 +1,9 @@
 /*
  * Deliveries as they are read.
  *
- * Lists go by the primary key; the counts read the job's whole part of the
+ * Lists go by the primary key, a user's history by one look into it for each
+ * job: a company has hundreds of jobs, and an index by user would cost every
+ * mail that is sent. The counts read the job's whole part of the
  * table and are for reports, not for every second. The list of one state but
  * sent has an index of its own; sent is read along the primary key, where it
  * is nearly every row.
@@ -92,6 +94,45 @@ int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state s
     int n = pg_rows_count(rows);
     for (int i = 0; i < n; i++)
         read_delivery(&out[i], rows, i);
+    pg_rows_free(rows);
+    return n;
+}
+
+/* --- one user ------------------------------------------------------------------ */
+
+static const char history_sql[] =
+    "SELECT d.user_id, d.batch_id, d.state, d.reason, d.provider_id, d.attempts, d.maybe_doubles, d.updated_at,"
+    "  encode(d.template_version, 'hex'), encode(d.content_hash, 'hex'),"
+    "  j.id, j.kind, j.template_name, j.brand, j.period_start, j.period_end"
+    "  FROM foliopost.jobs j CROSS JOIN LATERAL (SELECT * FROM foliopost.deliveries d"
+    "   WHERE d.job_id = j.id AND d.user_id = $1 LIMIT 1) d"
+    "  WHERE ($2 = 0 OR j.id < $2) ORDER BY j.id DESC LIMIT $3";
+
+static void read_user_mail(struct ledger_user_mail *m, const struct fp_rows *r, int row)
+{
+    read_delivery(&m->delivery, r, row);
+    m->job_id = pg_i64(r, row, 10);
+    ledger_text(m->kind, sizeof m->kind, r, row, 11);
+    ledger_text(m->template_name, sizeof m->template_name, r, row, 12);
+    ledger_text(m->brand, sizeof m->brand, r, row, 13);
+    m->period_start_day = pg_day(r, row, 14);
+    m->period_end_day = pg_day(r, row, 15);
+}
+
+int ledger_user_history(struct fp_ledger *l, int64_t user_id, int64_t before_job_id,
+                        struct ledger_user_mail *out, int max, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_i64(&a, user_id);
+    pg_arg_i64(&a, before_job_id);
+    pg_arg_i64(&a, max);
+    if (ledger_step(l, "user_history", history_sql, &a, &rows, err) != 0)
+        return -1;
+    int n = pg_rows_count(rows);
+    for (int i = 0; i < n; i++)
+        read_user_mail(&out[i], rows, i);
     pg_rows_free(rows);
     return n;
 }

@@ -35,6 +35,17 @@ struct ledger_delivery {
 int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state state, int64_t after_user_id,
                       struct ledger_delivery *out, int max, struct fp_err *err) FP_MUST_CHECK;
 
+/* One user's delivery in one job. */
+struct ledger_user_mail {
+    int64_t job_id;
+    char kind[16], template_name[65], brand[65];
+    int32_t period_start_day, period_end_day;
+    struct ledger_delivery delivery;
+};
+/* Newest job first; before_job_id 0: from the newest on. Returns how many. */
+int ledger_user_history(struct fp_ledger *l, int64_t user_id, int64_t before_job_id,
+                        struct ledger_user_mail *out, int max, struct fp_err *err) FP_MUST_CHECK;
+
 struct ledger_reason_count {
     enum delivery_state state;
     char reason[256];

@@ -213,3 +213,20 @@ Foliopost__V1__Delivery *convert_delivery(struct convert *c, const struct ledger
     m->content_hash = convert_text(c, d->content_hash);
     return m;
 }
+
+Foliopost__V1__UserMail *convert_user_mail(struct convert *c, const struct ledger_user_mail *from)
+{
+    Foliopost__V1__UserMail *m = convert_alloc(c, 1, sizeof *m);
+
+    if (!m)
+        return NULL;
+    foliopost__v1__user_mail__init(m);
+    m->job_id = from->job_id;
+    m->kind = kind_of(from->kind);
+    m->period_start = date(c, from->period_start_day);
+    m->period_end = date(c, from->period_end_day);
+    m->template_name = convert_text(c, from->template_name);
+    m->brand = convert_text(c, from->brand);
+    m->delivery = convert_delivery(c, &from->delivery);
+    return m;
+}

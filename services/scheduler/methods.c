@@ -27,6 +27,8 @@
 #define DEFAULT_PAGE_JOBS       50
 #define MAX_PAGE_DELIVERIES     1000
 #define DEFAULT_PAGE_DELIVERIES 100
+#define MAX_PAGE_HISTORY        200
+#define DEFAULT_PAGE_HISTORY    50
 #define WATCH_AGAIN_MS          1000
 #define MAX_REASON_BYTES        400 /* it becomes the job's response, together with what was done */
 
@@ -408,6 +410,29 @@ static ProtobufCMessage *cancel_job(struct rpc_call *call, const ProtobufCMessag
     return answer_job(call, q->job_id, err);
 }
 
+static ProtobufCMessage *retry_failed(struct rpc_call *call, const ProtobufCMessage *request,
+                                      struct fp_err *err)
+{
+    static const char *const failed[] = {"failed"};
+    const Foliopost__V1__RetryFailedRequest *q = (const void *)request;
+    struct convert c = {.arena = call->arena};
+    int64_t users;
+
+    if (check_job_id(q->job_id, err) ||
+        ledger_job_reopen(worker_of(call)->ledger, q->job_id, failed, 1, ACTOR, &users, err))
+        return NULL;
+    if (users > 0)
+        log_info("", "reopened", "job=%" PRId64 " users=%" PRId64, q->job_id, users);
+    wake_leader(call);
+    Foliopost__V1__RetryFailedResponse *r = convert_alloc(&c, 1, sizeof *r);
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__retry_failed_response__init(r);
+    r->users = users;
+    r->job = (Foliopost__V1__Job *)answer_job(call, q->job_id, err);
+    return r->job ? &r->base : NULL;
+}
+
 /* --- GetReport, ListDeliveries --------------------------------------------------------------- */
 
 static ProtobufCMessage *get_report(struct rpc_call *call, const ProtobufCMessage *request,
@@ -471,6 +496,40 @@ static ProtobufCMessage *list_deliveries(struct rpc_call *call, const ProtobufCM
 
 /* --- Suppress, Unsuppress, ListSuppressions (suppress.c) --------------------------------------- */
 
+static void fill_history(const struct ledger_user_mail *rows, int n, int page, struct convert *c,
+                         Foliopost__V1__GetUserHistoryResponse *r)
+{
+    int shown = n < page ? n : page;
+
+    r->mails = convert_alloc(c, (size_t)shown, sizeof *r->mails);
+    for (int i = 0; i < shown && r->mails; i++)
+        if ((r->mails[i] = convert_user_mail(c, &rows[i])))
+            r->n_mails++;
+    if (n > page)
+        r->next_before_job_id = rows[page - 1].job_id;
+}
+
+static ProtobufCMessage *get_user_history(struct rpc_call *call, const ProtobufCMessage *request,
+                                          struct fp_err *err)
+{
+    const Foliopost__V1__GetUserHistoryRequest *q = (const void *)request;
+    struct convert c = {.arena = call->arena};
+    int page = 0;
+
+    if (check_page(q->page_size, MAX_PAGE_HISTORY, DEFAULT_PAGE_HISTORY, &page, err))
+        return NULL;
+    Foliopost__V1__GetUserHistoryResponse *r = convert_alloc(&c, 1, sizeof *r);
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__get_user_history_response__init(r);
+    struct ledger_user_mail *rows = mem_array((size_t)page + 1, sizeof *rows); /* one more: are there more? */
+    int n = ledger_user_history(worker_of(call)->ledger, q->user_id, q->before_job_id, rows, page + 1, err);
+    if (n >= 0)
+        fill_history(rows, n, page, &c, r);
+    mem_free(rows);
+    return reply_of(&c, n < 0 ? NULL : &r->base, err);
+}
+
 static ProtobufCMessage *suppress(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
 {
     struct convert c = {.arena = call->arena};
@@ -516,6 +575,10 @@ const struct rpc_method methods_table[] = {
      get_report},
     {"ListDeliveries", &foliopost__v1__list_deliveries_request__descriptor,
      &foliopost__v1__list_deliveries_response__descriptor, list_deliveries},
+    {"GetUserHistory", &foliopost__v1__get_user_history_request__descriptor,
+     &foliopost__v1__get_user_history_response__descriptor, get_user_history},
+    {"RetryFailed", &foliopost__v1__retry_failed_request__descriptor,
+     &foliopost__v1__retry_failed_response__descriptor, retry_failed},
     {"Suppress", &foliopost__v1__suppress_request__descriptor, &foliopost__v1__suppress_response__descriptor,
      suppress},
     {"Unsuppress", &foliopost__v1__unsuppress_request__descriptor,

@@ -362,6 +362,86 @@ static void the_report_of_a_finished_job_agrees_with_its_proof(void **state)
     assert_string_equal(p->deliveries[0]->reason, "said so");
 }
 
+static Foliopost__V1__GetUserHistoryResponse *history(int64_t user_id, int page, int64_t before)
+{
+    Foliopost__V1__GetUserHistoryRequest q = FOLIOPOST__V1__GET_USER_HISTORY_REQUEST__INIT;
+
+    q.user_id = user_id;
+    q.page_size = page;
+    q.before_job_id = before;
+    return called("GetUserHistory", &q.base, &foliopost__v1__get_user_history_response__descriptor);
+}
+
+static Foliopost__V1__RetryFailedResponse *retry(int64_t job_id)
+{
+    Foliopost__V1__RetryFailedRequest q = FOLIOPOST__V1__RETRY_FAILED_REQUEST__INIT;
+
+    q.job_id = job_id;
+    return called("RetryFailed", &q.base, &foliopost__v1__retry_failed_response__descriptor);
+}
+
+static void a_users_history_goes_back_from_job_to_job(void **state)
+{
+    Foliopost__V1__GetUserHistoryRequest wrong = FOLIOPOST__V1__GET_USER_HISTORY_REQUEST__INIT;
+
+    (void)state;
+    int64_t first = submitted("history 1"), second = submitted("history 2"), third = submitted("history 3");
+    t_sql(
+        "INSERT INTO foliopost.deliveries (job_id, user_id, batch_id, state, reason, content_hash)"
+        " SELECT j.id, u, 1, CASE WHEN j.id = %lld THEN 'failed' ELSE 'sent' END, '', decode(repeat('ab', 16), 'hex')"
+        " FROM foliopost.jobs j CROSS JOIN generate_series(1, 3) u WHERE j.id <> %lld",
+        (long long)third, (long long)second);
+    Foliopost__V1__GetUserHistoryResponse *h = history(2, 0, 0);
+    assert_int_equal(h->n_mails, 2);
+    assert_int_equal(h->mails[0]->job_id, third);
+    assert_int_equal(h->mails[0]->delivery->state, FOLIOPOST__V1__DELIVERY_STATE__DELIVERY_STATE_FAILED);
+    assert_int_equal(h->mails[0]->kind, MONTHLY);
+    assert_int_equal(strlen(h->mails[0]->period_end), 10);
+    assert_int_equal(h->mails[1]->job_id, first);
+    assert_int_equal(h->mails[1]->delivery->user_id, 2);
+    assert_string_equal(h->mails[1]->delivery->content_hash, "abababababababababababababababab");
+    assert_int_equal(h->next_before_job_id, 0);
+    h = history(2, 1, 0);
+    assert_int_equal(h->n_mails, 1);
+    assert_int_equal(h->next_before_job_id, third);
+    h = history(2, 1, h->next_before_job_id);
+    assert_int_equal(h->mails[0]->job_id, first);
+    assert_int_equal(h->next_before_job_id, 0);
+    assert_int_equal(history(4711, 0, 0)->n_mails, 0);
+    wrong.user_id = 1;
+    wrong.page_size = 201;
+    refused("GetUserHistory", &wrong.base, &foliopost__v1__get_user_history_response__descriptor,
+            FP_INVALID_ARGUMENT, "page_size: 201");
+}
+
+static void failed_mails_are_tried_again_and_no_other(void **state)
+{
+    Foliopost__V1__RetryFailedRequest q = FOLIOPOST__V1__RETRY_FAILED_REQUEST__INIT;
+    struct t_scheduler s;
+    bool more;
+
+    (void)state;
+    t_users(50, "2024-01-20", "6 hours");
+    t_scheduler_up(&s);
+    int64_t id = q.job_id = submitted("retry");
+    t_tick(&s);
+    refused("RetryFailed", &q.base, &foliopost__v1__retry_failed_response__descriptor, FP_FAILED_PRECONDITION,
+            "only a COMPLETED one");
+    t_mail(t_page(&t_bus[0], &more), DELIVERY_FAILED, DELIVERY_SENT);
+    t_run_until(&s, id, JOB_COMPLETED, 30);
+    Foliopost__V1__RetryFailedResponse *r = retry(id);
+    assert_int_equal(r->users, 1);
+    assert_int_equal(r->job->state, FOLIOPOST__V1__JOB_STATE__JOB_STATE_IN_PROGRESS);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.deliveries WHERE state = 'sent'"), 49);
+    assert_int_equal(t_sql("SELECT user_id FROM foliopost.deliveries WHERE state = 'deferred'"), 1);
+    t_sql("UPDATE foliopost.deliveries SET state = 'sent', due_at = NULL WHERE state = 'deferred'");
+    t_sql("UPDATE foliopost.batches SET sent = sent + deferred, deferred = 0");
+    t_run_until(&s, id, JOB_COMPLETED, 30);
+    assert_int_equal(retry(id)->users, 0);
+    assert_int_equal(get(id)->state, FOLIOPOST__V1__JOB_STATE__JOB_STATE_COMPLETED);
+    t_scheduler_down(&s);
+}
+
 static void a_list_of_50000_users_fits_both_ways(void **state)
 {
     static int64_t ids[WIRE_MAX_JOB_USERS];
@@ -478,6 +558,8 @@ int main(void)
         cmocka_unit_test_setup(lists_are_paged_newest_first, fresh),
         cmocka_unit_test_setup(a_job_says_what_it_waits_for_worst_first, fresh),
         cmocka_unit_test_setup(the_report_of_a_finished_job_agrees_with_its_proof, fresh),
+        cmocka_unit_test_setup(a_users_history_goes_back_from_job_to_job, fresh),
+        cmocka_unit_test_setup(failed_mails_are_tried_again_and_no_other, fresh),
         cmocka_unit_test_setup(a_list_of_50000_users_fits_both_ways, fresh),
         cmocka_unit_test_setup(suppressions_are_added_listed_and_removed, fresh),
         cmocka_unit_test_setup(wrong_suppressions_are_refused_whole, fresh),

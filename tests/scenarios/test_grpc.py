@@ -88,7 +88,16 @@ def test_a_grpc_client_submits_watches_to_the_end_and_pages_through_the_deliveri
             if not after:
                 break
         assert sorted(users) == sorted(judge(stack).audience())
-        assert c.GetReport(pb.jobs.GetReportRequest(job_id=first.job.id)).users_processed == len(users)
+        report = c.GetReport(pb.jobs.GetReportRequest(job_id=first.job.id))
+        assert report.users_processed == len(users)
+        judge(stack).accounted(first.job.id)
+        mine = c.GetUserHistory(pb.jobs.GetUserHistoryRequest(user_id=users[0])).mails
+        assert [(m.job_id, m.delivery.user_id) for m in mine] == [(first.job.id, users[0])]
+        again = c.RetryFailed(pb.jobs.RetryFailedRequest(job_id=first.job.id))
+        assert again.users == report.failed > 0 and again.job.state == pb.jobs.JOB_STATE_IN_PROGRESS
+        last = list(c.watch(first.job.id))[-1]
+        assert last.state == pb.jobs.JOB_STATE_COMPLETED and last.proof.round == 2
+        assert c.GetReport(pb.jobs.GetReportRequest(job_id=first.job.id)).mails_sent >= report.mails_sent
     judge(stack).accounted(first.job.id)
 
 
