@@ -52,7 +52,8 @@ static void fill_share(struct filling *f, struct statement_share *row, int64_t m
     fill_money(f, minor, false, INTL_MINUS, row->amount);
     row->percent[0] = 0;
     if (!row->negative)
-        intl_percent(f->intl, (int64_t)percent_e2 * 10000, 1, INTL_MINUS, row->percent);
+        intl_percent(f->intl, (int64_t)percent_e2 * 10000, 2, INTL_MINUS,
+                     row->percent); /* all of them: the sum is 100 */
     int width = row->negative || percent_e2 < 50 ? 0 : percent_e2 / 100 > 1 ? percent_e2 / 100 : 1;
     snprintf(row->width, sizeof row->width, "%d", width < 100 ? width : 100);
     snprintf(label, sizeof label, "%s", row->label);

@@ -146,7 +146,7 @@ static void both_parts_say_the_same(void **state)
         "MSCI World",
         "+38.41%",
         "+7.27% a year",
-        "58.7%",
+        "58.66%",
         "13,204.00",
         "11.4%",
         "4 for 1",
