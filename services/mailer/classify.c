@@ -361,6 +361,7 @@ void classify_http(const struct http_end *e, struct transport_reply *reply)
     } else {
         const struct refusal r = {.code = e->status, .subject = ANY, .detail = ANY, .words = e->words};
         set_verdict(reply, judge(HTTP_REPLY, &r), HTTP_REPLY);
+        reply->retry_after_ms = e->retry_after_ms;
         snprintf(reason, sizeof reason, "HTTP %d%s%s", e->status, *e->words ? " " : "", e->words);
     }
     classify_clean(reply->reason, sizeof reply->reason, reason, e->recipient);

@@ -41,6 +41,7 @@ struct http_end {
     char id[100];                  /* the provider's name for an accepted mail */
     char trouble[CURL_ERROR_SIZE]; /* the transport's own words; may be "" */
     const char *recipient;         /* taken out of texts; NULL: unknown */
+    int64_t retry_after_ms;        /* Retry-After; 0: not said */
 };
 
 /* Both fill the whole reply. */

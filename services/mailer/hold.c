@@ -91,6 +91,12 @@ bool hold_throttled(struct hold *h, bool probe, int64_t now_us)
     return true;
 }
 
+void hold_asked(struct hold *h, int64_t wait_us, int64_t now_us)
+{
+    if (wait_us > 0)
+        not_before(h, now_us + (wait_us < HOLD_ASKED_MAX_US ? wait_us : HOLD_ASKED_MAX_US));
+}
+
 bool hold_only_throttled(const struct hold *h, int64_t now_us)
 {
     return h->throttles_in_row >= THROTTLE_ONLY_N && now_us >= h->slow_since_us + THROTTLE_ONLY_US;

@@ -22,6 +22,8 @@ enum hold_row {
     HOLD_VAGUE = 5,  /* refused without a word on whose account it is */
 };
 
+#define HOLD_ASKED_MAX_US INT64_C(900000000) /* a quarter of an hour: then it is asked again */
+
 struct hold {
     bool standing;    /* the provider has a fault */
     int64_t since_us; /* of the fault */
@@ -47,6 +49,8 @@ bool hold_fault(struct hold *h, const char *reason, int64_t mail, bool probe, en
                 int64_t now_us);
 /* A mail met a throttling reply. True when the rate is to be lowered. */
 bool hold_throttled(struct hold *h, bool probe, int64_t now_us);
+/* The provider said when to come again; at most HOLD_ASKED_MAX_US from now. */
+void hold_asked(struct hold *h, int64_t wait_us, int64_t now_us);
 /* Nothing but throttling for so long that it is a fault. */
 bool hold_only_throttled(const struct hold *h, int64_t now_us);
 /* The provider took a mail, or named its mailbox in refusing it. True when a fault is over. */

@@ -146,6 +146,21 @@ static void replies_of_one_moment_lower_the_rate_once(void **state)
     assert_int_equal(hold_next_us(&h, 110 * S), 110 * S + S / 2);
 }
 
+static void a_provider_that_says_when_is_left_alone_until_then(void **state)
+{
+    struct hold h = {0};
+    (void)state;
+    hold_asked(&h, 0, 100 * S);
+    assert_int_equal(hold_allows(&h, 50, 100 * S), 50);
+    hold_asked(&h, 30 * S, 100 * S);
+    (void)hold_throttled(&h, false, 100 * S);
+    assert_int_equal(hold_allows(&h, 50, 129 * S), 0);
+    assert_int_equal(hold_next_us(&h, 129 * S), 130 * S);
+    assert_int_equal(hold_allows(&h, 50, 130 * S), 50);
+    hold_asked(&h, INT64_C(86400) * S, 200 * S);
+    assert_int_equal(hold_next_us(&h, 200 * S), 200 * S + HOLD_ASKED_MAX_US);
+}
+
 static void a_throttled_probe_is_back(void **state)
 {
     struct hold h = {0};
@@ -170,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_minute_of_nothing_but_throttling_is_told),
         cmocka_unit_test(lately_ends_ten_minutes_into_a_fault),
         cmocka_unit_test(replies_of_one_moment_lower_the_rate_once),
+        cmocka_unit_test(a_provider_that_says_when_is_left_alone_until_then),
         cmocka_unit_test(a_throttled_probe_is_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

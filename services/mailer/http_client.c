@@ -27,9 +27,10 @@
 #include "lib/base/str.h"
 #include "services/mailer/curl_once.h"
 
-#define MAX_IDLE_S     15 /* below what load balancers allow, or a mail's reply is lost with the connection */
-#define KEPT_BYTES     ((size_t)65536)   /* of a reply's body; a provider's has some hundred */
-#define MAX_BODY_BYTES ((size_t)1 << 20) /* a longer one is no provider's */
+#define MAX_RETRY_AFTER_S 86400 /* more is a slip of theirs */
+#define MAX_IDLE_S        15 /* below what load balancers allow, or a mail's reply is lost with the connection */
+#define KEPT_BYTES        ((size_t)65536)   /* of a reply's body; a provider's has some hundred */
+#define MAX_BODY_BYTES    ((size_t)1 << 20) /* a longer one is no provider's */
 
 struct http_client {
     CURL *curl; /* NULL: none yet, or thrown away */
@@ -266,7 +267,10 @@ bool http_client_do(struct http_client *c, const struct http_request *q, struct 
     long status = 0;
     begin(c, q);
     *end = (struct http_end){.result = curl_easy_perform(c->curl)};
+    curl_off_t after_s = 0; /* of both forms of Retry-After */
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (curl_easy_getinfo(c->curl, CURLINFO_RETRY_AFTER, &after_s) == CURLE_OK && after_s > 0)
+        end->retry_after_ms = (after_s < MAX_RETRY_AFTER_S ? after_s : MAX_RETRY_AFTER_S) * 1000;
     end->stage = stage_of(c, status);
     end->status = end->stage == HTTP_REPLY ? (int)status : 0;
     snprintf(end->trouble, sizeof end->trouble, "%s", c->trouble);

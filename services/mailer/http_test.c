@@ -92,6 +92,7 @@ static enum verdict post(struct client *c)
                                         .bytes = sizeof mime - 1,
                                         .job_id = 1,
                                         .user_id = 2,
+                                        .token = "atoken",
                                         .may_go = c->may_go};
     c->ops->send(c->transport, &mail, &c->reply);
     return c->reply.verdict;
@@ -178,11 +179,13 @@ static void ses_is_told_the_raw_mail_and_whose_it_is(void **state)
     assert_true(last_holds(c.server, "X-Amz-Security-Token: tok/en==\r\n"));
     assert_false(last_holds(c.server, "s/ecret+1"));
     json_t *body = last_body(c.server);
-    assert_int_equal(json_unpack(body, "{s:{s:[s]}, s:s, s:{s:{s:s}}, s:[o, {s:s, s:s}]}", "Destination",
-                                 "ToAddresses", &to, "ConfigurationSetName", &set, "Content", "Raw", "Data",
-                                 &data, "EmailTags", &(json_t *){NULL}, "Name", &tag_name, "Value",
-                                 &tag_value),
+    const char *token;
+    assert_int_equal(json_unpack(body, "{s:{s:[s]}, s:s, s:{s:{s:s}}, s:[o, {s:s, s:s}, {s:s}]}",
+                                 "Destination", "ToAddresses", &to, "ConfigurationSetName", &set, "Content",
+                                 "Raw", "Data", &data, "EmailTags", &(json_t *){NULL}, "Name", &tag_name,
+                                 "Value", &tag_value, "Value", &token),
                      0);
+    assert_string_equal(token, "atoken");
     assert_string_equal(to, "anna@there.example");
     assert_string_equal(set, "reports");
     assert_string_equal(tag_name, "foliopost-user");
@@ -202,17 +205,19 @@ static void sendgrid_is_told_the_pieces(void **state)
     assert_true(last_holds(c.server, "POST /v3/mail/send HTTP/1.1\r\n"));
     assert_true(last_holds(c.server, "Authorization: Bearer SG.key\r\n"));
     json_t *body = last_body(c.server);
-    const char *to, *user, *name, *from, *reply_to, *subject, *text, *html, *unsubscribe, *id;
+    const char *to, *user, *token, *name, *from, *reply_to, *subject, *text, *html, *unsubscribe, *id;
     assert_int_equal(
-        json_unpack(body,
-                    "{s:[{s:[{s:s}], s:{s:s}}], s:{s:s, s:s}, s:{s:s}, s:s, s:[{s:s}, {s:s}], s:{s:s, s:s}}",
-                    "personalizations", "to", "email", &to, "custom_args", "foliopost_user", &user, "from",
-                    "name", &name, "email", &from, "reply_to", "email", &reply_to, "subject", &subject,
-                    "content", "value", &text, "value", &html, "headers", "List-Unsubscribe", &unsubscribe,
-                    "Message-ID", &id),
+        json_unpack(
+            body,
+            "{s:[{s:[{s:s}], s:{s:s, s:s}}], s:{s:s, s:s}, s:{s:s}, s:s, s:[{s:s}, {s:s}], s:{s:s, s:s}}",
+            "personalizations", "to", "email", &to, "custom_args", "foliopost_user", &user, "foliopost_token",
+            &token, "from", "name", &name, "email", &from, "reply_to", "email", &reply_to, "subject",
+            &subject, "content", "value", &text, "value", &html, "headers", "List-Unsubscribe", &unsubscribe,
+            "Message-ID", &id),
         0);
     assert_string_equal(to, "anna@there.example");
     assert_string_equal(user, "2");
+    assert_string_equal(token, "atoken");
     assert_string_equal(name, "F\xc3\xb6lio");
     assert_string_equal(from, "reports@here.example");
     assert_string_equal(reply_to, "help@here.example");
@@ -331,6 +336,26 @@ static void replies_of_sendgrid_mean_what_the_table_says(void **state)
         {503, NULL, "", VERDICT_THROTTLED},
     };
     check_rows(&transport_sendgrid, rows, sizeof rows / sizeof rows[0]);
+}
+
+/* As seconds or as a date, and only what is worth believing. */
+static void a_provider_says_when_to_come_again(void **state)
+{
+    (void)state;
+    struct transport_reply r =
+        reply_of(&transport_sendgrid, (struct script){.status = 429, .headers = "Retry-After: 17\r\n"});
+    assert_int_equal(r.verdict, VERDICT_THROTTLED);
+    assert_int_equal(r.retry_after_ms, 17000);
+    r = reply_of(&transport_ses,
+                 (struct script){.status = 503, .headers = "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT\r\n"});
+    assert_int_equal(r.verdict, VERDICT_THROTTLED);
+    assert_int_equal(r.retry_after_ms, 86400000);
+    r = reply_of(&transport_ses, (struct script){.status = 503, .headers = "Retry-After: -5\r\n"});
+    assert_int_equal(r.retry_after_ms, 0);
+    r = reply_of(&transport_ses, (struct script){.status = 503, .headers = "Retry-After: soon\r\n"});
+    assert_int_equal(r.retry_after_ms, 0);
+    r = reply_of(&transport_ses, (struct script){.status = 503});
+    assert_int_equal(r.retry_after_ms, 0);
 }
 
 static void reasons_carry_no_addresses(void **state)
@@ -485,6 +510,7 @@ int main(void)
         cmocka_unit_test(a_new_key_is_taken_up),
         cmocka_unit_test(replies_of_ses_mean_what_the_table_says),
         cmocka_unit_test(replies_of_sendgrid_mean_what_the_table_says),
+        cmocka_unit_test(a_provider_says_when_to_come_again),
         cmocka_unit_test(reasons_carry_no_addresses),
         cmocka_unit_test(what_breaks_after_the_request_is_ambiguous),
         cmocka_unit_test(a_reply_of_10_mb_is_not_read_to_its_end),

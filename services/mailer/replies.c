@@ -147,6 +147,7 @@ static void throttled(struct desk *d, struct mail *m)
         charge(d, m);
         return;
     }
+    hold_asked(&provider_of(d, m)->hold, m->reply.retry_after_ms * 1000, now_us);
     if (hold_throttled(&provider_of(d, m)->hold, m->probe, now_us)) {
         log_warn(batch_label(m->batch, label), "throttled", "provider=%s code=%d reason=%s",
                  provider_of(d, m)->o->name, m->reply.code, m->reply.reason);

@@ -206,7 +206,8 @@ static json_t *custom_args(const struct transport_mail *m)
     char job[24], user[24];
     snprintf(job, sizeof job, "%" PRId64, m->job_id);
     snprintf(user, sizeof user, "%" PRId64, m->user_id);
-    return json_pack("{s:s, s:s}", "foliopost_job", job, "foliopost_user", user);
+    return json_pack("{s:s, s:s, s:s*}", "foliopost_job", job, "foliopost_user", user, "foliopost_token",
+                     m->token && *m->token ? m->token : NULL);
 }
 
 static json_t *no_tracking(void)

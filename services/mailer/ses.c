@@ -192,6 +192,9 @@ static json_t *json_of(const struct transport *t, const struct transport_mail *m
     json_t *json = json_pack("{s:{s:[s]}, s:{s:{s:s}}, s:[o, o]}", "Destination", "ToAddresses", m->recipient,
                              "Content", "Raw", "Data", "", "EmailTags", tag("foliopost-job", m->job_id),
                              tag("foliopost-user", m->user_id));
+    if (m->token && *m->token)
+        json_array_append_new(json_object_get(json, "EmailTags"),
+                              json_pack("{s:s, s:s}", "Name", "foliopost-token", "Value", m->token));
     if (*t->configuration_set)
         json_object_set_new(json, "ConfigurationSetName", json_string(t->configuration_set));
     return json;

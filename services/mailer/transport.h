@@ -27,10 +27,11 @@ struct transport_reply {
     int code;         /* SMTP reply or HTTP status; 0: none */
     char reason[200]; /* "550 5.1.1 mailbox unavailable": control characters and addresses taken out */
     char provider_id[100];
-    bool suppress;     /* FAILED for a mailbox that is not there: not to be mailed again */
-    bool vague;        /* refused without naming the mailbox: may be the provider's own trouble */
-    bool at_recipient; /* the provider had been told the recipient */
-    bool untried;      /* not sent, and nothing learnt: may_go() said no in between */
+    bool suppress;          /* FAILED for a mailbox that is not there: not to be mailed again */
+    bool vague;             /* refused without naming the mailbox: may be the provider's own trouble */
+    bool at_recipient;      /* the provider had been told the recipient */
+    int64_t retry_after_ms; /* THROTTLED: the provider says when to come again; 0: it does not */
+    bool untried;           /* not sent, and nothing learnt: may_go() said no in between */
 };
 
 struct transport_mail {

@@ -164,14 +164,21 @@ def test_ses_events_are_kept_once_and_suppress_what_is_final(ses):
     assert w.suppressed() == {(3, "hard_bounce"), (4, "complaint")}
     assert w.sql("SELECT detail FROM foliopost.delivery_events WHERE user_id = 3") == [["Permanent General 5.1.1"]]
     # the envelope sender's token says more than the tags; a forged one is refused
+    tagged = ses_event("Delivery", 99, 99)
+    tagged["mail"]["tags"]["foliopost-token"] = [token(w.stack, BOUNCE, 7, 8)]
+    assert post(sns.message(tagged, "2", "tagged")) == 200
+    assert ("7", "8", "delivered", "ses") in w.events()
+    good = token(w.stack, BOUNCE, 7, 8)
+    tagged["mail"]["tags"]["foliopost-token"] = [good[:20] + ("a" if good[20] != "a" else "b") + good[21:]]
+    assert post(sns.message(tagged, "2", "forged")) in (400, 403)
     by_token = ses_event("Delivery", 99, 99, source=f"bounce+{token(w.stack, BOUNCE, 7, 5)}@b.example.com")
     assert post(sns.message(by_token, "2", "e")) == 200
-    assert w.events()[-1] == ("7", "5", "delivered", "ses")
+    assert ("7", "5", "delivered", "ses") in w.events()
     assert post(sns.message(ses_event("Delivery", 7, 6, source="bounce+" + "a" * 40 + "@b.example.com"), "2", "f")) in (400, 403)
     # what is not for us
     for event in (ses_event("Open", 7, 1), ses_event("Delivery", 0, 1), {"mail": {}}, "not json", "[" * 9000, {"eventType": 5}):
         assert post(sns.message(event, "2", "g")) == 200
-    assert len(w.events()) == 5
+    assert len(w.events()) == 6
 
 
 def test_ses_messages_that_sns_did_not_sign_for_us_are_refused(ses):

@@ -48,11 +48,13 @@ int report_find_token(struct token_keys *keys, const char *text, size_t bytes, s
     return tries == 0 ? 1 : -1;
 }
 
-int report_ids(struct token_keys *keys, const char *sender, const char *job, const char *user,
-               struct ledger_event *e, struct fp_err *err)
+int report_ids(struct token_keys *keys, const struct report_names *n, struct ledger_event *e,
+               struct fp_err *err)
 {
     struct token_ids ids;
-    int rc = report_find_token(keys, sender, strlen(sender), &ids, err);
+    int rc = report_find_token(keys, n->sender, strlen(n->sender), &ids, err);
+    if (rc == 1 && n->token[0] != '\0')
+        rc = token_check(keys, TOKEN_BOUNCE, n->token, strlen(n->token), &ids, err);
     if (rc < 0)
         return -1;
     if (rc == 0) {
@@ -60,7 +62,7 @@ int report_ids(struct token_keys *keys, const char *sender, const char *job, con
         e->user_id = ids.user_id;
         return 0;
     }
-    return text_parse_i64(job, &e->job_id) && text_parse_i64(user, &e->user_id) && e->job_id > 0 &&
+    return text_parse_i64(n->job, &e->job_id) && text_parse_i64(n->user, &e->user_id) && e->job_id > 0 &&
                    e->user_id > 0
                ? 0
                : 1;

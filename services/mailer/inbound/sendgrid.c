@@ -128,9 +128,10 @@ static int read_event(const struct request *q, const json_t *event, struct ledge
     report_add_detail(e, report_text(event, "status"));
     int64_t at_us = (int64_t)json_integer_value(json_object_get(event, "timestamp")) * FP_US_PER_S;
     e->occurred_us = at_us > 0 && at_us < clock_wall_us() ? at_us : clock_wall_us();
-    return e->key[0] == '\0' || !text_is_clean(e->key) ||
-           report_ids(q->keys, "", report_text(event, "foliopost_job"), report_text(event, "foliopost_user"),
-                      e, &err) != 0;
+    const struct report_names names = {"", report_text(event, "foliopost_token"),
+                                       report_text(event, "foliopost_job"),
+                                       report_text(event, "foliopost_user")};
+    return e->key[0] == '\0' || !text_is_clean(e->key) || report_ids(q->keys, &names, e, &err) != 0;
 }
 
 static void keep(const struct request *q, const json_t *events, struct answer *a)

@@ -61,8 +61,9 @@ static int read_event(const struct request *q, const json_t *event, const char *
         *e = (struct ledger_event){.event = types[i].event, .provider = "ses"};
         snprintf(e->key, sizeof e->key, "%s", key);
         add_particulars(json_object_get(event, types[i].object), e);
-        return report_ids(q->keys, report_text(mail, "source"), tag(mail, "foliopost-job"),
-                          tag(mail, "foliopost-user"), e, err);
+        const struct report_names names = {report_text(mail, "source"), tag(mail, "foliopost-token"),
+                                           tag(mail, "foliopost-job"), tag(mail, "foliopost-user")};
+        return report_ids(q->keys, &names, e, err);
     }
     return 1;
 }
