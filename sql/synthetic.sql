@@ -39,6 +39,17 @@
 --   7  CR/LF in the address           15  an address of 300 letters
 --   8  no address                     16  sale of more than is held
 -- Users with hostile names, but whole data: id % 1000 from 20 to 31.
+--
+-- Users whose data is right and out of the ordinary, by id % 1000; nothing else
+-- of theirs is made. All in EUR; what happens, happens in the last whole month:
+--  40  shares move to a second custody   45  a price that has stood for weeks
+--      account, and some are sold there  46  a price that halves: a split nobody told?
+--  41  a short sale, bought back         47  opened in that month
+--  42  delivered in, all delivered out,  48  held over a split on file
+--      and in again                      49  interest charged, tax and fee, some
+--  43  deposited and all withdrawn           of each given back
+--  44  an overdraft, then a deposit
+-- Instrument 504 is an index in EUR, for a benchmark.
 
 -- step: functions
 DO $$ BEGIN
@@ -54,6 +65,9 @@ CREATE FUNCTION portfolio.synthetic_pick(key bigint, purpose integer, n bigint) 
 CREATE FUNCTION portfolio.synthetic_weekday(day date) RETURNS date
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
     day + CASE extract(isodow FROM day) WHEN 6 THEN 2 WHEN 7 THEN 1 ELSE 0 END;
+-- The last day of the last whole month, of which a monthly report would be.
+CREATE FUNCTION portfolio.synthetic_month_end(last_day date) RETURNS date
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN date_trunc('month', (last_day + 1)::timestamp)::date - 1;
 -- The new shares that one old share became by a split between two days.
 CREATE FUNCTION portfolio.synthetic_factor(split_day date, ratio numeric, held_from date, held_to date) RETURNS numeric
     LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
@@ -128,7 +142,11 @@ SELECT i,
        (ARRAY['equity', 'equity', 'equity', 'bond', 'fund', 'equity', 'commodity'])[1 + i % 7]
 FROM generate_series(1, 500) AS i;
 -- Without any price, for users of kind 2; and one for those in francs.
-INSERT INTO portfolio.instruments VALUES (501, 'NOPRICE', 'Never Quoted Ltd', 'EUR', 'equity');
+INSERT INTO portfolio.instruments VALUES
+    (501, 'NOPRICE', 'Never Quoted Ltd', 'EUR', 'equity'),
+    (502, 'STALE', 'Seldom Quoted AG', 'EUR', 'equity'),    -- as 1, but not for 40 days
+    (503, 'HALVED', 'Quietly Split SA', 'EUR', 'equity'),   -- as 1, but half of it for 15 days
+    (504, 'INDEX', 'Europe Total Return', 'EUR', 'index');  -- the mean of some
 
 INSERT INTO portfolio.splits (instrument_id, day, numerator, denominator)
 SELECT i, portfolio.synthetic_weekday(s.first_day + 300 + portfolio.synthetic_pick(i, 1, s.last_day - s.first_day - 320)),
@@ -163,6 +181,16 @@ FROM (SELECT l.id, d::date AS day, l.split_day, l.split_ratio, l.decimals,
                     FROM generate_series(s.first_day::timestamp, s.last_day, interval '1 day') AS d
                     WHERE extract(isodow FROM d) < 6) AS days) AS walk
 ORDER BY id, day;
+
+INSERT INTO portfolio.prices (instrument_id, day, close, recorded_at)
+SELECT 502, p.day, p.close, p.recorded_at
+FROM portfolio.synthetic AS s JOIN portfolio.prices AS p ON p.instrument_id = 1 AND p.day < portfolio.synthetic_month_end(s.last_day) - 40
+UNION ALL
+SELECT 503, p.day, CASE WHEN p.day >= portfolio.synthetic_month_end(s.last_day) - 15 THEN round(p.close / 2, 2) ELSE p.close END, p.recorded_at
+FROM portfolio.synthetic AS s JOIN portfolio.prices AS p ON p.instrument_id = 1
+UNION ALL
+SELECT 504, p.day, round(10 * avg(p.close), 2), max(p.recorded_at)
+FROM portfolio.prices AS p WHERE p.instrument_id IN (1, 2, 3, 4, 5, 6, 8, 9) GROUP BY p.day;
 
 INSERT INTO portfolio.fx_rates (base, quote, day, rate)
 WITH eur AS (
@@ -209,6 +237,23 @@ DO $$ DECLARE statement text; BEGIN
     END LOOP;
 END $$;
 
+-- What users 40 to 49 in a thousand do, so many days before that month's end.
+CREATE UNLOGGED TABLE portfolio.synthetic_scripts (kind integer, slot integer, back integer, account integer, type text,
+                                                   instrument_id bigint, quantity numeric, amount numeric);
+INSERT INTO portfolio.synthetic_scripts VALUES
+    (40, 0, 200, 0, 'deposit', NULL, 0, 10000), (40, 1, 190, 1, 'buy', 1, 20, 0),
+    (40, 2, 20, 1, 'transfer_out', 1, 10, 0), (40, 3, 20, 3, 'transfer_in', 1, 10, 0), (40, 4, 10, 3, 'sell', 1, 5, 0),
+    (41, 0, 200, 0, 'deposit', NULL, 0, 10000), (41, 1, 60, 1, 'sell', 2, 10, 0), (41, 2, 12, 1, 'buy', 2, 10, 0),
+    (42, 1, 199, 1, 'delivery_in', 1, 10, 0), (42, 2, 150, 1, 'delivery_out', 1, 10, 0), (42, 3, 25, 1, 'delivery_in', 1, 8, 0),
+    (43, 0, 100, 0, 'deposit', NULL, 0, 3000), (43, 1, 15, 0, 'withdrawal', NULL, 0, -3000),
+    (44, 0, 100, 0, 'deposit', NULL, 0, 100), (44, 1, 90, 1, 'buy', 1, 10, 0), (44, 2, 20, 0, 'deposit', NULL, 0, 20000),
+    (45, 0, 100, 0, 'deposit', NULL, 0, 5000), (45, 1, 90, 1, 'buy', 502, 10, 0),
+    (46, 0, 100, 0, 'deposit', NULL, 0, 5000), (46, 1, 90, 1, 'buy', 503, 10, 0),
+    (47, 0, 10, 0, 'deposit', NULL, 0, 1000), (47, 1, 9, 1, 'buy', 1, 1, 0),
+    (48, 0, 1500, 0, 'deposit', NULL, 0, 20000), (48, 1, 1490, 1, 'buy', 7, 10, 0), (48, 2, 8, 1, 'sell', 7, 1, 0),
+    (49, 0, 100, 0, 'deposit', NULL, 0, 1000), (49, 1, 25, 0, 'interest', NULL, 0, -5.5), (49, 2, 24, 0, 'tax', NULL, 0, -3),
+    (49, 3, 20, 0, 'tax', NULL, 0, 1), (49, 4, 18, 0, 'fee', NULL, 0, -4), (49, 5, 12, 0, 'fee', NULL, 0, 2);
+
 -- step: users each 50000
 INSERT INTO portfolio.users (id, email, first_name, last_name, created_at, locale, time_zone, base_currency)
 SELECT id,
@@ -247,7 +292,11 @@ ANALYZE portfolio.users, portfolio.preferences;
 INSERT INTO portfolio.accounts (id, user_id, kind, currency)
 SELECT u.id * 4 + a.no, u.id, a.kind, portfolio.synthetic_currency(u.id, u.base_currency, a.pair)
 FROM portfolio.users AS u, (VALUES (0, 'cash', 1), (1, 'custody', 1), (2, 'cash', 2), (3, 'custody', 2)) AS a(no, kind, pair)
-WHERE u.id BETWEEN $1 AND $2 AND (a.pair = 1 OR portfolio.synthetic_has_second(u.id));
+WHERE u.id BETWEEN $1 AND $2 AND (a.pair = 1 OR portfolio.synthetic_has_second(u.id)) AND u.id % 1000 NOT BETWEEN 40 AND 49
+UNION ALL
+SELECT u.id * 4 + a.no, u.id, a.kind, 'EUR'
+FROM portfolio.users AS u, (VALUES (0, 'cash'), (1, 'custody'), (3, 'custody')) AS a(no, kind)
+WHERE u.id BETWEEN $1 AND $2 AND u.id % 1000 BETWEEN 40 AND 49;
 
 -- step: transactions each 20000
 INSERT INTO portfolio.transactions (id, user_id, account_id, instrument_id, type, quantity, price, amount, fee, tax, currency,
@@ -262,7 +311,7 @@ WITH pair AS MATERIALIZED (
            1 + floor(6 * power(portfolio.synthetic_unit(u.id, 24), 2))::integer AS positions
     FROM portfolio.synthetic AS s, portfolio.users AS u
     JOIN portfolio.synthetic_currencies AS c ON c.currency = portfolio.synthetic_currency(u.id, u.base_currency, 1)
-    WHERE u.id BETWEEN $1 AND $2 AND portfolio.synthetic_unit(u.id, 22) >= 0.08
+    WHERE u.id BETWEEN $1 AND $2 AND portfolio.synthetic_unit(u.id, 22) >= 0.08 AND u.id % 1000 NOT BETWEEN 40 AND 49
 ), second AS MATERIALIZED (
     SELECT p.user_id, c.currency, c.listed, c.decimals, p.last_day, f.day AS opened, p.currency AS first_currency,
            portfolio.synthetic_unit(p.user_id, 25) < 0.5 AS by_transfer,
@@ -374,6 +423,16 @@ WITH pair AS MATERIALIZED (
     SELECT user_id, 88 + j, 1, instrument_id, 'buy', quantity, close, -round(quantity * close, decimals), 0, 0, currency, bought_on
     FROM saved_for WHERE quantity > 0
     UNION ALL
+    -- the ones out of the ordinary
+    SELECT u.id, k.slot, k.account, k.instrument_id, k.type, k.quantity, p.close,
+           k.amount + CASE k.type WHEN 'buy' THEN -round(k.quantity * p.close, 2) WHEN 'sell' THEN round(k.quantity * p.close, 2)
+                                  ELSE 0 END, 0, 0, 'EUR', d.day
+    FROM portfolio.synthetic AS s, portfolio.users AS u
+    JOIN portfolio.synthetic_scripts AS k ON k.kind = u.id % 1000
+    CROSS JOIN LATERAL (SELECT portfolio.synthetic_weekday(portfolio.synthetic_month_end(s.last_day) - k.back) AS day OFFSET 0) AS d
+    LEFT JOIN portfolio.prices AS p ON p.instrument_id = k.instrument_id AND p.day = d.day
+    WHERE u.id BETWEEN $1 AND $2
+    UNION ALL
     -- the broken ones
     SELECT u.id, k.slot, k.account, k.instrument_id, k.type, k.quantity, k.price, k.amount, 0, 0, k.currency,
            coalesce(k.day, least(portfolio.synthetic_weekday((u.created_at AT TIME ZONE 'UTC')::date), s.last_day))
@@ -410,8 +469,8 @@ END $$;
 
 -- step: clean up
 DROP TABLE portfolio.synthetic_people, portfolio.synthetic_hostile, portfolio.synthetic_listed, portfolio.synthetic_dividends,
-           portfolio.synthetic_currencies, portfolio.synthetic_indexes;
-DROP FUNCTION portfolio.synthetic_currency, portfolio.synthetic_has_second, portfolio.synthetic_weekday,
+           portfolio.synthetic_currencies, portfolio.synthetic_indexes, portfolio.synthetic_scripts;
+DROP FUNCTION portfolio.synthetic_currency, portfolio.synthetic_month_end, portfolio.synthetic_has_second, portfolio.synthetic_weekday,
               portfolio.synthetic_factor, portfolio.synthetic_pick, portfolio.synthetic_unit;
 ANALYZE portfolio.users, portfolio.preferences, portfolio.accounts, portfolio.instruments, portfolio.transactions,
         portfolio.prices, portfolio.fx_rates, portfolio.splits;

@@ -77,6 +77,21 @@ static const struct {
      "SELECT count(*) FROM (SELECT close::float8 AS close FROM portfolio.prices LIMIT " SAMPLE
      ") x WHERE close IS NULL OR close <= 0 OR close = 'NaN' OR close = 'Infinity'",
      CONTRACT_WARN, "SELECT instrument_id, day FROM portfolio.prices WHERE close <= 0 OR close = 'NaN'"},
+    {"portfolio.instruments", "asset classes",
+     "instruments without asset_class (they are allocated to \"other\")",
+     "SELECT count(*) FROM (SELECT to_jsonb(i) ->> 'asset_class' AS class FROM portfolio.instruments i LIMIT " SAMPLE
+     ") x WHERE coalesce(class, '') = ''",
+     CONTRACT_WARN, "SELECT id, symbol FROM portfolio.instruments WHERE coalesce(asset_class, '') = ''"},
+    {"portfolio.fx_rates", "rates are figures", "rates that are null, NaN, infinite or not above 0",
+     "SELECT count(*) FROM (SELECT rate::float8 AS rate FROM portfolio.fx_rates LIMIT " SAMPLE
+     ") x WHERE rate IS NULL OR rate <= 0 OR rate = 'NaN' OR rate = 'Infinity'",
+     CONTRACT_WARN, "SELECT base, quote, day FROM portfolio.fx_rates WHERE rate <= 0 OR rate = 'NaN'"},
+    {"portfolio.splits", "ratios are above 0",
+     "splits whose numerator or denominator is not above 0 (who holds them fails)",
+     "SELECT count(*) FROM (SELECT numerator, denominator FROM portfolio.splits LIMIT " SAMPLE
+     ") x WHERE numerator IS NULL OR denominator IS NULL OR numerator <= 0 OR denominator <= 0",
+     CONTRACT_WARN,
+     "SELECT instrument_id, day FROM portfolio.splits WHERE numerator <= 0 OR denominator <= 0"},
 };
 
 static int check_sample(const struct contract *c, size_t i, struct fp_err *err)

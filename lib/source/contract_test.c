@@ -115,6 +115,25 @@ static void an_index_in_the_wrong_order_does_not_serve(void **state)
            true, "FAIL portfolio.users: no index on (created_at,id)", "FAIL page of users");
 }
 
+static void what_the_statistics_need_is_warned_of(void **state)
+{
+    (void)state;
+    broken(
+        "DROP INDEX portfolio.transactions_user; CREATE INDEX transactions_user ON portfolio.transactions (user_id)",
+        "DROP INDEX portfolio.transactions_user; CREATE INDEX transactions_user ON portfolio.transactions"
+        " (user_id, trade_date) INCLUDE (id, recorded_at)",
+        false,
+        "warn portfolio.transactions: no index on (user_id,trade_date) that includes id and recorded_at",
+        "INCLUDE (id, recorded_at)");
+    broken("UPDATE portfolio.instruments SET asset_class = '' WHERE id = 9",
+           "UPDATE portfolio.instruments SET asset_class = 'equity' WHERE id = 9", false,
+           "warn portfolio.instruments: 1 instruments without asset_class", "SELECT id, symbol");
+    broken("UPDATE portfolio.splits SET numerator = 0 WHERE instrument_id = 7",
+           "UPDATE portfolio.splits SET numerator = 2 WHERE instrument_id = 7", false,
+           "warn portfolio.splits: 1 splits whose numerator",
+           "SELECT instrument_id, day FROM portfolio.splits");
+}
+
 static void a_missing_column_or_table_is_named(void **state)
 {
     (void)state;
@@ -226,6 +245,7 @@ int main(void)
         cmocka_unit_test(seeded_data_fits_and_its_broken_users_are_warned_of),
         cmocka_unit_test(a_missing_index_is_named_with_the_statement_that_makes_it),
         cmocka_unit_test(an_index_in_the_wrong_order_does_not_serve),
+        cmocka_unit_test(what_the_statistics_need_is_warned_of),
         cmocka_unit_test(a_missing_column_or_table_is_named),
         cmocka_unit_test(a_wrong_type_is_told_from_a_loose_one),
         cmocka_unit_test(stale_prices_are_told_with_their_age),

@@ -63,6 +63,34 @@ def test_the_text_shows_the_steps_and_that_the_statement_closes(explain):
     assert "@" not in text  # no address
 
 
+# What sql/synthetic.sql makes out of the ordinary: user, what his statement must show.
+def realised(s):
+    return s["bridge"]["realised_minor"] != 0
+
+
+UNCOMMON = {
+    40: ("shares that moved between accounts are sold from where they came", lambda s: realised(s) and s["holdings"] == 1),
+    41: ("a short sale bought back", lambda s: realised(s) and s["holdings"] == 0 and s["twr_defined"]),
+    42: ("closed and reopened", lambda s: s["open_value_minor"] == 0 and s["close_value_minor"] > 0),
+    43: ("emptied", lambda s: s["close_value_minor"] == 0 and s["net_contributions_minor"] < 0),
+    44: ("an overdraft", lambda s: s["open_value_minor"] * 20 < s["net_contributions_minor"]),
+    45: ("a price of weeks ago", lambda s: "SUMMARY_FLAG_STALE_PRICE" in s["flags"]),
+    46: ("a split that nobody told of", lambda s: "SUMMARY_FLAG_SUSPECTED_SPLIT" in s["flags"]),
+    47: ("opened in the period", lambda s: "SUMMARY_FLAG_OPENED_IN_PERIOD" in s["flags"]),
+    48: ("held over a split on file", lambda s: s["holdings"] == 1 and realised(s)),
+    49: ("interest, tax and fee, some given back", lambda s: s["income_minor"] < 0 < s["fees_minor"] and s["taxes_minor"] > 0),
+}
+
+
+@pytest.mark.parametrize("user", UNCOMMON, ids=[what for what, _ in UNCOMMON.values()])
+def test_the_uncommon(explain, user):
+    done = explain("--user", user, "--period", PERIOD, "--json", "--benchmarks", "EUR=504")
+    assert done.returncode == 0, done.stderr
+    s = json.loads(done.stdout)
+    assert UNCOMMON[user][1](s), json.dumps(s)[:3000]
+    assert "the statement closes" in explain("--user", user, "--period", PERIOD).stdout
+
+
 def test_what_cannot_be_explained_says_what_to_do(explain):
     for args, code, words in [
         ((), 2, "--user 4711"),
