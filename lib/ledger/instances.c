@@ -99,3 +99,31 @@ int ledger_instances_live(struct fp_ledger *l, struct ledger_instance *out, int 
     pg_rows_free(rows);
     return n;
 }
+
+/* clang-format off */
+static const char fleet_sql[] =
+    "SELECT i.id, i.service, i.address, i.version, i.slots, i.state, i.note, i.lease_until, i.started_at,"
+    "  coalesce(b.n, 0), l.owner IS NOT NULL FROM foliopost.instances i"
+    "  LEFT JOIN (SELECT owner, count(*) AS n FROM foliopost.batches WHERE state = 'sending' GROUP BY owner) b"
+    "   ON b.owner = i.id"
+    "  LEFT JOIN foliopost.leader l ON l.owner = i.id AND " LEASE_HOLDS("l")
+    "  WHERE i.state = 'live' AND " LEASE_HOLDS("i") " ORDER BY i.service, i.started_at, i.id LIMIT $1";
+/* clang-format on */
+
+int ledger_fleet(struct fp_ledger *l, struct ledger_member *out, int max, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_i64(&a, max);
+    if (ledger_step(l, "fleet", fleet_sql, &a, &rows, err) != 0)
+        return -1;
+    int n = pg_rows_count(rows);
+    for (int i = 0; i < n; i++) {
+        read_instance(&out[i].instance, rows, i);
+        out[i].batches = pg_i64(rows, i, 9);
+        out[i].leads = pg_bool(rows, i, 10);
+    }
+    pg_rows_free(rows);
+    return n;
+}

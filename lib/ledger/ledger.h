@@ -69,6 +69,14 @@ int ledger_instance_end(struct fp_ledger *l, const char *id, struct fp_err *err)
 int ledger_instances_live(struct fp_ledger *l, struct ledger_instance *out, int max,
                           struct fp_err *err) FP_MUST_CHECK;
 
+struct ledger_member {
+    struct ledger_instance instance;
+    int64_t batches; /* claimed and not finished */
+    bool leads;
+};
+/* Live ones with what they have in hand: for people, not for every second. */
+int ledger_fleet(struct fp_ledger *l, struct ledger_member *out, int max, struct fp_err *err) FP_MUST_CHECK;
+
 /* --- leader.c ---------------------------------------------------------------------- */
 
 /* Takes the lead when nobody's lease holds, or renews it. *leading says which. */

@@ -230,3 +230,24 @@ Foliopost__V1__UserMail *convert_user_mail(struct convert *c, const struct ledge
     m->delivery = convert_delivery(c, &from->delivery);
     return m;
 }
+
+Foliopost__V1__Instance *convert_member(struct convert *c, const struct ledger_member *from)
+{
+    const struct ledger_instance *i = &from->instance;
+    Foliopost__V1__Instance *m = convert_alloc(c, 1, sizeof *m);
+
+    if (!m)
+        return NULL;
+    foliopost__v1__instance__init(m);
+    m->id = convert_text(c, i->id);
+    m->service = convert_text(c, i->service);
+    m->address = convert_text(c, i->address);
+    m->version = convert_text(c, i->version);
+    m->note = convert_text(c, i->note);
+    m->slots = i->slots;
+    m->batches = from->batches;
+    m->leads = from->leads;
+    m->started_us = i->started_us;
+    m->heard_us = i->lease_until_us - LEDGER_LEASE_MS * INT64_C(1000);
+    return m;
+}

@@ -25,6 +25,7 @@ Foliopost__V1__Job *convert_job(struct convert *c, const struct ledger_job *j,
 Foliopost__V1__IntervalReport *convert_interval(struct convert *c, const struct ledger_interval_report *r);
 Foliopost__V1__ReasonCount *convert_reason(struct convert *c, const struct ledger_reason_count *r);
 Foliopost__V1__Delivery *convert_delivery(struct convert *c, const struct ledger_delivery *d);
+Foliopost__V1__Instance *convert_member(struct convert *c, const struct ledger_member *m);
 Foliopost__V1__UserMail *convert_user_mail(struct convert *c, const struct ledger_user_mail *m);
 
 #endif

@@ -29,6 +29,7 @@
 #define DEFAULT_PAGE_DELIVERIES 100
 #define MAX_PAGE_HISTORY        200
 #define DEFAULT_PAGE_HISTORY    50
+#define MAX_FLEET               1000
 #define WATCH_AGAIN_MS          1000
 #define MAX_REASON_BYTES        400 /* it becomes the job's response, together with what was done */
 
@@ -530,6 +531,25 @@ static ProtobufCMessage *get_user_history(struct rpc_call *call, const ProtobufC
     return reply_of(&c, n < 0 ? NULL : &r->base, err);
 }
 
+static ProtobufCMessage *get_fleet(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+{
+    struct convert c = {.arena = call->arena};
+    Foliopost__V1__GetFleetResponse *r = convert_alloc(&c, 1, sizeof *r);
+
+    (void)request;
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__get_fleet_response__init(r);
+    struct ledger_member *rows = mem_array(MAX_FLEET, sizeof *rows);
+    int n = ledger_fleet(worker_of(call)->ledger, rows, MAX_FLEET, err);
+    r->instances = n > 0 ? convert_alloc(&c, (size_t)n, sizeof *r->instances) : NULL;
+    for (int i = 0; i < n && r->instances; i++)
+        if ((r->instances[i] = convert_member(&c, &rows[i])))
+            r->n_instances++;
+    mem_free(rows);
+    return reply_of(&c, n < 0 ? NULL : &r->base, err);
+}
+
 static ProtobufCMessage *suppress(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
 {
     struct convert c = {.arena = call->arena};
@@ -579,6 +599,8 @@ const struct rpc_method methods_table[] = {
      &foliopost__v1__get_user_history_response__descriptor, get_user_history},
     {"RetryFailed", &foliopost__v1__retry_failed_request__descriptor,
      &foliopost__v1__retry_failed_response__descriptor, retry_failed},
+    {"GetFleet", &foliopost__v1__get_fleet_request__descriptor,
+     &foliopost__v1__get_fleet_response__descriptor, get_fleet},
     {"Suppress", &foliopost__v1__suppress_request__descriptor, &foliopost__v1__suppress_response__descriptor,
      suppress},
     {"Unsuppress", &foliopost__v1__unsuppress_request__descriptor,

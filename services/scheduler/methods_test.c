@@ -414,6 +414,38 @@ static void a_users_history_goes_back_from_job_to_job(void **state)
             FP_INVALID_ARGUMENT, "page_size: 201");
 }
 
+static void the_fleet_is_who_lives_and_says_what_it_has(void **state)
+{
+    Foliopost__V1__GetFleetRequest q = FOLIOPOST__V1__GET_FLEET_REQUEST__INIT;
+    struct t_scheduler s;
+    bool more;
+
+    (void)state;
+    t_users(50, "2024-01-20", "6 hours");
+    t_scheduler_up(&s);
+    t_sql("INSERT INTO foliopost.instances (id, service, lease_until) SELECT '%s'::uuid, 'scheduler', "
+          "clock_timestamp() + interval '10 s'",
+          s.owner);
+    (void)submitted("fleet");
+    t_tick(&s);
+    (void)t_page(&t_bus[0], &more);
+    t_sql(
+        "UPDATE foliopost.batches SET state = 'sending', epoch = 1, owner = '%s'::uuid, claimed_at = clock_timestamp()",
+        t_mailer);
+    const Foliopost__V1__GetFleetResponse *r =
+        called("GetFleet", &q.base, &foliopost__v1__get_fleet_response__descriptor);
+    int mailers = 0, leaders = 0;
+    for (size_t i = 0; i < r->n_instances; i++) {
+        const Foliopost__V1__Instance *m = r->instances[i];
+        mailers += strcmp(m->id, t_mailer) == 0 && m->batches == 1 && !m->leads;
+        leaders += m->leads && strcmp(m->service, "scheduler") == 0;
+        assert_true(m->heard_us <= clock_wall_us() + FP_US_PER_S && m->started_us > 0);
+    }
+    assert_int_equal(mailers, 1);
+    assert_int_equal(leaders, 1);
+    t_scheduler_down(&s);
+}
+
 static void failed_mails_are_tried_again_and_no_other(void **state)
 {
     Foliopost__V1__RetryFailedRequest q = FOLIOPOST__V1__RETRY_FAILED_REQUEST__INIT;
@@ -560,6 +592,7 @@ int main(void)
         cmocka_unit_test_setup(the_report_of_a_finished_job_agrees_with_its_proof, fresh),
         cmocka_unit_test_setup(a_users_history_goes_back_from_job_to_job, fresh),
         cmocka_unit_test_setup(failed_mails_are_tried_again_and_no_other, fresh),
+        cmocka_unit_test_setup(the_fleet_is_who_lives_and_says_what_it_has, fresh),
         cmocka_unit_test_setup(a_list_of_50000_users_fits_both_ways, fresh),
         cmocka_unit_test_setup(suppressions_are_added_listed_and_removed, fresh),
         cmocka_unit_test_setup(wrong_suppressions_are_refused_whole, fresh),

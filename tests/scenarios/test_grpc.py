@@ -91,6 +91,9 @@ def test_a_grpc_client_submits_watches_to_the_end_and_pages_through_the_deliveri
         report = c.GetReport(pb.jobs.GetReportRequest(job_id=first.job.id))
         assert report.users_processed == len(users)
         judge(stack).accounted(first.job.id)
+        fleet = c.GetFleet(pb.jobs.GetFleetRequest()).instances
+        assert sorted(i.service for i in fleet) == ["mailer", "scheduler", "stats", "userstream"]
+        assert [i.service for i in fleet if i.leads] == ["scheduler"]
         mine = c.GetUserHistory(pb.jobs.GetUserHistoryRequest(user_id=users[0])).mails
         assert [(m.job_id, m.delivery.user_id) for m in mine] == [(first.job.id, users[0])]
         again = c.RetryFailed(pb.jobs.RetryFailedRequest(job_id=first.job.id))
