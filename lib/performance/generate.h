@@ -239,4 +239,23 @@ static inline struct world *generate_wild(uint64_t seed)
     return w;
 }
 
+/* --- what costs are stated for --------------------------------------------------------------- */
+
+/* 15 holdings in two currencies, 31 days, 20 transactions, of which 4 are in the period. */
+static inline struct world *generate_usual(void)
+{
+    struct random r = {7};
+    struct world *w = world_new("EUR", "2024-03-04", "2024-04-03");
+
+    walk_rates(w, &r, FIRST - 13);
+    add(w, FIRST - 9, PERF_DEPOSIT, -1, "EUR")->amount_e4 = 5000000000;
+    for (int i = 0; i < 15; i++) {
+        walk(w, &r, world_instrument(w, i % 3 ? "EUR" : "USD"), FIRST - 10);
+        trade(w, FIRST - 8, PERF_BUY, i, 500000000, 10000);
+    }
+    for (int i = 0; i < 4; i++)
+        trade(w, FIRST + 7 * i, PERF_SELL, i, 100000000, 10000);
+    return w;
+}
+
 #endif

@@ -109,27 +109,10 @@ static void absurd_input_ends_in_a_fault_or_a_finite_summary(void **state)
 
 /* --- cost -------------------------------------------------------------------------------------- */
 
-/* 15 holdings, 31 days, 20 transactions. */
-static struct world *usual(void)
-{
-    struct random r = {7};
-    struct world *w = world_new("EUR", "2024-03-04", "2024-04-03");
-
-    walk_rates(w, &r, FIRST - 13);
-    add(w, FIRST - 9, PERF_DEPOSIT, -1, "EUR")->amount_e4 = 5000000000;
-    for (int i = 0; i < 15; i++) {
-        walk(w, &r, world_instrument(w, i % 3 ? "EUR" : "USD"), FIRST - 10);
-        trade(w, FIRST - 8, PERF_BUY, i, 500000000, 10000);
-    }
-    for (int i = 0; i < 4; i++)
-        trade(w, FIRST + 7 * i, PERF_SELL, i, 100000000, 10000);
-    return w;
-}
-
 static void a_summary_costs_microseconds(void **state)
 {
     (void)state;
-    struct world *w = usual();
+    struct world *w = generate_usual();
     const int rounds = 5000;
     int64_t begin_us = clock_mono_us();
     double each_us;
