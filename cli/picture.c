@@ -7,7 +7,7 @@
  * that nobody else can enter, with all that the browser keeps; it is deleted
  * whatever happens.
  */
-#define _GNU_SOURCE /* nftw, mkdtemp */
+#define _GNU_SOURCE /* nftw, mkdtemp, environ */
 #include "cli/picture.h"
 
 #include <errno.h>
@@ -30,8 +30,6 @@
 #define MAX_HEIGHT_PX 16000
 #define MAX_DOM_BYTES (4 << 20)
 #define MAX_ARGS      20
-
-extern char **environ;
 
 static const char say_height[] =
     "<script>parent.postMessage(document.documentElement.scrollHeight,'*')</script>";
