@@ -1,0 +1,74 @@
+-- A role for each service, with what it needs and no more. Run as the owner of
+-- both schemas, after `foliopost migrate`, and again after each migration:
+--
+--   psql -v ON_ERROR_STOP=1 -f sql/roles.sql "$LEDGER_DSN"
+--
+-- Where the source is another database, the grants on schema portfolio are run
+-- there. Passwords (or certificates) are yours to give: ALTER ROLE ... PASSWORD.
+-- tests/scenarios/test_roles.py sends a whole job under these roles, and tries
+-- what they must not do.
+--
+--   who          reads                                 writes
+--   scheduler    ledger; users, preferences, prices    ledger but checkpoints
+--   userstream   ledger; users, preferences            batches, cursors, outcomes of who is not mailed
+--   stats        checkpoints; all of portfolio         checkpoints, a batch's due time (release)
+--   mailer       its ledger tables; nothing of portfolio   batches, outcomes, rates, suppressions
+--   inbound      who got which mail                    suppressions, events
+-- and each its row of instances and lines of error_log.
+DO $$
+DECLARE
+    r text;
+BEGIN
+    FOREACH r IN ARRAY ARRAY['scheduler', 'userstream', 'stats', 'mailer', 'inbound'] LOOP
+        r := 'foliopost_' || r;
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', r);
+        END IF;
+        -- Nobody waits or idles for ever, whatever a client does. A proof of a
+        -- job of millions reads each delivery once.
+        EXECUTE format('ALTER ROLE %I SET lock_timeout = ''20s''', r);
+        EXECUTE format('ALTER ROLE %I SET statement_timeout = ''10min''', r);
+        EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = ''30s''', r);
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA foliopost, portfolio FROM %I', r);
+        EXECUTE format('GRANT USAGE ON SCHEMA foliopost TO %I', r);
+        EXECUTE format('GRANT SELECT ON foliopost.schema_version TO %I', r);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE ON foliopost.instances TO %I', r);
+        EXECUTE format('GRANT INSERT ON foliopost.error_log TO %I', r);
+    END LOOP;
+END $$;
+
+-- scheduler: every step of a job, and every question about one.
+GRANT SELECT ON ALL TABLES IN SCHEMA foliopost TO foliopost_scheduler;
+GRANT INSERT, UPDATE ON foliopost.jobs, foliopost.intervals, foliopost.batches, foliopost.deliveries,
+    foliopost.leader, foliopost.schedules TO foliopost_scheduler;
+GRANT INSERT, UPDATE, DELETE ON foliopost.suppressions TO foliopost_scheduler;
+GRANT INSERT ON foliopost.audit TO foliopost_scheduler;
+GRANT EXECUTE ON FUNCTION foliopost.ensure_delivery_partition(bigint) TO foliopost_scheduler;
+GRANT USAGE ON SCHEMA portfolio TO foliopost_scheduler;
+GRANT SELECT ON portfolio.users, portfolio.preferences, portfolio.instruments, portfolio.prices TO foliopost_scheduler;
+
+-- userstream: pages of users.
+GRANT SELECT ON foliopost.jobs, foliopost.leader, foliopost.intervals, foliopost.batches, foliopost.suppressions,
+    foliopost.address_salt, foliopost.deliveries TO foliopost_userstream;
+GRANT UPDATE ON foliopost.intervals TO foliopost_userstream;
+GRANT INSERT ON foliopost.batches TO foliopost_userstream;
+GRANT USAGE ON SCHEMA portfolio TO foliopost_userstream;
+GRANT SELECT ON portfolio.users, portfolio.preferences TO foliopost_userstream;
+
+-- stats: figures. It touches nothing of a delivery.
+GRANT SELECT, INSERT, UPDATE, DELETE ON foliopost.checkpoints TO foliopost_stats;
+GRANT SELECT (id, state, due_at), UPDATE (due_at) ON foliopost.batches TO foliopost_stats;
+GRANT USAGE ON SCHEMA portfolio TO foliopost_stats;
+GRANT SELECT ON ALL TABLES IN SCHEMA portfolio TO foliopost_stats;
+
+-- mailer: batches and their outcomes. What users own is none of its business.
+GRANT SELECT, UPDATE ON foliopost.jobs, foliopost.batches TO foliopost_mailer;
+GRANT SELECT, INSERT, UPDATE ON foliopost.deliveries, foliopost.provider_rates, foliopost.suppressions TO foliopost_mailer;
+GRANT SELECT, INSERT ON foliopost.delivery_events TO foliopost_mailer;
+GRANT SELECT ON foliopost.address_salt TO foliopost_mailer;
+GRANT INSERT ON foliopost.audit TO foliopost_mailer;
+
+-- inbound: what recipients and providers say.
+GRANT SELECT ON foliopost.jobs, foliopost.deliveries, foliopost.address_salt TO foliopost_inbound;
+GRANT SELECT, INSERT, UPDATE ON foliopost.suppressions TO foliopost_inbound;
+GRANT SELECT, INSERT ON foliopost.delivery_events TO foliopost_inbound;
