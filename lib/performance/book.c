@@ -319,6 +319,8 @@ bool perf_book(struct fp_performance *p, const struct perf_tx *t)
         return perf_fail(p, "overflow", "cash at transaction %lld", (long long)t->id);
     if (!to_base(p, &e) || (e.h && !book_position(p, &e)))
         return false;
+    if (e.h)
+        e.h->touched = true; /* also by a dividend: whether it has closes decides where that goes */
     book_flow(p, &e);
     p->traded |= (e.traits & (IN | OUT | CASH_ONLY | TRANSFER)) != 0;
     if (PERF_TRACES(p))

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHECKPOINT_VERSION   2
+#define CHECKPOINT_VERSION   3
 #define CHECKPOINT_MAX_BYTES (64 * 1024) /* a larger state is not kept: that user's life is read again */
 
 struct perf_checkpoint_info {
@@ -27,7 +27,7 @@ struct perf_checkpoint_info {
 
 /* The head only, without allocation. False when it is no checkpoint of this version. */
 bool checkpoint_info(const uint8_t *bytes, size_t n, struct perf_checkpoint_info *info);
-/* Ids of all instruments ever held: these closes and splits went into it.
+/* Ids of all instruments ever held, or that ever paid: these closes and splits went into it.
  * Writes at most max, returns how many there are; 0 also when it does not parse. */
 size_t checkpoint_instruments(const uint8_t *bytes, size_t n, int64_t *ids, size_t max);
 

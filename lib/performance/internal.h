@@ -44,7 +44,7 @@ struct perf_holding {
     int32_t instrument, cash;
     const struct perf_instrument *data;
     bool active;   /* held at the period's open, or traded in it */
-    bool touched;  /* held at some time since the run began */
+    bool touched;  /* held or paid by at some time since the run began */
     bool restored; /* held at the checkpoint */
     bool unknown;  /* the market has no such instrument */
     int64_t quantity_e8;

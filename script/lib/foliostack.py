@@ -393,7 +393,7 @@ class Stack:
     def stop_services(self, seconds=40):
         """Drains all, the last of the pipeline first. Returns the names of those that had to be killed."""
         hung = []
-        for service in (*reversed(SERVICES), "sink", "httpsink"):
+        for service in (*reversed(SERVICES), "inbound", "sink", "httpsink"):
             found = self.of(service)
             for p in found:
                 p.signal(signal.SIGTERM)

@@ -1,6 +1,8 @@
 """A job waits for the prices of its period, says so, and sees them when it starts."""
 import time
 
+import pytest
+
 LATE = """
     FROM portfolio.prices
     WHERE day >= (date_trunc('month', now() AT TIME ZONE 'UTC') - interval '15 days')::date"""
@@ -34,6 +36,7 @@ def test_a_job_waits_for_the_prices_of_its_period(new_stack, judge):
     j.accounted(job)
 
 
+@pytest.mark.slow
 def test_who_does_not_wait_any_longer_cancels(new_stack, judge):
     j = judge(new_stack())
     j.sql("DELETE" + LATE)

@@ -82,6 +82,7 @@ UNCOMMON = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user", UNCOMMON, ids=[what for what, _ in UNCOMMON.values()])
 def test_the_uncommon(explain, user):
     done = explain("--user", user, "--period", PERIOD, "--json", "--benchmarks", "EUR=504")

@@ -43,7 +43,8 @@ def test_a_canary_larger_than_the_audience_is_all_of_it(new_stack, judge):
     j.accounted(job, ids)
 
 
-@pytest.mark.parametrize("event,setting", [("bounced", "guard-bounced"), ("complained", "guard-complained")])
+@pytest.mark.parametrize("event,setting", [("bounced", "guard-bounced"),
+                                           pytest.param("complained", "guard-complained", marks=pytest.mark.slow)])
 def test_a_guard_pauses_the_job_in_its_canary_and_counts_anew_after_a_resume(new_stack, judge, event, setting):
     j = judge(new_stack())
     job = j.submit("monthly", "--canary", "200", "--canary-wait", "6s")

@@ -73,16 +73,18 @@ static const struct {
     {" opening_value ", OF_WHOLE, PERIOD, AMOUNT(open_value_minor)},
     {" closing_value ", OF_WHOLE, PERIOD, AMOUNT(close_value_minor)},
     {" market_value ", HELD, PERIOD, AMOUNT(close_value_minor)},
-    {" transfers cashflow ", OF_WHOLE, PERIOD, AMOUNT(net_contributions_minor)},
+    {" transfers cashflow net_contributions ", OF_WHOLE, PERIOD, AMOUNT(net_contributions_minor)},
+    {" gain absolute_change ", OF_WHOLE, PERIOD, AMOUNT(gain_minor)},
     {" earnings ", OF_WHOLE, PERIOD, AMOUNT(income_minor)},
     {" interest ", OF_WHOLE, PERIOD, AMOUNT(interest_minor)},
-    {" dividend dividends ", OF_WHOLE, PERIOD, AMOUNT(dividends_minor)},
+    {" dividend dividends dividend_in_base_currency ", OF_WHOLE, PERIOD, AMOUNT(dividends_minor)},
     {" fees ", INSTRUMENT_OR_WHOLE, PERIOD, AMOUNT(fees_minor)},
     {" taxes ", OF_WHOLE, PERIOD, AMOUNT(taxes_minor)},
     {" capital_gains portfolio_capital_gains ", OF_WHOLE, PERIOD, AMOUNT(unrealised_minor)},
     {" realized_gains portfolio_realized_gains ", OF_WHOLE, PERIOD, AMOUNT(realised_minor)},
     {" fx_gains ", OF_WHOLE, PERIOD, AMOUNT(currency_minor)},
-    {" investment investment_with_fx_effect cost_value ", OF_BARE, LIFE, AMOUNT(cost_average_minor)},
+    {" investment total_investment investment_with_fx_effect cost_value ", OF_BARE, LIFE,
+     AMOUNT(cost_average_minor)},
     {" cost_fifo open_cost_fifo ", OF_WHOLE, LIFE, AMOUNT(cost_fifo_minor)},
     {" cost_average ", OF_WHOLE, LIFE, AMOUNT(cost_average_minor)},
     {" unrealized_gain_fifo ", FEES_OUT, LIFE, AMOUNT(unrealised_fifo_minor)},
@@ -287,9 +289,11 @@ static bool gains(struct vcase *c, const char *name)
         return performance(c, name);
     net = run_life(c, SECURITIES);
     whole = run_life(c, WHOLE);
-    if (net && whole)
+    if (net && whole && has_instruments(c))
         case_figure(c, name, UNIT_MONEY, true,
                     run_money(net, net->summary.gain_minor) - run_money(whole, whole->summary.taxes_minor));
+    else if (whole)
+        case_figure(c, name, UNIT_MONEY, true, run_money(whole, whole->summary.gain_minor));
     return true;
 }
 
@@ -322,6 +326,7 @@ double rate_of(struct vcase *c, const struct run *r, bool *defined)
 static struct returns_mwr rate_of_money(const struct run *r, int late)
 {
     struct returns_flow *f = mem_array(r->n_days + 2, sizeof *f);
+    const struct perf_rate *own = &r->summary.spans[PERF_SPAN_PERIOD].mwr;
     struct returns_mwr mwr;
     size_t n = 0;
 
@@ -332,6 +337,8 @@ static struct returns_mwr rate_of_money(const struct run *r, int late)
     f[n++] = (struct returns_flow){r->view.to + late, run_money(r, r->summary.close_value_minor)};
     mwr = returns_xirr(f, n);
     mem_free(f);
+    if (!late) /* the summary's own, which has it for the span: ours is only to have it for a year */
+        mwr.defined = own->defined && mwr.defined && fabs(mwr.period - (double)own->e8 / 1e8) < 1e-6;
     return mwr;
 }
 

@@ -342,9 +342,15 @@ static bool chain_figure(struct vcase *c, const char *name, const json_t *want)
 
 static void annualised(struct vcase *c, const char *name)
 {
-    int32_t days = (int32_t)number_of(c->json, "days", number_of(c->json, "years", 0) * RETURNS_YEAR_DAYS);
-    double annual = NAN;
-    bool defined = returns_annualise(number_of(c->json, "total_return", NAN), days, &annual);
+    double days = number_of(c->json, "days", number_of(c->json, "years", 0) * RETURNS_YEAR_DAYS);
+    double total = number_of(c->json, "total_return", NAN), annual = NAN;
+    bool defined;
+
+    if (days == 0)
+        days = c->period_end - c->period_start;
+    defined = returns_annualise(total, (int32_t)days, &annual);
+    if (defined && days != (int32_t)days) /* the library's are whole */
+        annual = pow(1 + total, RETURNS_YEAR_DAYS / days) - 1;
 
     case_figure(c, name, UNIT_RATE, defined, annual);
 }

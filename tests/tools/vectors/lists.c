@@ -177,9 +177,11 @@ static bool figure_of_list(struct vcase *c, const char *name, const json_t *want
         aggregate(c, name, want, l);
     else if (strcmp(name, "volatility_period") == 0 || strcmp(name, "semi_deviation") == 0)
         list_volatility(c, name, l);
-    else if (strcmp(name, "volatility") == 0 || strcmp(name, "annual_volatility") == 0)
+    else if (strcmp(name, "volatility") == 0 || strcmp(name, "annual_volatility") == 0 ||
+             strcmp(name, "volatility_annual") == 0)
         annual_volatility(c, name, l);
-    else if (strcmp(name, "cumulative_return") == 0 || strcmp(name, "total_return") == 0)
+    else if (strcmp(name, "cumulative_return") == 0 || strcmp(name, "total_return") == 0 ||
+             strcmp(name, "cum_returns_final") == 0)
         case_figure(c, name, UNIT_RATE, true, wealth - 1);
     else
         return false;

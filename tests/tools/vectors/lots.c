@@ -60,7 +60,8 @@ static void buy_lots(const json_t *list, struct perf_lots *l)
 static void compare_remaining(struct vcase *c, const json_t *want, const struct perf_lots *l)
 {
     const json_t *m;
-    size_t i, k = 0;
+    bool *told = mem_array(l->n + 1, sizeof *told);
+    size_t i, k = 0, at;
     int32_t day;
 
     if (strcmp(c->kind, "average_cost") == 0) {
@@ -68,15 +69,22 @@ static void compare_remaining(struct vcase *c, const json_t *want, const struct 
 
         compare_pair(c, "remaining", json_array_get(want, 0), shares,
                      (double)l->average_cost_e8 / 1e8 / shares);
+        mem_free(told);
         return;
     }
     json_array_foreach(json_object_get(c->json, "lots"), i, m)
     {
-        for (size_t at = 0; day_of(m, "date", &day) && at < l->n; at++)
-            if (l->lots[at].day == day)
-                compare_pair(c, "remaining", json_array_get(want, k++), (double)l->lots[at].quantity_e8 / 1e8,
-                             (double)l->lots[at].cost_e8 / (double)l->lots[at].quantity_e8);
+        if (!day_of(m, "date", &day))
+            continue;
+        for (at = 0; at < l->n && (told[at] || l->lots[at].day != day); at++)
+            ;
+        if (at == l->n)
+            continue; /* sold */
+        told[at] = true;
+        compare_pair(c, "remaining", json_array_get(want, k++), (double)l->lots[at].quantity_e8 / 1e8,
+                     (double)l->lots[at].cost_e8 / (double)l->lots[at].quantity_e8);
     }
+    mem_free(told);
     if (k != json_array_size(want))
         case_differs(c, "remaining: %zu lots", k);
 }
@@ -92,7 +100,9 @@ bool lots_figure(struct vcase *c, const char *name, const json_t *want)
     shares = (double)lots_sum(&l).quantity_e8 / 1e8;
     if (strcmp(name, "average_cost") == 0)
         case_figure(c, name, UNIT_SHARES, shares > 0, (double)l.average_cost_e8 / 1e8 / shares);
-    change(&l, c->period_end + 36500, -sold, -sold, booked ? saw_lot : NULL, &b);
+    if (booked && strcmp(c->kind, "average_cost") == 0) /* one pool */
+        compare_pair(c, name, json_array_get(want, b.n++), sold, (double)l.average_cost_e8 / 1e8 / shares);
+    change(&l, c->period_end + 36500, -sold, -sold, booked && !b.n ? saw_lot : NULL, &b);
     if (booked && b.n != json_array_size(want))
         case_differs(c, "booked: %zu lots", b.n);
     else if (strcmp(name, "remaining") == 0)
