@@ -21,6 +21,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
+#include "lib/service/fatal.h"
 #include "lib/service/service_internal.h"
 
 #if defined(__has_feature)
@@ -405,6 +406,7 @@ int service_run(const struct service_def *def, int argc, char **argv)
         return rc < 0 ? EXIT_SETTINGS : 0;
     }
     forbid_core_dumps();
+    fatal_report_signals();
     log_init(def->name, strcmp(s.set.log_format, "json") == 0, level_of(s.set.log_level));
     set_address(&s);
     signals_block();
