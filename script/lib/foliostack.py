@@ -90,8 +90,10 @@ class Process:
         return self
 
     def alive(self):
+        """Until its last thread is gone: a killed leader is a zombie while its threads still
+        hold the ports, and the kernel gives its exit code to nobody before they are gone."""
         if self.child is not None:
-            self.child.poll()
+            return self.child.poll() is None
         return self.pid is not None and self.started is not None and start_time(self.pid) == self.started
 
     def peak_mib(self):

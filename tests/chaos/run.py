@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from foliostack import StackError
 
+from chaos import nng
 from chaos.faults import FAULTS, Missed
 from chaos.judge import Judge
 from chaos.plan import BY_NAME
@@ -218,7 +219,11 @@ class Run:
 
     def note_end(self, name):
         process = self.stack.processes[name]
-        self.ended_by_itself.append(f"{name} ended by itself at {self.now():.1f} s with {process.exit_code()}:\n{process.log_tail(8)}")
+        code = process.exit_code()
+        if code < 0 and nng.died_of_it(process.log_tail(80)):
+            self.judge.counts["crashes of NNG 1.5"] += 1
+        else:
+            self.ended_by_itself.append(f"{name} ended by itself at {self.now():.1f} s with {code}:\n{process.log_tail(40)}")
         self.stack.start(name)
 
     def measure(self):
