@@ -21,6 +21,16 @@
 #define SILENT 1
 #endif
 
+#ifdef SILENT
+
+static void a_fatal_signal_leaves_its_frames(void **state)
+{
+    (void)state;
+    skip(); /* the sanitizer's own handlers stand */
+}
+
+#else
+
 /* What the child wrote to standard error; *status as waitpid() has it. */
 static void die_of(int number, char *said, size_t size, int *status)
 {
@@ -48,10 +58,6 @@ static void die_of(int number, char *said, size_t size, int *status)
 
 static void a_fatal_signal_leaves_its_frames(void **state)
 {
-#ifdef SILENT
-    (void)state;
-    skip();
-#else
     static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     static char said[16384];
     (void)state;
@@ -66,8 +72,9 @@ static void a_fatal_signal_leaves_its_frames(void **state)
         assert_non_null(strstr(said, "fatal_test"));
         assert_non_null(strstr(said, "libc.so"));
     }
-#endif
 }
+
+#endif
 
 int main(void)
 {
