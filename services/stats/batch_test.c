@@ -26,6 +26,7 @@ static struct fp_cache *cache;
 static struct fp_performance *performance;
 static struct fp_arena *arena;
 static int alive_calls;
+static const char *correction; /* committed at the second call */
 static struct stats_policy policy;
 static struct fp_ledger *ledger;
 static struct fp_checkpoints *checkpoints; /* off, but for the tests of them */
@@ -33,7 +34,8 @@ static struct fp_checkpoints *checkpoints; /* off, but for the tests of them */
 static void alive(void *arg)
 {
     (void)arg;
-    alive_calls++;
+    if (++alive_calls == 2 && correction)
+        testing_script(testing_dsn, correction);
 }
 
 static void make_schema(void)
@@ -418,8 +420,8 @@ static void with_ledger(double verify)
     if (!ledger || ledger_migrate(ledger, &applied, &err))
         fail_msg("%s", err.msg);
     checkpoints_free(checkpoints);
-    checkpoints =
-        checkpoints_new(&(struct checkpoint_settings){.on = true, .verify = verify, .keep_months = 3});
+    checkpoints = checkpoints_new(
+        &(struct checkpoint_settings){.on = true, .verify = verify, .keep_months = 3, .periods = 2});
     testing_script(testing_dsn, "TRUNCATE foliopost.checkpoints");
 }
 
@@ -530,6 +532,36 @@ static void what_was_corrected_is_computed_anew(void **state)
     }
 }
 
+/* The first group of lives is computed with the old close, all states are written after the
+ * correction: user 12's must not pass for made of the new one. */
+static void a_correction_under_way_leaves_no_checkpoint_that_looks_valid(void **state)
+{
+    (void)state;
+    double valid, stale;
+    struct fp_str with, without;
+
+    with_ledger(0);
+    alive_calls = 0;
+    correction =
+        "UPDATE portfolio.prices SET close = close + 1 WHERE instrument_id = 12 AND day = '2024-02-29'";
+    str_fini(&(struct fp_str[]){packed(PERIOD_START, PERIOD_END, AS_OF_US, &valid, &stale)}[0]);
+    correction = NULL;
+    assert_true(alive_calls >= 2);
+    cache_free(cache);
+    cache = cache_new(2, 1 << 20);
+    with = packed(APRIL_START, APRIL_END, LATER_US, &valid, &stale);
+    assert_int_equal(stale, 1);
+    assert_int_equal(valid, 35);
+    without_ledger();
+    without = packed(APRIL_START, APRIL_END, LATER_US, &valid, &stale);
+    same_bytes(with, without);
+    testing_script(
+        testing_dsn,
+        "UPDATE portfolio.prices SET close = close - 1 WHERE instrument_id = 12 AND day = '2024-02-29'");
+    cache_free(cache);
+    cache = cache_new(2, 1 << 20);
+}
+
 /* Somebody wrote into the table: the fingerprint fits, the state is another's. */
 static void a_wrong_checkpoint_is_found_by_the_sample(void **state)
 {
@@ -565,6 +597,7 @@ int main(void)
         cmocka_unit_test(threads_share_the_cache),
         cmocka_unit_test(a_run_with_checkpoints_gives_the_same_bytes),
         cmocka_unit_test(what_was_corrected_is_computed_anew),
+        cmocka_unit_test(a_correction_under_way_leaves_no_checkpoint_that_looks_valid),
         cmocka_unit_test(a_wrong_checkpoint_is_found_by_the_sample),
     };
 

@@ -3,6 +3,14 @@
  * scan of their history: each is asked for once for a day and as_of, and kept
  * in a table of the process. The lock is never held over a query; two workers
  * may ask for the same thing once.
+ *
+ * The market may be corrected while a process computes with what it loaded. A
+ * state may then carry an old mark with new figures, which is found stale and
+ * costs a life, but never a new mark with old ones, which nobody would find. So
+ * marks of the day that is kept are read before what they stand for: before the
+ * marks that a checkpoint is judged by (read_rows), before the market is loaded
+ * (checkpoints_prime). The first that is known stays, and a table lives longer
+ * than the market of its period in the cache.
  */
 #include "services/stats/checkpoint.h"
 
@@ -16,9 +24,9 @@
 #include "lib/metrics/metrics.h"
 #include "lib/performance/checkpoint.h"
 
-#define MAX_DAYS        4      /* (day, as_of) pairs kept: two for each of two periods at once */
-#define MAX_INSTRUMENTS 100000 /* of one; beyond, its table is emptied. 16 bytes each */
-#define LOG_EVERY_MS    60000
+#define MAX_INSTRUMENTS 100000 /* of one day; beyond, its table is emptied and nothing kept. 16 bytes each   \
+                                */
+#define LOG_EVERY_MS 60000
 
 struct mark {
     int64_t id;
@@ -28,7 +36,7 @@ struct mark {
 struct marks { /* of the market up to a day, as recorded by a moment */
     int32_t day;
     int64_t as_of_us;
-    bool has_rates;
+    bool has_rates, spilled;
     uint64_t rates, last_used;
     struct mark *list; /* by id */
     size_t n, cap;
@@ -37,8 +45,8 @@ struct marks { /* of the market up to a day, as recorded by a moment */
 struct fp_checkpoints {
     struct checkpoint_settings set;
     pthread_mutex_t lock; /* all below */
-    struct marks days[MAX_DAYS];
-    int n_days;
+    struct marks *days;   /* (day, as_of) pairs */
+    int n_days, max_days;
     uint64_t clock;
     long long logged_us;
 };
@@ -48,6 +56,9 @@ struct fp_checkpoints *checkpoints_new(const struct checkpoint_settings *s)
     struct fp_checkpoints *c = mem_alloc(sizeof *c);
 
     c->set = *s;
+    /* A run reads the marks of one day and keeps those of another. */
+    c->max_days = 2 * s->periods + 2;
+    c->days = mem_array((size_t)c->max_days, sizeof *c->days);
     pthread_mutex_init(&c->lock, NULL);
     return c;
 }
@@ -58,6 +69,7 @@ void checkpoints_free(struct fp_checkpoints *c)
         return;
     for (int i = 0; i < c->n_days; i++)
         mem_free(c->days[i].list);
+    mem_free(c->days);
     pthread_mutex_destroy(&c->lock);
     mem_free(c);
 }
@@ -70,6 +82,13 @@ int32_t checkpoint_day_before(int32_t day)
 int32_t checkpoint_day_up_to(int32_t day)
 {
     return checkpoint_day_before(day + 1);
+}
+
+int32_t checkpoint_day_kept(const struct portfolio_period *period)
+{
+    int32_t day = checkpoint_day_up_to(period->end);
+
+    return day >= period->start ? day : checkpoint_day_before(period->start);
 }
 
 /* --- marks of the market ------------------------------------------------------------------- */
@@ -87,11 +106,11 @@ static struct marks *marks_of(struct fp_checkpoints *c, int32_t day, int64_t as_
         if (c->days[i].last_used < m->last_used)
             m = &c->days[i];
     }
-    if (c->n_days < MAX_DAYS)
+    if (c->n_days < c->max_days)
         m = &c->days[c->n_days++];
     m->day = day;
     m->as_of_us = as_of_us;
-    m->has_rates = false;
+    m->has_rates = m->spilled = false;
     m->n = 0;
     m->last_used = ++c->clock;
     return m;
@@ -111,24 +130,39 @@ static const struct mark *find(const struct mark *list, size_t n, int64_t id)
     return n ? bsearch(&want, list, n, sizeof *list, by_id) : NULL;
 }
 
+/* Those that another worker brought meanwhile stay as they are: he may have loaded the market since. */
 static void add_marks(struct fp_checkpoints *c, int32_t day, int64_t as_of_us, const struct mark *new,
                       size_t n)
 {
     struct marks *m;
+    size_t known;
 
     pthread_mutex_lock(&c->lock);
     m = marks_of(c, day, as_of_us);
-    if (m->n + n > MAX_INSTRUMENTS)
+    if (m->n + n > MAX_INSTRUMENTS) {
         m->n = 0;
+        m->spilled = true;
+    }
+    known = m->n;
     for (size_t i = 0; i < n; i++) {
+        if (find(m->list, known, new[i].id))
+            continue;
         if (m->n == m->cap) {
             m->cap = m->cap * 2 + 256;
             m->list = mem_resize(m->list, m->cap, sizeof *m->list);
         }
-        m->list[m->n++] = new[i]; /* another worker may have brought it too: the same */
+        m->list[m->n++] = new[i];
     }
     qsort(m->list, m->n, sizeof *m->list, by_id);
     pthread_mutex_unlock(&c->lock);
+}
+
+static bool is_spilled(struct fp_checkpoints *c, int32_t day, int64_t as_of_us)
+{
+    pthread_mutex_lock(&c->lock);
+    bool spilled = marks_of(c, day, as_of_us)->spilled;
+    pthread_mutex_unlock(&c->lock);
+    return spilled;
 }
 
 /* What is known already; the rest stays as it was, with its ids in `missing`. */
@@ -192,10 +226,34 @@ static int rates_mark(struct fp_checkpoints *c, struct fp_source *s, int32_t day
         return -1;
     pthread_mutex_lock(&c->lock);
     m = marks_of(c, day, as_of_us);
-    m->has_rates = true;
-    m->rates = *out;
+    if (!m->has_rates) {
+        m->has_rates = true;
+        m->rates = *out;
+    }
+    *out = m->rates;
     pthread_mutex_unlock(&c->lock);
     return 0;
+}
+
+int checkpoints_prime(struct fp_checkpoints *c, struct fp_source *s, const struct portfolio_period *period,
+                      const int64_t *ids, size_t n, struct fp_err *err)
+{
+    const int32_t day = checkpoint_day_kept(period);
+    struct mark *list;
+    uint64_t rates;
+    int rc;
+
+    if (!c->set.on)
+        return 0;
+    list = mem_array(n + 1, sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        list[i].id = ids[i];
+    rc = fill_marks(c, s, day, period->as_of_us, list, n, err) ||
+                 rates_mark(c, s, day, period->as_of_us, &rates, err)
+             ? -1
+             : 0;
+    mem_free(list);
+    return rc;
 }
 
 /* --- fingerprints of users ------------------------------------------------------------------- */
@@ -241,10 +299,10 @@ static void list_instruments(struct judged *j)
             j->marks[j->n_marks++] = j->marks[i];
 }
 
-static int judged_open(struct judged *j, struct fp_checkpoints *c, struct fp_source *s, int32_t day,
-                       int64_t as_of_us, struct fp_err *err)
+/* The marks of a day, in place of those of another. */
+static int read_marks(struct judged *j, struct fp_checkpoints *c, struct fp_source *s, int32_t day,
+                      int64_t as_of_us, struct fp_err *err)
 {
-    list_instruments(j);
     return fill_marks(c, s, day, as_of_us, j->marks, j->n_marks, err) ||
                    rates_mark(c, s, day, as_of_us, &j->rates, err)
                ? -1
@@ -339,7 +397,10 @@ static int read_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_so
     for (size_t i = 0; i < set->n; i++)
         j.subjects[i] =
             (struct subject){set->rows[i].state, set->rows[i].n_state, users[i].benchmark_id, 0, 0};
-    rc = judged_open(&j, c, s, set->day, period->as_of_us, err);
+    list_instruments(&j);
+    rc = read_marks(&j, c, s, checkpoint_day_kept(period), period->as_of_us, err);
+    if (rc == 0)
+        rc = read_marks(&j, c, s, set->day, period->as_of_us, err);
     if (rc == 0)
         rc = sum_transactions(s, period, set->day, ids, users, set->n, err);
     if (rc == 0)
@@ -388,7 +449,10 @@ static int write_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_s
 
     for (size_t i = 0; i < n; i++)
         j.subjects[i] = (struct subject){made[i].state, made[i].n_state, made[i].benchmark_id, 0, 0};
-    rc = judged_open(&j, c, s, day, as_of_us, err);
+    list_instruments(&j);
+    rc = read_marks(&j, c, s, day, as_of_us, err); /* all are known, see checkpoints_prime() */
+    if (rc == 0 && is_spilled(c, day, as_of_us))
+        rc = err_set(err, FP_RESOURCE_EXHAUSTED, "more than %d instruments in one period", MAX_INSTRUMENTS);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct fingerprint_parts p = {.user_id = made[i].user_id,
                                       .base_currency = made[i].base_currency,

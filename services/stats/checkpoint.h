@@ -19,6 +19,7 @@ struct checkpoint_settings {
     bool on;
     double verify;   /* share of users with a checkpoint that are computed from their first transaction too */
     int keep_months; /* older rows of a user are deleted */
+    int periods;     /* whose market the cache keeps at once */
 };
 struct fp_checkpoints *checkpoints_new(const struct checkpoint_settings *s);
 void checkpoints_free(struct fp_checkpoints *c); /* NULL is fine */
@@ -44,12 +45,21 @@ struct checkpoint_set {
 /* The last end of a month before `day`; and the last one up to `day`. */
 int32_t checkpoint_day_before(int32_t day);
 int32_t checkpoint_day_up_to(int32_t day);
+/* Of the states that a run of the period leaves behind: the last end of a month
+ * that it passes; when it passes none, the one before it. */
+int32_t checkpoint_day_kept(const struct portfolio_period *period);
 
 /* Fills the users' states. They live until checkpoints_release(). */
 int checkpoints_find(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s,
                      const struct portfolio_period *period, struct checkpoint_user *users, size_t n,
                      struct checkpoint_set *set, struct fp_err *err) FP_MUST_CHECK;
 void checkpoints_release(struct checkpoint_set *set);
+
+/* To be called before the market of these instruments (distinct, ascending) is
+ * loaded to compute the period: a state that is made of it is marked with what
+ * stood in the database before, and so never passes for newer than it is. */
+int checkpoints_prime(struct fp_checkpoints *c, struct fp_source *s, const struct portfolio_period *period,
+                      const int64_t *ids, size_t n, struct fp_err *err) FP_MUST_CHECK;
 
 /* A state that was made: bytes belong to it. */
 struct checkpoint_made {

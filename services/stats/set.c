@@ -105,11 +105,9 @@ static void judge(struct work *w, const struct cache_view *v, const struct perf_
  * a life keeps the one before it, so that the next run finds it. */
 static int32_t keep_day(const struct set *set, const struct member *m)
 {
-    int32_t day = checkpoint_day_up_to(set->w->period.end);
+    int32_t day = checkpoint_day_kept(&set->w->period);
 
-    if (day >= set->w->period.start)
-        return day;
-    return m->user.state ? INT32_MIN : set->checkpoint_day;
+    return day < set->w->period.start && m->user.state ? INT32_MIN : day;
 }
 
 static struct fingerprint_sum sum_up_to(const struct group *g, size_t i, int32_t day)
@@ -307,7 +305,9 @@ static int compute_group(struct group *g, struct fp_err *err)
     if (load_txs(g, err))
         return -1;
     add_instruments(g);
-    if (cache_view_open(w->t->cache, w->t->source, &g->window, g->txs.instrument_ids, g->txs.n_instruments,
+    if (checkpoints_prime(w->t->checkpoints, w->t->source, &w->period, g->txs.instrument_ids,
+                          g->txs.n_instruments, err) ||
+        cache_view_open(w->t->cache, w->t->source, &g->window, g->txs.instrument_ids, g->txs.n_instruments,
                         &g->view, err)) {
         portfolio_txs_fini(&g->txs);
         return -1;

@@ -396,7 +396,7 @@ struct fp_workers *workers_start(struct fp_service *s, const struct stats_settin
     all->cache = cache_new((int)set->cache_periods, (size_t)set->cache_mb << 20);
     all->checkpoints =
         checkpoints_new(&(struct checkpoint_settings){set->checkpoints, set->verify_checkpoints / 100,
-                                                      (int)set->checkpoint_months});
+                                                      (int)set->checkpoint_months, (int)set->cache_periods});
     pthread_mutex_init(&all->turn, NULL);
     pthread_mutex_init(&all->lock, NULL);
     for (int i = 0; i < all->n && !failed; i++) {
