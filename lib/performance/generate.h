@@ -1,6 +1,7 @@
 /*
  * Portfolios for tests, made from a number: the same one on every machine, so
- * that a failure can be named by its seed.
+ * that a failure can be named by its seed. No two draws stand in one expression:
+ * C leaves their order to the compiler.
  */
 #ifndef FP_PERFORMANCE_GENERATE_H
 #define FP_PERFORMANCE_GENERATE_H
@@ -47,6 +48,11 @@ static inline int64_t close_on(const struct world *w, int i, int32_t day)
     return w->closes[i][n - 1].value;
 }
 
+static inline const char *either(struct random *r)
+{
+    return between(r, 0, 1) ? "EUR" : "USD";
+}
+
 /* At the close of the day, so that a purchase makes no jump. */
 static inline void trade(struct world *w, int32_t day, enum perf_type type, int i, int64_t quantity_e8,
                          int64_t fee_e4)
@@ -87,6 +93,14 @@ static inline void walk_rates(struct world *w, struct random *r, int32_t from)
     }
 }
 
+static inline void trade_some(struct world *w, struct random *r, int32_t day, enum perf_type type, int i,
+                              int64_t least_e8, int64_t most_e8)
+{
+    int64_t quantity_e8 = between(r, least_e8, most_e8), fee_e4 = between(r, 0, 99999);
+
+    trade(w, day, type, i, quantity_e8, fee_e4);
+}
+
 /* Some cash, some holdings in two currencies, trades and flows; never short. */
 static inline struct world *generate(uint64_t seed)
 {
@@ -98,25 +112,26 @@ static inline struct world *generate(uint64_t seed)
     add(w, FIRST - 9, PERF_DEPOSIT, -1, "EUR")->amount_e4 = between(&r, 500000000, 5000000000);
     add(w, FIRST - 9, PERF_DEPOSIT, -1, "USD")->amount_e4 = between(&r, 500000000, 5000000000);
     for (int i = 0; i < n; i++) {
-        int a = world_instrument(w, between(&r, 0, 1) ? "EUR" : "USD");
+        int a = world_instrument(w, either(&r));
 
         walk(w, &r, a, FIRST - 10);
-        trade(w, FIRST - 8, PERF_BUY, a, between(&r, 100000000, 5000000000), between(&r, 0, 99999));
+        trade_some(w, &r, FIRST - 8, PERF_BUY, a, 100000000, 5000000000);
     }
     for (int k = (int)between(&r, 0, 12); k > 0; k--) {
         int32_t day = FIRST + (int32_t)between(&r, 0, DAYS - 1);
         int a = (int)between(&r, 0, n - 1);
+        struct perf_tx *t;
 
         switch (between(&r, 0, 5)) {
         case 0:
-            add(w, day, PERF_DEPOSIT, -1, between(&r, 0, 1) ? "EUR" : "USD")->amount_e4 =
-                between(&r, 1, 90000000);
+            t = add(w, day, PERF_DEPOSIT, -1, either(&r));
+            t->amount_e4 = between(&r, 1, 90000000);
             break;
         case 1:
             add(w, day, PERF_WITHDRAWAL, -1, "EUR")->amount_e4 = -between(&r, 1, 1000000);
             break;
         case 2:
-            trade(w, day, PERF_SELL, a, between(&r, 1, 9000000), between(&r, 0, 99999));
+            trade_some(w, &r, day, PERF_SELL, a, 1, 9000000);
             break;
         case 3:
             add(w, day, PERF_DIVIDEND, a, "EUR")->amount_e4 = between(&r, 1, 900000);
@@ -171,7 +186,7 @@ static inline void cash_event(struct world *w, struct random *r, int32_t day)
 {
     static const enum perf_type types[] = {PERF_DEPOSIT, PERF_WITHDRAWAL, PERF_INTEREST, PERF_FEE, PERF_TAX};
     enum perf_type type = types[between(r, 0, 4)];
-    struct perf_tx *t = add(w, day, type, -1, between(r, 0, 1) ? "EUR" : "USD");
+    struct perf_tx *t = add(w, day, type, -1, either(r));
 
     t->amount_e4 = between(r, 1, type <= PERF_WITHDRAWAL ? 400000000 : 300000);
     if (type == PERF_WITHDRAWAL || (type >= PERF_INTEREST && between(r, 0, 4)))
@@ -187,14 +202,14 @@ static inline void share_event(struct world *w, struct random *r, int32_t day, i
     switch (between(r, 0, 7)) {
     case 0:
     case 1:
-        trade(w, day, PERF_BUY, i, between(r, 1, 3000000000), between(r, 0, 99999));
+        trade_some(w, r, day, PERF_BUY, i, 1, 3000000000);
         break;
     case 2:
     case 3: /* also more than there is: a short position, that a purchase closes */
-        trade(w, day, PERF_SELL, i, between(r, 1, 3000000000), between(r, 0, 99999));
+        trade_some(w, r, day, PERF_SELL, i, 1, 3000000000);
         break;
     case 4:
-        t = add(w, day, PERF_DIVIDEND, i, between(r, 0, 1) ? "EUR" : "USD");
+        t = add(w, day, PERF_DIVIDEND, i, either(r));
         t->tax_e4 = between(r, 0, 99999);
         t->amount_e4 = between(r, 1, 900000);
         break;
@@ -221,8 +236,9 @@ static inline struct world *generate_wild(uint64_t seed)
 
     walk_rates(w, &r, FIRST - WILD_DAYS - 3);
     for (int i = 0; i < n; i++) {
-        walk(w, &r, world_instrument(w, between(&r, 0, 1) ? "EUR" : "USD"),
-             FIRST - (int32_t)(between(&r, 0, 5) ? WILD_DAYS + 2 : between(&r, 0, WILD_DAYS)));
+        int a = world_instrument(w, either(&r));
+
+        walk(w, &r, a, FIRST - (int32_t)(between(&r, 0, 5) ? WILD_DAYS + 2 : between(&r, 0, WILD_DAYS)));
         for (int k = (int)between(&r, -1, 2); k > 0; k--)
             split_some(w, &r, i);
     }

@@ -341,6 +341,42 @@ static void a_run_from_a_checkpoint_gives_the_same_bytes(void **state)
     mem_free(later);
 }
 
+/* FNV-1a of what 500 lives leave behind. */
+static uint64_t hash_of_states(void)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (uint64_t seed = 1; seed <= 500; seed++) {
+        struct world *w = generate_wild(seed);
+        const uint8_t *state;
+        size_t n = 0;
+
+        run_wild(w, seed);
+        state = performance_checkpoint(w->performance, &n);
+        for (size_t i = 0; state && i < n; i++)
+            hash = (hash ^ state[i]) * UINT64_C(0x100000001b3);
+        world_free(w);
+    }
+    return hash;
+}
+
+/* States that stand in databases are read as long as their version is ours. Whoever changes what
+ * goes into them, or how it is computed or written, counts CHECKPOINT_VERSION up, so that they are
+ * made anew, and then changes this figure. */
+static void the_states_are_those_of_this_version(void **state)
+{
+    (void)state;
+    static const struct {
+        int version;
+        uint64_t hash;
+    } known = {3, UINT64_C(0xafc42a8fec3c42fd)};
+    uint64_t hash = hash_of_states();
+
+    if (CHECKPOINT_VERSION != known.version || hash != known.hash)
+        fail_msg("states of version %d hash to 0x%016llx: see the comment here", CHECKPOINT_VERSION,
+                 (unsigned long long)hash);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +389,7 @@ int main(void)
         cmocka_unit_test(the_statement_closes),
         cmocka_unit_test(figures_are_whole),
         cmocka_unit_test(a_run_from_a_checkpoint_gives_the_same_bytes),
+        cmocka_unit_test(the_states_are_those_of_this_version),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
