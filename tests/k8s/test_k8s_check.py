@@ -1,4 +1,4 @@
-"""Each check of script/k8s-check passes on k8s/base and fails on a broken copy of it."""
+"""Each check of script/k8s-check passes on k8s/overlays/prod and fails on a broken copy of it."""
 import importlib.machinery
 import importlib.util
 import pathlib
@@ -51,6 +51,15 @@ BROKEN = {
     "probes": [lambda d: container(d)["livenessProbe"]["httpGet"].update(path="/readyz"),
                lambda d: container(d).pop("startupProbe")],
     "grace": [lambda d: pod(d).update(terminationGracePeriodSeconds=25)],
+    "policies": [lambda d: d.remove(find(d, "NetworkPolicy", "foliopost-deny-all")),
+                 lambda d: d.remove(find(d, "NetworkPolicy", "foliopost-dns")),
+                 lambda d: find(d, "NetworkPolicy", "foliopost-stats")["spec"].pop("ingress"),
+                 lambda d: find(d, "NetworkPolicy", "foliopost-stats")["spec"]["egress"].append({}),
+                 lambda d: find(d, "NetworkPolicy", "foliopost-stats")["spec"]["ingress"][0]["from"].append(
+                     {"namespaceSelector": {}})],
+    "budgets": [lambda d: d.remove(find(d, "PodDisruptionBudget", "foliopost-stats")),
+                lambda d: find(d, "PodDisruptionBudget", "foliopost-stats")["spec"].update(maxUnavailable=0),
+                lambda d: find(d, "PodDisruptionBudget", "foliopost-stats")["spec"].pop("unhealthyPodEvictionPolicy")],
     "resources": [lambda d: container(d)["resources"].pop("limits")],
 }
 CASES = [(name, i) for name, broken in BROKEN.items() for i in range(len(broken))]
@@ -62,7 +71,7 @@ def test_every_check_has_a_broken_manifest():
 
 @pytest.mark.parametrize("name,i", CASES)
 def test_a_broken_manifest_fails(name, i):
-    docs = k8s.load(ROOT / "k8s/base")
+    docs = k8s.load(ROOT / "k8s/overlays/prod")
     check = getattr(k8s, "check_" + name)
     assert list(check(docs)) == []
     BROKEN[name][i](docs)
