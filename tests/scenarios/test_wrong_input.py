@@ -111,7 +111,7 @@ def waits_unready(stack, service, dsn, *words):
         with urllib.request.urlopen(f"http://127.0.0.1:{ports['admin']}/livez", timeout=2) as live:
             assert live.status == 200
     finally:
-        process.stop(10)
+        process.stop(40)
     assert process.exit_code() == 0
 
 
