@@ -13,7 +13,7 @@ from chaos import nng
 from chaos.faults import FAULTS, Missed
 from chaos.judge import Judge
 from chaos.plan import BY_NAME
-from chaos.stack import rss_mib, service_of
+from chaos.stack import LISTENERS, rss_mib, service_of
 
 JUDGE_AFTER_S = 20      # a completed job: what lay with a frozen relay is in the record by then
 MEMORY_BOUND_MIB = 128
@@ -220,7 +220,7 @@ class Run:
     def note_end(self, name):
         process = self.stack.processes[name]
         code = process.exit_code()
-        if code < 0 and nng.died_of_it(process.log_tail(80)):
+        if code < 0 and service_of(name) in LISTENERS and nng.died_of_it(process.log_tail(80)):
             self.judge.counts["crashes of NNG 1.5"] += 1
         else:
             self.ended_by_itself.append(f"{name} ended by itself at {self.now():.1f} s with {code}:\n{process.log_tail(40)}")
