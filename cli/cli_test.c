@@ -219,6 +219,27 @@ static void flags_become_a_specification(void **state)
     assert_null(strstr(seen, "\"request_id\":\"new\""));
 }
 
+static void a_request_id_can_name_the_period(void **state)
+{
+    int32_t first, last;
+    char start[11], end[11], wanted[120];
+    (void)state;
+    refuse = FP_OK;
+    day_last_month(day_from_us(clock_wall_us()), &first,
+                   &last); /* false once, at the month's last midnight */
+    day_format(first, start);
+    day_format(last, end);
+    snprintf(wanted, sizeof wanted, "\"request_id\":\"a-%s..%s-b\"", start, end);
+    assert_int_equal(run("submit monthly --request-id a-{period}-b"), CLI_OK);
+    assert_contains(seen, wanted);
+    snprintf(wanted, sizeof wanted, "\"period_start\":\"%s\",\"period_end\":\"%s\"", start, end);
+    assert_contains(seen, wanted);
+    assert_int_equal(run("submit custom --period 2026-01-01..2026-06-30 --request-id {period}"), CLI_OK);
+    assert_contains(seen, "\"request_id\":\"2026-01-01..2026-06-30\"");
+    assert_int_equal(run("submit custom --request-id {period}"), CLI_USAGE);
+    assert_contains(output, "needs --period");
+}
+
 static void lists_of_users_come_from_files_too(void **state)
 {
     (void)state;
@@ -365,6 +386,7 @@ int main(int argc, char **argv)
         return cli_main(commands, argc - 1, argv + 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_become_a_specification),
+        cmocka_unit_test(a_request_id_can_name_the_period),
         cmocka_unit_test(lists_of_users_come_from_files_too),
         cmocka_unit_test(an_empty_value_is_never_taken_for_everybody),
         cmocka_unit_test(errors_have_codes_and_exit_codes),

@@ -27,6 +27,14 @@ struct values {
     bool dry_run, watch;
 };
 
+/* What the request's texts point into. */
+struct request_words {
+    char id[160]; /* a setting of 128, and a period in the place of its mark */
+    char start[11], end[11];
+};
+
+#define PERIOD_MARK "{period}"
+
 #define AT(field) offsetof(struct values, field)
 
 static const struct config_setting rows[] = {
@@ -39,7 +47,8 @@ static const struct config_setting rows[] = {
     {"registered-to", CONFIG_STRING, NULL, "any", 1, 10, NULL,
      "only users registered before this day (YYYY-MM-DD, UTC)", AT(registered_to)},
     {"request-id", CONFIG_STRING, NULL, "new", 1, 128, NULL,
-     "the same id twice makes one job; new: a UUID made now, and told", AT(request_id)},
+     "the same id twice makes one job; {period} in it becomes FIRST..LAST; new: a UUID made now, and told",
+     AT(request_id)},
     {"policy", CONFIG_CHOICE, NULL, "hold", 0, 0, "hold|resend",
      "what to do when nobody can know whether a mail was accepted", AT(policy)},
     {"max-attempts", CONFIG_INT, NULL, "0", 0, 0, NULL,
@@ -89,6 +98,48 @@ static int set_day(const char *flag, const char *text, int64_t *us, struct fp_er
     if (!day_parse(text, &day))
         return err_set(err, FP_INVALID_ARGUMENT, "--%s: \"%s\" is not a day, as 2026-10-01", flag, text);
     *us = day * FP_US_PER_DAY;
+    return 0;
+}
+
+/* --- the request id ------------------------------------------------------------------- */
+
+/* What the scheduler would take for auto, said here: a request id that names
+ * the period must not be repeated with another one after midnight. */
+static int resolve_period(Foliopost__V1__JobSpec *spec, char start[11], char end[11], struct fp_err *err)
+{
+    int32_t first, last, today = day_from_us(clock_wall_us());
+    if (spec->period_start[0] != '\0')
+        return 0;
+    if (spec->kind == FOLIOPOST__V1__JOB_KIND__JOB_KIND_WEEKLY)
+        day_last_week(today, &first, &last);
+    else if (spec->kind == FOLIOPOST__V1__JOB_KIND__JOB_KIND_MONTHLY)
+        day_last_month(today, &first, &last);
+    else
+        return err_set(err, FP_INVALID_ARGUMENT, "--request-id: {period} of a custom job needs --period");
+    day_format(first, start);
+    day_format(last, end);
+    spec->period_start = start;
+    spec->period_end = end;
+    return 0;
+}
+
+/* "monthly-{period}" becomes "monthly-2026-10-01..2026-10-31": whoever submits
+ * by the calendar says the same id whenever he says it again. */
+static int set_request_id(Foliopost__V1__SubmitJobRequest *request, const char *text, struct request_words *w,
+                          struct fp_err *err)
+{
+    const char *mark = strstr(text, PERIOD_MARK);
+    if (strcmp(text, "new") == 0) {
+        text_new_uuid(w->id);
+    } else if (mark == NULL) {
+        snprintf(w->id, sizeof w->id, "%s", text);
+    } else {
+        if (resolve_period(request->spec, w->start, w->end, err) != 0)
+            return -1;
+        snprintf(w->id, sizeof w->id, "%.*s%s..%s%s", (int)(mark - text), text, w->start, w->end,
+                 mark + strlen(PERIOD_MARK));
+    }
+    request->request_id = w->id;
     return 0;
 }
 
@@ -290,16 +341,15 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 {
     struct values *v = values;
     struct fp_err err;
-    char uuid[37], start[11], end[11];
+    struct request_words words;
     Foliopost__V1__JobSpec spec = FOLIOPOST__V1__JOB_SPEC__INIT;
     Foliopost__V1__SubmitJobRequest request = FOLIOPOST__V1__SUBMIT_JOB_REQUEST__INIT;
     (void)n_args;
-    text_new_uuid(uuid);
-    request.request_id = strcmp(v->request_id, "new") != 0 ? v->request_id : uuid;
     request.spec = &spec;
     request.dry_run = v->dry_run;
-    enum cli_exit code =
-        fill_spec(&spec, args[0], v, start, end, &err) == 0 ? submit(c, &request, v) : cli_fail(&err);
+    bool good = fill_spec(&spec, args[0], v, words.start, words.end, &err) == 0 &&
+                set_request_id(&request, v->request_id, &words, &err) == 0;
+    enum cli_exit code = good ? submit(c, &request, v) : cli_fail(&err);
     mem_free(spec.user_ids);
     return code;
 }
@@ -308,10 +358,12 @@ const struct cli_command cli_submit = {
     .name = "submit",
     .arguments = "weekly|monthly|custom",
     .summary = "Submits a report job",
-    .details = "  foliopost submit monthly --watch               last month's report to everybody\n"
-               "  foliopost submit weekly --dry-run              who would get last week's report\n"
-               "  foliopost submit custom --period 2026-01-01..2026-06-30 --user-ids @ids.txt\n"
-               "  foliopost submit monthly --registered-from 2025-01-01 --request-id october-2026\n",
+    .details =
+        "  foliopost submit monthly --watch               last month's report to everybody\n"
+        "  foliopost submit weekly --dry-run              who would get last week's report\n"
+        "  foliopost submit custom --period 2026-01-01..2026-06-30 --user-ids @ids.txt\n"
+        "  foliopost submit monthly --registered-from 2025-01-01 --request-id october-2026\n"
+        "  foliopost submit monthly --request-id monthly-{period}   from cron: once, however often it runs\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],
     .values_bytes = sizeof(struct values),

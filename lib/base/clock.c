@@ -104,6 +104,22 @@ int day_of_week(int32_t day)
     return (int)(d - floor_div(d, 7) * 7) + 1;
 }
 
+void day_last_week(int32_t today, int32_t *start_day, int32_t *end_day)
+{
+    int32_t monday = today - (day_of_week(today) - 1);
+
+    *start_day = monday - 7;
+    *end_day = monday - 1;
+}
+
+void day_last_month(int32_t today, int32_t *start_day, int32_t *end_day)
+{
+    int32_t first = day_first_of_month(today);
+
+    *start_day = day_add_months(first, -1);
+    *end_day = first - 1;
+}
+
 /* `n` digits at s; -1 when one is not a digit. */
 static int digits(const char *s, int n)
 {

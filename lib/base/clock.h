@@ -27,6 +27,10 @@ int32_t day_from_us(int64_t us); /* UTC day that holds the moment */
 int32_t day_first_of_month(int32_t day);
 int32_t day_add_months(int32_t first_of_month, int months); /* first of month in and out */
 int day_of_week(int32_t day);                               /* 1 Monday to 7 Sunday */
+/* The last full week, Monday to Sunday, that ended before `today`. */
+void day_last_week(int32_t today, int32_t *start_day, int32_t *end_day);
+/* The last full calendar month that ended before `today`. */
+void day_last_month(int32_t today, int32_t *start_day, int32_t *end_day);
 bool day_parse(const char *text, int32_t *day); /* YYYY-MM-DD, nothing behind it; years 1900 to 9999 */
 void day_format(int32_t day, char out[11]);
 void time_format_rfc3339(int64_t us, char out[32]); /* 2026-11-01T00:00:00.000000Z */

@@ -39,6 +39,49 @@ static void months_add_over_years(void **state)
         assert_int_equal(day_add_months(day_add_months(jan, n), -n), jan);
 }
 
+static int32_t d(const char *text)
+{
+    int32_t day;
+
+    assert_true(day_parse(text, &day));
+    return day;
+}
+
+static void period_is(void (*plan)(int32_t, int32_t *, int32_t *), const char *today, const char *start,
+                      const char *end)
+{
+    int32_t from, to;
+    char text[11];
+
+    plan(d(today), &from, &to);
+    day_format(from, text);
+    assert_string_equal(text, start);
+    day_format(to, text);
+    assert_string_equal(text, end);
+}
+
+static void the_last_week_is_monday_to_sunday(void **state)
+{
+    (void)state;
+    period_is(day_last_week, "2026-11-02", "2026-10-26", "2026-11-01"); /* a Monday */
+    period_is(day_last_week, "2026-11-01", "2026-10-19", "2026-10-25"); /* a Sunday: its week has not ended */
+    period_is(day_last_week, "2026-11-07", "2026-10-26", "2026-11-01");
+    period_is(day_last_week, "2027-01-01", "2026-12-21", "2026-12-27"); /* ISO week 53 of 2026 goes on */
+    period_is(day_last_week, "2027-01-04", "2026-12-28", "2027-01-03");
+    period_is(day_last_week, "2024-03-04", "2024-02-26", "2024-03-03"); /* over a leap day */
+}
+
+static void the_last_month_is_a_whole_one(void **state)
+{
+    (void)state;
+    period_is(day_last_month, "2026-11-01", "2026-10-01", "2026-10-31");
+    period_is(day_last_month, "2026-10-31", "2026-09-01", "2026-09-30");
+    period_is(day_last_month, "2027-01-01", "2026-12-01", "2026-12-31");
+    period_is(day_last_month, "2026-12-31", "2026-11-01", "2026-11-30");
+    period_is(day_last_month, "2024-03-31", "2024-02-01", "2024-02-29");
+    period_is(day_last_month, "2100-03-01", "2100-02-01", "2100-02-28"); /* a century is no leap year */
+}
+
 static void moments_before_1970_are_in_their_day(void **state)
 {
     (void)state;
@@ -116,6 +159,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_day_agrees_with_the_c_library),
         cmocka_unit_test(months_add_over_years),
+        cmocka_unit_test(the_last_week_is_monday_to_sunday),
+        cmocka_unit_test(the_last_month_is_a_whole_one),
         cmocka_unit_test(moments_before_1970_are_in_their_day),
         cmocka_unit_test(days_are_parsed_strictly),
         cmocka_unit_test(times_have_their_formats),

@@ -1,5 +1,5 @@
 /*
- * Periods, intervals and windows, as plain arithmetic.
+ * Intervals and windows, as plain arithmetic.
  *
  * Calendar months in UTC, because registration times are: an interval's
  * bounds must not depend on where a scheduler runs, nor on a day without
@@ -28,22 +28,6 @@
 /* An automatic window ends here: 2,000 batches of 100 are five seconds at
  * 40,000 users a second, and some 60 MB in the sockets of the pipeline. */
 #define WINDOW_MAX_BATCHES 2000
-
-void plan_last_week(int32_t today, int32_t *start_day, int32_t *end_day)
-{
-    int32_t monday = today - (day_of_week(today) - 1);
-
-    *start_day = monday - 7;
-    *end_day = monday - 1;
-}
-
-void plan_last_month(int32_t today, int32_t *start_day, int32_t *end_day)
-{
-    int32_t first = day_first_of_month(today);
-
-    *start_day = day_add_months(first, -1);
-    *end_day = first - 1;
-}
 
 static int64_t next_month_us(int64_t us)
 {

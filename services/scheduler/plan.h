@@ -1,7 +1,6 @@
 /*
- * Plans: which period a report is about, how a job's audience is cut into
- * intervals, and how many batches may be in flight. Pure arithmetic: no
- * clock, no database.
+ * Plans: how a job's audience is cut into intervals, and how many batches may be in flight. Pure arithmetic:
+ * no clock, no database.
  */
 #ifndef FP_SCHEDULER_PLAN_H
 #define FP_SCHEDULER_PLAN_H
@@ -14,11 +13,6 @@
 
 /* What a report can carry; registrations further back are broken data. */
 #define PLAN_MAX_INTERVALS WIRE_MAX_INTERVALS
-
-/* The last full week, Monday to Sunday, that ended before `today`. */
-void plan_last_week(int32_t today, int32_t *start_day, int32_t *end_day);
-/* The last full calendar month that ended before `today`. */
-void plan_last_month(int32_t today, int32_t *start_day, int32_t *end_day);
 
 /* Cuts [from_us, to_us) at the first of each calendar month, UTC, into
  * lower[i], upper[i]; both arrays hold PLAN_MAX_INTERVALS. The first and the

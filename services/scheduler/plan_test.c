@@ -1,4 +1,4 @@
-/* Periods at the turns of weeks, months and years; intervals that tile; windows. */
+/* Intervals that tile; windows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,42 +22,6 @@ static int32_t d(const char *text)
 static int64_t us(const char *day)
 {
     return d(day) * FP_US_PER_DAY;
-}
-
-static void period_is(void (*plan)(int32_t, int32_t *, int32_t *), const char *today, const char *start,
-                      const char *end)
-{
-    int32_t from, to;
-    char text[11];
-
-    plan(d(today), &from, &to);
-    day_format(from, text);
-    assert_string_equal(text, start);
-    day_format(to, text);
-    assert_string_equal(text, end);
-}
-
-static void the_last_week_is_monday_to_sunday(void **state)
-{
-    (void)state;
-    period_is(plan_last_week, "2026-11-02", "2026-10-26", "2026-11-01"); /* a Monday */
-    period_is(plan_last_week, "2026-11-01", "2026-10-19",
-              "2026-10-25"); /* a Sunday: its week has not ended */
-    period_is(plan_last_week, "2026-11-07", "2026-10-26", "2026-11-01");
-    period_is(plan_last_week, "2027-01-01", "2026-12-21", "2026-12-27"); /* ISO week 53 of 2026 goes on */
-    period_is(plan_last_week, "2027-01-04", "2026-12-28", "2027-01-03");
-    period_is(plan_last_week, "2024-03-04", "2024-02-26", "2024-03-03"); /* over a leap day */
-}
-
-static void the_last_month_is_a_whole_one(void **state)
-{
-    (void)state;
-    period_is(plan_last_month, "2026-11-01", "2026-10-01", "2026-10-31");
-    period_is(plan_last_month, "2026-10-31", "2026-09-01", "2026-09-30");
-    period_is(plan_last_month, "2027-01-01", "2026-12-01", "2026-12-31");
-    period_is(plan_last_month, "2026-12-31", "2026-11-01", "2026-11-30");
-    period_is(plan_last_month, "2024-03-31", "2024-02-01", "2024-02-29");
-    period_is(plan_last_month, "2100-03-01", "2100-02-01", "2100-02-28"); /* a century is no leap year */
 }
 
 /* What every plan must be: without a gap, inside one month each, cut at firsts of months only. */
@@ -249,8 +213,6 @@ static void throughput_begins_at_the_start_value_and_follows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_week_is_monday_to_sunday),
-        cmocka_unit_test(the_last_month_is_a_whole_one),
         cmocka_unit_test(intervals_tile_from_any_day_to_any_day),
         cmocka_unit_test(the_31st_makes_no_month_twice_or_never),
         cmocka_unit_test(february_of_a_leap_year_has_its_29th),

@@ -87,11 +87,11 @@ static int period(const Foliopost__V1__JobSpec *s, int32_t today, struct ledger_
 
     switch (s->kind) {
     case FOLIOPOST__V1__JOB_KIND__JOB_KIND_WEEKLY:
-        plan_last_week(today, &out->period_start_day, &out->period_end_day);
+        day_last_week(today, &out->period_start_day, &out->period_end_day);
         memcpy(out->kind, "weekly", sizeof "weekly");
         break;
     case FOLIOPOST__V1__JOB_KIND__JOB_KIND_MONTHLY:
-        plan_last_month(today, &out->period_start_day, &out->period_end_day);
+        day_last_month(today, &out->period_start_day, &out->period_end_day);
         memcpy(out->kind, "monthly", sizeof "monthly");
         break;
     case FOLIOPOST__V1__JOB_KIND__JOB_KIND_CUSTOM:
