@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/csv.h"
 #include "cli/format.h"
+#include "lib/address/address.h"
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
 
@@ -79,7 +80,8 @@ static const char *set_user(entry *e, char *text)
 static const char *set_address(entry *e, char *text)
 {
     e->address = text;
-    return text_is_address(text) ? NULL : "is not a mail address";
+    char ascii[ADDRESS_BYTES];
+    return address_to_ascii(text, ascii) == ADDRESS_USABLE ? NULL : "is not a mail address";
 }
 static const char *set_hash(entry *e, char *text)
 {

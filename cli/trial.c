@@ -131,6 +131,8 @@ void trial_remark(const struct trial *t)
 {
     if (t->user.opted_out)
         fprintf(stderr, "note: this user has opted out of %s reports: a job skips him\n", t->job.kind);
-    else if (t->user.bad_address)
+    else if (t->user.address == ADDRESS_NON_ASCII_MAILBOX)
+        fprintf(stderr, "note: this user's address is not ASCII before the @: a job skips him\n");
+    else if (t->user.address != ADDRESS_USABLE)
         fprintf(stderr, "note: this user's address cannot be used: a job skips him\n");
 }

@@ -12,13 +12,14 @@
 
 #include "cli/cli.h"
 #include "cli/trial.h"
-#include "lib/base/text.h"
+#include "lib/address/address.h"
 #include "services/mailer/brands.h"
 #include "services/mailer/providers.h"
 
 struct values {
     struct trial_values trial;
     char *to, *through;
+    char recipient[ADDRESS_BYTES]; /* --to, as SMTP carries it */
 };
 
 #define AT(field)         offsetof(struct values, field)
@@ -83,7 +84,7 @@ static int send_data(struct values *v, const struct trial *t, const struct rende
 {
     struct desk_options o = {0};
     const struct transport_mail m = {.sender = r->sender,
-                                     .recipient = v->to,
+                                     .recipient = v->recipient,
                                      .data = data->data,
                                      .bytes = data->len,
                                      .user_id = t->user.id};
@@ -94,7 +95,7 @@ static int send_data(struct values *v, const struct trial *t, const struct rende
 
 static int send_mail(struct values *v, const struct trial *t, struct fp_err *err)
 {
-    const struct letter_trial as = {.to = v->to, .test = true};
+    const struct letter_trial as = {.to = v->recipient, .test = true};
     struct rendered rendered;
     struct fp_str data;
     str_init(&data, 0);
@@ -109,7 +110,7 @@ static int send_mail(struct values *v, const struct trial *t, struct fp_err *err
 static int check(struct values *v, struct fp_err *err)
 {
     struct mailer_settings *m = &v->trial.mailer;
-    if (!text_is_address(v->to))
+    if (address_to_ascii(v->to, v->recipient) != ADDRESS_USABLE)
         return err_set(err, FP_INVALID_ARGUMENT, "--to: \"%.80s\" is not one address, as me@example.com",
                        v->to);
     m->providers = providers_load(m, err);

@@ -20,6 +20,9 @@
 /* An audience ends this much before what the replica has; above it somebody should know. */
 #define LAG_WARN_S 60
 
+/* One @, the domain in ASCII or not: what could be an address, cheaply. */
+#define ADDRESS_PATTERN "^[!-~]+@([A-Za-z0-9.-]|[^ -~[:cntrl:]])+[.]([A-Za-z0-9-]|[^ -~[:cntrl:]])+$"
+
 /* sql gives how many are wrong: 0 is well. */
 static const struct {
     const char *what, *well, *wrong, *sql;
@@ -49,9 +52,8 @@ static const struct {
     {"portfolio.users", "addresses look like addresses",
      "users whose email cannot be one (they are skipped: bad_address)",
      "SELECT count(*) FROM (SELECT left(email::text, 400) AS email FROM portfolio.users LIMIT " SAMPLE
-     ") x WHERE email IS NULL OR email !~ '^[!-~]+@[A-Za-z0-9.-]+[.][A-Za-z0-9-]+$' OR length(email) > 254",
-     CONTRACT_WARN,
-     "SELECT id FROM portfolio.users WHERE email !~ '^[!-~]+@[A-Za-z0-9.-]+[.][A-Za-z0-9-]+$'"},
+     ") x WHERE email IS NULL OR email !~ '" ADDRESS_PATTERN "' OR length(email) > 254",
+     CONTRACT_WARN, "SELECT id FROM portfolio.users WHERE email !~ '" ADDRESS_PATTERN "'"},
     {"portfolio.preferences", "one row for each user and kind",
      "users with several rows for one kind (one refusal counts)",
      "SELECT count(*) - count(DISTINCT (user_id, kind)) FROM (SELECT user_id, kind FROM portfolio.preferences LIMIT " SAMPLE

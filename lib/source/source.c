@@ -110,9 +110,12 @@ static void read_brand(char out[BRAND_BYTES], const char *in)
 
 static void read_email(struct source_user *u, const char *in)
 {
+    char ascii[ADDRESS_BYTES];
+
     if (strlen(in) < sizeof u->email && text_is_clean(in))
         memcpy(u->email, in, strlen(in) + 1);
-    u->bad_address = !text_is_address(u->email);
+    if ((u->address = address_to_ascii(in, ascii)) == ADDRESS_USABLE)
+        memcpy(u->email, ascii, strlen(ascii) + 1);
 }
 
 static void read_user(const struct fp_rows *r, int row, struct source_user *u)

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/address/address.h"
 #include "lib/base/err.h"
 #include "lib/pg/pg.h"
 
@@ -34,8 +35,8 @@ struct source_user {
     char locale[36], time_zone[65], base_currency[4];
     char brand[65]; /* "": the job's; "?" when it cannot be a name */
     bool opted_out;
-    bool bad_address; /* not usable as an envelope address */
-    bool gone;        /* asked for by id and not there */
+    enum address_form address; /* email is usable only as ADDRESS_USABLE; its domain is ASCII then */
+    bool gone;                 /* asked for by id and not there */
 };
 
 /* The next users by (created_at, id) behind the cursor and before `before_us`:

@@ -195,23 +195,30 @@ static void hostile_text_comes_out_clean(void **state)
         " (5, 'fine@example.com', 'Zoë', 'O''Brien', '2024-01-05+00', 'en-GB', 'Europe/London', 'GBP')");
     assert_int_equal(page(day_us(2024, 1, 1), INT64_MIN, day_us(2024, 2, 1), 100), 5);
     assert_string_equal(users[0].email, "");
-    assert_true(users[0].bad_address);
+    assert_int_equal(users[0].address, ADDRESS_BAD);
     assert_string_equal(users[0].first_name, "Line  Bcc: x");
     assert_int_equal(strlen(users[0].last_name), 100); /* 50 whole letters */
     assert_string_equal(users[0].locale, "");
     assert_string_equal(users[0].time_zone, "");
-    assert_true(users[1].bad_address);
+    assert_int_equal(users[1].address, ADDRESS_BAD);
     assert_string_equal(users[1].email, "");
     assert_string_equal(users[1].last_name, "{{x}} %s");
     assert_string_equal(users[1].base_currency, "");
     assert_string_equal(users[1].time_zone, "Europe/Berlin");
-    assert_true(users[2].bad_address);
+    assert_int_equal(users[2].address, ADDRESS_BAD);
     assert_string_equal(users[2].email, "no.at.sign");
     assert_string_equal(users[2].base_currency, "");
-    assert_true(users[3].bad_address);
+    assert_int_equal(users[3].address, ADDRESS_BAD);
     assert_string_equal(users[3].base_currency, "");
-    assert_false(users[4].bad_address);
+    assert_int_equal(users[4].address, ADDRESS_USABLE);
     assert_string_equal(users[4].base_currency, "GBP");
+    run("UPDATE portfolio.users SET email = CASE id WHEN 1 THEN 'ann@bücher.example' WHEN 2 THEN 'jürgen@example.com'"
+        " WHEN 3 THEN 'x@xn--n3h.example' ELSE email END");
+    assert_int_equal(page(day_us(2024, 1, 1), INT64_MIN, day_us(2024, 2, 1), 100), 5);
+    assert_string_equal(users[0].email, "ann@xn--bcher-kva.example");
+    assert_int_equal(users[0].address, ADDRESS_USABLE);
+    assert_int_equal(users[1].address, ADDRESS_NON_ASCII_MAILBOX);
+    assert_int_equal(users[2].address, ADDRESS_BAD); /* the snowman's A-label */
     for (int i = 0; i < 5; i++) {
         assert_true(text_is_clean(users[i].email) && text_is_clean(users[i].first_name) &&
                     text_is_clean(users[i].last_name));

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/address/address.h"
 #include "lib/base/text.h"
 #include "lib/log/log.h"
 
@@ -43,15 +44,16 @@ static int check_reason(int reason, struct fp_err *err)
 static int subject(struct fp_ledger *l, const char *address, const char *hash, char out[LEDGER_HASH_BYTES],
                    struct fp_err *err)
 {
+    char ascii[ADDRESS_BYTES];
     out[0] = '\0';
     if (address[0] != '\0' && hash[0] != '\0')
         return err_set(err, FP_INVALID_ARGUMENT, "address: give it or address_hash, not both");
     if (hash[0] != '\0' && !text_is_uuid(hash))
         return err_set(err, FP_INVALID_ARGUMENT, "address_hash: is not one, which is a UUID");
-    if (address[0] != '\0' && !text_is_address(address))
+    if (address[0] != '\0' && address_to_ascii(address, ascii) != ADDRESS_USABLE)
         return err_set(err, FP_INVALID_ARGUMENT, "address: is not a mail address");
     snprintf(out, LEDGER_HASH_BYTES, "%s", hash);
-    return address[0] != '\0' ? ledger_address_hash(l, address, out, err) : 0;
+    return address[0] != '\0' ? ledger_address_hash(l, ascii, out, err) : 0;
 }
 
 static int check_entry(const Foliopost__V1__Suppression *m, struct fp_err *err)

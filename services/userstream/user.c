@@ -13,7 +13,9 @@ static Foliopost__V1__SkipReason skip_reason(const struct source_user *u, bool s
         return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_OPTED_OUT;
     if (suppressed)
         return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_SUPPRESSED;
-    if (u->bad_address)
+    if (u->address == ADDRESS_NON_ASCII_MAILBOX)
+        return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_NON_ASCII_MAILBOX;
+    if (u->address != ADDRESS_USABLE)
         return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_BAD_ADDRESS;
     return FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_UNSPECIFIED;
 }
