@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cli/globals.h"
+#include "lib/base/clock.h"
 #include "lib/base/text.h"
 #include "lib/log/log.h"
 
@@ -251,6 +252,17 @@ int cli_job_id(const char *text, int64_t *id, struct fp_err *err)
     text_clean(shown, sizeof shown, text);
     return err_set(err, FP_INVALID_ARGUMENT, "\"%s\" is not a job's id: a number above 0; see foliopost jobs",
                    shown);
+}
+
+int cli_day_us(const char *flag, const char *text, int64_t *us, struct fp_err *err)
+{
+    int32_t day;
+    if (strcmp(text, "any") == 0)
+        return 0;
+    if (!day_parse(text, &day))
+        return err_set(err, FP_INVALID_ARGUMENT, "--%s: \"%s\" is not a day, as 2026-10-01", flag, text);
+    *us = day * FP_US_PER_DAY;
+    return 0;
 }
 
 const char *cli_rpc_flag(const struct cli *c)

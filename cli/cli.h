@@ -58,6 +58,8 @@ void cli_print_json(const ProtobufCMessage *m, bool compact);
 enum cli_exit cli_fail(const struct fp_err *err);
 /* A job's id from an argument. */
 int cli_job_id(const char *text, int64_t *id, struct fp_err *err) FP_MUST_CHECK;
+/* A day (YYYY-MM-DD) as its beginning in UTC; "any" leaves *us as it is. flag: for the error. */
+int cli_day_us(const char *flag, const char *text, int64_t *us, struct fp_err *err) FP_MUST_CHECK;
 /* How this run was given its address, for texts like "watch it again by": "" or " --rpc URL". */
 const char *cli_rpc_flag(const struct cli *c);
 
@@ -74,6 +76,7 @@ enum cli_exit cli_watch(struct cli *c, int64_t job_id);
 /* Each stands in the file named after it, with its settings. */
 extern const struct cli_command cli_submit, cli_jobs, cli_status, cli_watch_job, cli_pause, cli_resume,
     cli_cancel, cli_report, cli_deliveries, cli_history, cli_fleet, cli_retry, cli_suppressions, cli_migrate,
-    cli_seed, cli_doctor, cli_explain, cli_preview, cli_send_test, cli_completion, cli_template, cli_help;
+    cli_rates, cli_rate, cli_audit, cli_seed, cli_doctor, cli_explain, cli_preview, cli_send_test,
+    cli_completion, cli_template, cli_help;
 
 #endif

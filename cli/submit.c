@@ -90,17 +90,6 @@ static int set_period(const char *text, char start[11], char end[11], Foliopost_
     return 0;
 }
 
-static int set_day(const char *flag, const char *text, int64_t *us, struct fp_err *err)
-{
-    int32_t day;
-    if (strcmp(text, "any") == 0)
-        return 0;
-    if (!day_parse(text, &day))
-        return err_set(err, FP_INVALID_ARGUMENT, "--%s: \"%s\" is not a day, as 2026-10-01", flag, text);
-    *us = day * FP_US_PER_DAY;
-    return 0;
-}
-
 /* --- the request id ------------------------------------------------------------------- */
 
 /* What the scheduler would take for auto, said here: a request id that names
@@ -279,8 +268,8 @@ static int fill_spec(Foliopost__V1__JobSpec *spec, const char *kind, const struc
     spec->kind = value;
     if (check_sizes(v, err) != 0 || set_canary(spec, v, err) != 0 ||
         set_period(v->period, start, end, spec, err) != 0 ||
-        set_day("registered-from", v->registered_from, &spec->registered_from_us, err) != 0 ||
-        set_day("registered-to", v->registered_to, &spec->registered_to_us, err) != 0 ||
+        cli_day_us("registered-from", v->registered_from, &spec->registered_from_us, err) != 0 ||
+        cli_day_us("registered-to", v->registered_to, &spec->registered_to_us, err) != 0 ||
         set_users(v->user_ids, spec, err) != 0)
         return -1;
     fill_plain(spec, v);

@@ -41,6 +41,7 @@ END $$;
 GRANT SELECT ON ALL TABLES IN SCHEMA foliopost TO foliopost_scheduler;
 GRANT INSERT, UPDATE ON foliopost.jobs, foliopost.intervals, foliopost.batches, foliopost.deliveries,
     foliopost.leader, foliopost.schedules TO foliopost_scheduler;
+GRANT UPDATE ON foliopost.provider_rates TO foliopost_scheduler;
 GRANT INSERT, UPDATE, DELETE ON foliopost.suppressions TO foliopost_scheduler;
 GRANT INSERT ON foliopost.audit TO foliopost_scheduler;
 GRANT EXECUTE ON FUNCTION foliopost.ensure_delivery_partition(bigint) TO foliopost_scheduler;

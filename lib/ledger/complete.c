@@ -190,8 +190,7 @@ static const char reopen_sql[] =
     "   count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous FROM changed GROUP BY batch_id) s"
     "  WHERE b.id = s.batch_id),"
     " noted AS ("
-    "  INSERT INTO foliopost.audit (actor, action, job_id, detail)"
-    "  SELECT $3, 'reopen', job.id, array_to_string($2::text[], ', ') FROM job)"
+    AUDIT_INSERT "  SELECT " AUDIT_BY("$3") ", 'reopen', job.id, array_to_string($2::text[], ', ') FROM job)"
     " SELECT count(*) FROM changed";
 /* clang-format on */
 

@@ -3,7 +3,7 @@
  *
  * A plain insert. A repeated one after a lost reply doubles a line, which does
  * no harm. The audit has no function of its own: the steps that are audited
- * write their line in their own statement (jobs_steps.c).
+ * write their line in their own statement, and audit.c reads them.
  */
 #include "lib/ledger/ledger_internal.h"
 

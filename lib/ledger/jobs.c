@@ -187,8 +187,7 @@ static const char submit_sql[] =
     "   $25::bigint, $26::bigint"
     "  ON CONFLICT (request_id) DO NOTHING RETURNING id),"
     " noted AS ("
-    "  INSERT INTO foliopost.audit (actor, action, job_id, detail)"
-    "  SELECT $24, 'submit', made.id, 'request id ' || $1 FROM made)"
+    AUDIT_INSERT "  SELECT " AUDIT_BY("$24") ", 'submit', made.id, 'request id ' || $1 FROM made)"
     " SELECT made.id, foliopost.ensure_delivery_partition(made.id) FROM made";
 /* clang-format on */
 

@@ -119,9 +119,8 @@ static int by_person(struct fp_ledger *l, const char *name, const char *sql, int
 }
 
 #define AUDIT_OF(step, detail)                                                                               \
-    " noted AS (INSERT INTO foliopost.audit (actor, action, job_id, detail)"                                 \
-    " SELECT $3, '" step "', c.id, " detail " FROM changed c)"                                               \
-    " SELECT id FROM changed"
+    " noted AS (" AUDIT_INSERT " SELECT " AUDIT_BY("$3") ", '" step "', c.id, " detail " FROM changed c)"    \
+                                                         " SELECT id FROM changed"
 
 /* clang-format off */
 static const char pause_sql[] =

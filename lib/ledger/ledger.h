@@ -24,7 +24,7 @@
 #include "lib/base/err.h"
 #include "lib/pg/pg.h"
 
-#define LEDGER_SCHEMA_VERSION 5
+#define LEDGER_SCHEMA_VERSION 6
 #define LEDGER_LEASE_MS       10000 /* of instances and of the leader */
 #define LEDGER_UUID           37    /* bytes of a UUID's text with its NUL */
 
@@ -34,6 +34,8 @@ struct fp_ledger;
 struct fp_ledger *ledger_open(const struct pg_options *o, struct fp_err *err) FP_MUST_CHECK;
 void ledger_close(struct fp_ledger *l);
 struct fp_pg *ledger_pg(struct fp_ledger *l);
+
+/* In what follows an actor is for the audit: who did it, or "WHO\nWHERE". */
 
 /* --- migrate.c: schema_version ------------------------------------------------ */
 

@@ -53,6 +53,11 @@
     "  AND coalesce(excluded.expires_at > s.expires_at, true))"
 /* clang-format on */
 
+/* A line of the audit, in the statement of what it tells: " noted AS (" AUDIT_INSERT
+ * " SELECT " AUDIT_BY("$3") ", 'pause', j.id, 'why' FROM ...)". The parameter is an actor (ledger.h). */
+#define AUDIT_INSERT " INSERT INTO foliopost.audit (actor, peer, action, job_id, detail)"
+#define AUDIT_BY(n)  "split_part(" n ", chr(10), 1), split_part(" n ", chr(10), 2)"
+
 struct fp_ledger {
     struct fp_pg *pg;
     char salt[129]; /* of the hashes of addresses, in hex; "": not read yet */

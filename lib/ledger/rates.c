@@ -16,10 +16,11 @@
 
 /* clang-format off */
 static const char configure_sql[] =
-    "INSERT INTO foliopost.provider_rates AS r (provider, rate, rate_limit) VALUES ($1, $2, $2)"
-    " ON CONFLICT (provider) DO UPDATE SET rate_limit = excluded.rate_limit,"
-    "  touched_at = clock_timestamp(),"
-    "  rate = CASE WHEN r.rate_limit = excluded.rate_limit THEN r.rate ELSE excluded.rate END";
+    "INSERT INTO foliopost.provider_rates AS r (provider, rate, rate_limit, configured_limit) VALUES ($1, $2, $2, $2)"
+    " ON CONFLICT (provider) DO UPDATE SET configured_limit = excluded.configured_limit,"
+    "  rate_limit = coalesce(r.operator_limit, excluded.rate_limit), touched_at = clock_timestamp(),"
+    "  rate = CASE WHEN r.rate_limit = coalesce(r.operator_limit, excluded.rate_limit) THEN r.rate"
+    "   ELSE coalesce(r.operator_limit, excluded.rate_limit) END";
 /* clang-format on */
 
 int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_second, struct fp_err *err)
@@ -247,6 +248,78 @@ int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256],
     pg_rows_free(rows);
     return 0;
 }
+
+/* --- operators -------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const char list_sql[] =
+    "SELECT r.provider, r.rate, r.rate_limit, r.configured_limit, r.operator_limit IS NOT NULL,"
+    "  CASE WHEN r.rate < r.rate_limit AND r.lowered_until > clock_timestamp() THEN r.lowered_until END,"
+    "  r.daily_quota, " USED_TODAY ", r.fault, r.touched_at"
+    " FROM foliopost.provider_rates r ORDER BY starts_with(r.provider, '" RATE_DOMAIN "'), r.provider LIMIT $1";
+/* clang-format on */
+
+static void read_rate(struct ledger_rate *out, const struct fp_rows *r, int row)
+{
+    *out = (struct ledger_rate){.rate = pg_f64(r, row, 1),
+                                .limit = pg_f64(r, row, 2),
+                                .configured = pg_f64(r, row, 3),
+                                .by_operator = pg_bool(r, row, 4),
+                                .lowered_until_us = ledger_time(r, row, 5),
+                                .daily_quota = pg_f64(r, row, 6),
+                                .used_today = pg_f64(r, row, 7),
+                                .touched_us = ledger_time(r, row, 9)};
+    ledger_text(out->provider, sizeof out->provider, r, row, 0);
+    ledger_text(out->fault, sizeof out->fault, r, row, 8);
+}
+
+int ledger_rates(struct fp_ledger *l, struct ledger_rate *out, int max, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_i64(&a, max);
+    if (ledger_step(l, "rates", list_sql, &a, &rows, err) != 0)
+        return -1;
+    int n = pg_rows_count(rows);
+    for (int i = 0; i < n; i++)
+        read_rate(&out[i], rows, i);
+    pg_rows_free(rows);
+    return n;
+}
+
+/* Slices of a slow rate lie far ahead: a faster one begins within two seconds. */
+/* clang-format off */
+static const char set_sql[] =
+    "WITH changed AS ("
+    "  UPDATE foliopost.provider_rates r SET operator_limit = $2::float8, lowered_until = NULL,"
+    "   rate_limit = coalesce($2::float8, r.configured_limit), rate = coalesce($2::float8, r.configured_limit),"
+    "   next_free = least(r.next_free, clock_timestamp() + " MAX_AHEAD ")"
+    "  WHERE r.provider = $1 RETURNING r.provider),"
+    " noted AS (" AUDIT_INSERT
+    "  SELECT " AUDIT_BY("$3") ", 'set_rate', NULL::bigint,"
+    "   provider || ': ' || coalesce($2::float8 || ' mails a second', 'as configured') FROM changed)"
+    " SELECT provider FROM changed";
+/* clang-format on */
+
+int ledger_rate_set(struct fp_ledger *l, const char *provider, const double *per_second, const char *actor,
+                    struct fp_err *err)
+{
+    struct pg_args a;
+    pg_args_init(&a);
+    pg_arg_text(&a, provider);
+    if (per_second != NULL)
+        pg_arg_f64(&a, *per_second);
+    else
+        pg_arg_null(&a);
+    pg_arg_text(&a, actor);
+    int n = ledger_count(l, "rate_set", set_sql, &a, err);
+    if (n == 0)
+        return err_set(err, FP_NOT_FOUND, "no mailer has used a provider %s", provider);
+    return n < 0 ? -1 : 0;
+}
+
+/* --- the window ----------------------------------------------------------------------------- */
 
 /* In the zone's own clock, so that a day of 23 or 25 hours is right too. */
 /* clang-format off */

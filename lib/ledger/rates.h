@@ -10,7 +10,7 @@
 
 #define RATE_DOMAIN "domain:"
 
-/* At a mailer's start: makes the row, or sets its limit. 0: no limit. */
+/* At a mailer's start: makes the row, or sets its limit unless an operator did. 0: no limit. */
 int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_second,
                           struct fp_err *err) FP_MUST_CHECK;
 /* After configure: mails a day (UTC) of all mailers together, 0: no quota;
@@ -40,6 +40,24 @@ int ledger_provider_fault(struct fp_ledger *l, const char *provider, const char 
  * fault. Of the providers that mailers used within ten minutes, or used last. */
 int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256], int64_t *fault_for_s,
                        struct fp_err *err) FP_MUST_CHECK;
+
+struct ledger_rate {
+    char provider[96];
+    double rate;                    /* in force now; 0: no limit */
+    double limit, configured;       /* what it goes back to after a lowering; what the mailers are told */
+    bool by_operator;               /* the limit is an operator's */
+    int64_t lowered_until_us;       /* 0: not lowered by throttling */
+    double daily_quota, used_today; /* 0: no quota */
+    char fault[256];
+    int64_t touched_us; /* when a mailer used it last */
+};
+/* Providers first, then domains, by name. Returns how many. */
+int ledger_rates(struct fp_ledger *l, struct ledger_rate *out, int max, struct fp_err *err) FP_MUST_CHECK;
+/* An operator's limit from now on, for every mailer, until the next one; 0: no
+ * limit; NULL: as the mailers are configured. It ends a lowering. NOT_FOUND:
+ * no mailer ever used that provider. */
+int ledger_rate_set(struct fp_ledger *l, const char *provider, const double *per_second, const char *actor,
+                    struct fp_err *err) FP_MUST_CHECK;
 
 /* Of minutes of the day in a time zone; from = to: always. Past midnight when to < from. */
 struct ledger_window {

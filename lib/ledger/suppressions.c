@@ -99,8 +99,8 @@ static const char suppress_sql[] =
     "  SELECT nullif(user_id, 0), nullif(hash, '')::uuid, scope, reason, source, evidence, nullif(job_id, 0),"
     "   CASE WHEN isfinite(seen) THEN seen ELSE clock_timestamp() END, nullif(expires, '-infinity')"
     "  FROM entries" SUPPRESSION_MERGE " RETURNING xmax = 0 AS new),"
-    " noted AS (INSERT INTO foliopost.audit (actor, action, detail)"
-    "  SELECT $10, 'suppress', (SELECT count(*) FROM entries) || ' entries' WHERE $10 <> '')"
+    " noted AS (" AUDIT_INSERT
+    "  SELECT " AUDIT_BY("$10") ", 'suppress', NULL::bigint, (SELECT count(*) FROM entries) || ' entries' WHERE $10 <> '')"
     " SELECT count(*) FILTER (WHERE new) FROM put";
 /* clang-format on */
 
@@ -164,8 +164,8 @@ static const char unsuppress_sql[] =
     "WITH gone AS (DELETE FROM foliopost.suppressions"
     "  WHERE (user_id = $1 OR address_hash = $2::uuid) AND ($3::text IS NULL OR scope = $3)"
     "  RETURNING scope),"
-    " noted AS (INSERT INTO foliopost.audit (actor, action, detail)"
-    "  SELECT $4, 'unsuppress', coalesce('user ' || $1, 'address ' || $2) || ', ' || count(*) || ' entries'"
+    " noted AS (" AUDIT_INSERT
+    "  SELECT " AUDIT_BY("$4") ", 'unsuppress', NULL::bigint, coalesce('user ' || $1, 'address ' || $2) || ', ' || count(*) || ' entries'"
     "  FROM gone HAVING count(*) > 0)"
     " SELECT count(*) FROM gone";
 /* clang-format on */

@@ -8,6 +8,7 @@
  */
 #include "lib/rpc/rpc.h"
 
+#include <arpa/inet.h>
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <stdatomic.h>
@@ -23,6 +24,7 @@
 #define RECV_MS     250  /* a stop is noticed within */
 #define SEND_MS     5000 /* to a client that does not read its answer */
 #define MAX_THREADS 64
+#define PEER_BYTES  64
 
 struct worker {
     struct fp_rpc_server *server;
@@ -46,7 +48,8 @@ struct fp_rpc_server {
 /* --- one call ---------------------------------------------------------------------- */
 
 /* Runs the method and packs its reply into w->payload. */
-static int run_call(struct worker *w, const Foliopost__V1__RpcRequest *envelope, struct fp_err *err)
+static int run_call(struct worker *w, const Foliopost__V1__RpcRequest *envelope, const char *peer,
+                    struct fp_err *err)
 {
     const struct rpc_dispatch *d = &w->server->dispatch;
     if (rpc_authenticate(d, envelope->token, err) != 0)
@@ -56,7 +59,7 @@ static int run_call(struct worker *w, const Foliopost__V1__RpcRequest *envelope,
         return err_set(err, FP_UNIMPLEMENTED, "this server has no method \"%s\"", envelope->method);
     struct rpc_call call = {.request_id = envelope->request_id,
                             .traceparent = envelope->traceparent,
-                            .peer = "",
+                            .peer = peer,
                             .subject = "",
                             .deadline_mono_us = rpc_deadline_us(d, envelope->deadline_ms),
                             .worker = w->no,
@@ -66,7 +69,7 @@ static int run_call(struct worker *w, const Foliopost__V1__RpcRequest *envelope,
 }
 
 /* The packed RpcReply to this request is in w->packed. */
-static void answer(struct worker *w, const void *data, size_t bytes)
+static void answer(struct worker *w, const void *data, size_t bytes, const char *peer)
 {
     int64_t since_us = clock_mono_us();
     char text[sizeof((struct fp_err *)0)->msg];
@@ -77,7 +80,7 @@ static void answer(struct worker *w, const void *data, size_t bytes)
     reply.schema_version = WIRE_SCHEMA_VERSION;
     if (envelope != NULL)
         reply.request_id = envelope->request_id;
-    if (envelope == NULL || run_call(w, envelope, &err) != 0) {
+    if (envelope == NULL || run_call(w, envelope, peer, &err) != 0) {
         /* A database's message can have several lines; a reply's strings cannot. */
         text_clean(text, sizeof text, err.msg);
         reply.code = (int)err.code;
@@ -111,6 +114,20 @@ static nng_msg *next_request(struct worker *w)
     return NULL;
 }
 
+/* The address that the request came from, as the gRPC door writes it; "" when it is gone already. */
+static void peer_of(nng_msg *m, char out[PEER_BYTES])
+{
+    nng_sockaddr a;
+    char host[INET6_ADDRSTRLEN] = "";
+    out[0] = '\0';
+    if (nng_pipe_get_addr(nng_msg_get_pipe(m), NNG_OPT_REMADDR, &a) != 0)
+        return;
+    if (a.s_family == NNG_AF_INET && inet_ntop(AF_INET, &a.s_in.sa_addr, host, sizeof host) != NULL)
+        snprintf(out, PEER_BYTES, "%s:%d", host, ntohs(a.s_in.sa_port));
+    if (a.s_family == NNG_AF_INET6 && inet_ntop(AF_INET6, a.s_in6.sa_addr, host, sizeof host) != NULL)
+        snprintf(out, PEER_BYTES, "[%s]:%d", host, ntohs(a.s_in6.sa_port));
+}
+
 static void send_reply(struct worker *w)
 {
     nng_msg *m;
@@ -129,6 +146,7 @@ static void send_reply(struct worker *w)
 static void *work(void *arg)
 {
     struct worker *w = arg;
+    char peer[PEER_BYTES];
     while (!atomic_load(&w->server->stop)) {
         nng_msg *m = next_request(w);
         if (m == NULL)
@@ -137,7 +155,8 @@ static void *work(void *arg)
         arena_reset(w->reply_arena);
         str_clear(&w->payload);
         str_clear(&w->packed);
-        answer(w, nng_msg_body(m), nng_msg_len(m));
+        peer_of(m, peer);
+        answer(w, nng_msg_body(m), nng_msg_len(m), peer);
         nng_msg_free(m);
         send_reply(w);
     }

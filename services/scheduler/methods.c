@@ -14,10 +14,12 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/text.h"
 #include "lib/ledger/deliveries.h"
 #include "lib/log/log.h"
 #include "services/scheduler/convert.h"
 #include "services/scheduler/limits.h"
+#include "services/scheduler/operate.h"
 #include "services/scheduler/report.h"
 #include "services/scheduler/spec.h"
 #include "services/scheduler/start.h"
@@ -31,10 +33,8 @@
 #define DEFAULT_PAGE_HISTORY    50
 #define MAX_FLEET               1000
 #define WATCH_AGAIN_MS          1000
+#define ACTOR_BYTES             128
 #define MAX_REASON_BYTES        400 /* it becomes the job's response, together with what was done */
-
-/* The audit's actor until callers are told apart by more than one token. */
-#define ACTOR "rpc"
 
 struct worker {
     struct fp_ledger *ledger;
@@ -86,6 +86,19 @@ static struct worker *worker_of(const struct rpc_call *call)
     if (call->worker < 0 || call->worker >= m->o.workers)
         fp_panic("worker %d of %d", call->worker, m->o.workers);
     return &m->workers[call->worker];
+}
+
+/* For the audit: who calls, and from where. */
+static const char *actor_of(struct rpc_call *call)
+{
+    char who[ACTOR_BYTES], peer[ACTOR_BYTES];
+    char *actor = arena_alloc(call->arena, 2 * ACTOR_BYTES);
+
+    text_clean(who, sizeof who, call->subject && call->subject[0] ? call->subject : "rpc");
+    text_clean(peer, sizeof peer, call->peer ? call->peer : "");
+    if (actor)
+        snprintf(actor, 2 * ACTOR_BYTES, "%s\n%s", who, peer);
+    return actor ? actor : "rpc";
 }
 
 static void wake_leader(const struct rpc_call *call)
@@ -237,7 +250,7 @@ static int submit(struct rpc_call *call, const struct ledger_job *j, struct conv
     char id[32];
 
     if (check_open_jobs(l, err) ||
-        ledger_job_submit(l, j, (int)m->o.set->audience_margin_ms, ACTOR, &made, &existing, err))
+        ledger_job_submit(l, j, (int)m->o.set->audience_margin_ms, actor_of(call), &made, &existing, err))
         return -1;
     r->existing = existing;
     snprintf(id, sizeof id, "job=%" PRId64, made.id);
@@ -378,7 +391,7 @@ static ProtobufCMessage *pause_job(struct rpc_call *call, const ProtobufCMessage
     const char *reason = q->reason && q->reason[0] ? q->reason : "asked for by a client";
 
     if (check_job_id(q->job_id, err) || check_reason(reason, err) ||
-        ledger_job_pause(worker_of(call)->ledger, q->job_id, reason, ACTOR, err))
+        ledger_job_pause(worker_of(call)->ledger, q->job_id, reason, actor_of(call), err))
         return NULL;
     tell(q->job_id, "PAUSED", reason);
     wake_leader(call);
@@ -390,7 +403,8 @@ static ProtobufCMessage *resume_job(struct rpc_call *call, const ProtobufCMessag
 {
     const Foliopost__V1__ResumeJobRequest *q = (const void *)request;
 
-    if (check_job_id(q->job_id, err) || ledger_job_resume(worker_of(call)->ledger, q->job_id, ACTOR, err))
+    if (check_job_id(q->job_id, err) ||
+        ledger_job_resume(worker_of(call)->ledger, q->job_id, actor_of(call), err))
         return NULL;
     tell(q->job_id, "resumed", "asked for by a client");
     wake_leader(call);
@@ -404,7 +418,7 @@ static ProtobufCMessage *cancel_job(struct rpc_call *call, const ProtobufCMessag
     const char *reason = q->reason && q->reason[0] ? q->reason : "asked for by a client";
 
     if (check_job_id(q->job_id, err) || check_reason(reason, err) ||
-        ledger_job_cancel(worker_of(call)->ledger, q->job_id, reason, ACTOR, err))
+        ledger_job_cancel(worker_of(call)->ledger, q->job_id, reason, actor_of(call), err))
         return NULL;
     tell(q->job_id, "CANCELLED", reason);
     wake_leader(call);
@@ -420,7 +434,7 @@ static ProtobufCMessage *retry_failed(struct rpc_call *call, const ProtobufCMess
     int64_t users;
 
     if (check_job_id(q->job_id, err) ||
-        ledger_job_reopen(worker_of(call)->ledger, q->job_id, failed, 1, ACTOR, &users, err))
+        ledger_job_reopen(worker_of(call)->ledger, q->job_id, failed, 1, actor_of(call), &users, err))
         return NULL;
     if (users > 0)
         log_info("", "reopened", "job=%" PRId64 " users=%" PRId64, q->job_id, users);
@@ -554,7 +568,8 @@ static ProtobufCMessage *suppress(struct rpc_call *call, const ProtobufCMessage 
 {
     struct convert c = {.arena = call->arena};
 
-    return reply_of(&c, suppress_add(worker_of(call)->ledger, (const void *)request, ACTOR, &c, err), err);
+    return reply_of(&c, suppress_add(worker_of(call)->ledger, (const void *)request, actor_of(call), &c, err),
+                    err);
 }
 
 static ProtobufCMessage *unsuppress(struct rpc_call *call, const ProtobufCMessage *request,
@@ -562,7 +577,9 @@ static ProtobufCMessage *unsuppress(struct rpc_call *call, const ProtobufCMessag
 {
     struct convert c = {.arena = call->arena};
 
-    return reply_of(&c, suppress_remove(worker_of(call)->ledger, (const void *)request, ACTOR, &c, err), err);
+    return reply_of(&c,
+                    suppress_remove(worker_of(call)->ledger, (const void *)request, actor_of(call), &c, err),
+                    err);
 }
 
 static ProtobufCMessage *list_suppressions(struct rpc_call *call, const ProtobufCMessage *request,
@@ -575,6 +592,38 @@ static ProtobufCMessage *list_suppressions(struct rpc_call *call, const Protobuf
     if (check_page(q->page_size, SUPPRESS_MAX_PAGE, SUPPRESS_DEFAULT_PAGE, &page, err))
         return NULL;
     return reply_of(&c, suppress_list(worker_of(call)->ledger, q, page, &c, err), err);
+}
+
+/* --- ListRates, SetRate, ListAudit (operate.c) ---------------------------------------------------- */
+
+static ProtobufCMessage *list_rates(struct rpc_call *call, const ProtobufCMessage *request,
+                                    struct fp_err *err)
+{
+    struct convert c = {.arena = call->arena};
+
+    (void)request;
+    return reply_of(&c, operate_list_rates(worker_of(call)->ledger, &c, err), err);
+}
+
+static ProtobufCMessage *set_rate(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+{
+    struct convert c = {.arena = call->arena};
+
+    return reply_of(&c,
+                    operate_set_rate(worker_of(call)->ledger, (const void *)request, actor_of(call), &c, err),
+                    err);
+}
+
+static ProtobufCMessage *list_audit(struct rpc_call *call, const ProtobufCMessage *request,
+                                    struct fp_err *err)
+{
+    const Foliopost__V1__ListAuditRequest *q = (const void *)request;
+    struct convert c = {.arena = call->arena};
+    int page = 0;
+
+    if (check_page(q->page_size, OPERATE_MAX_PAGE, OPERATE_DEFAULT_PAGE, &page, err))
+        return NULL;
+    return reply_of(&c, operate_list_audit(worker_of(call)->ledger, q, page, &c, err), err);
 }
 
 /* --- the table ---------------------------------------------------------------------------------- */
@@ -607,5 +656,11 @@ const struct rpc_method methods_table[] = {
      &foliopost__v1__unsuppress_response__descriptor, unsuppress},
     {"ListSuppressions", &foliopost__v1__list_suppressions_request__descriptor,
      &foliopost__v1__list_suppressions_response__descriptor, list_suppressions},
+    {"ListRates", &foliopost__v1__list_rates_request__descriptor,
+     &foliopost__v1__list_rates_response__descriptor, list_rates},
+    {"SetRate", &foliopost__v1__set_rate_request__descriptor, &foliopost__v1__provider_rate__descriptor,
+     set_rate},
+    {"ListAudit", &foliopost__v1__list_audit_request__descriptor,
+     &foliopost__v1__list_audit_response__descriptor, list_audit},
 };
 const size_t methods_n = sizeof methods_table / sizeof methods_table[0];

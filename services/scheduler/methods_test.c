@@ -474,6 +474,103 @@ static void failed_mails_are_tried_again_and_no_other(void **state)
     t_scheduler_down(&s);
 }
 
+static Foliopost__V1__ProviderRate *set_rate(const char *provider, double per_second, bool reset)
+{
+    Foliopost__V1__SetRateRequest q = FOLIOPOST__V1__SET_RATE_REQUEST__INIT;
+
+    q.provider = (char *)provider;
+    q.per_second = per_second;
+    q.reset = reset;
+    return call("SetRate", &q.base, &foliopost__v1__provider_rate__descriptor);
+}
+
+static void a_rate_that_an_operator_set_outlives_a_mailers_start(void **state)
+{
+    Foliopost__V1__ListRatesRequest q = FOLIOPOST__V1__LIST_RATES_REQUEST__INIT;
+
+    (void)state;
+    assert_null(set_rate("", 50, false));
+    assert_int_equal(t_err.code, FP_NOT_FOUND);
+    assert_ok(ledger_rate_configure(t_ledger, "relay", 100, &t_err));
+    assert_ok(ledger_rate_configure(t_ledger, "domain:example.com", 5, &t_err));
+    t_sql("UPDATE foliopost.provider_rates SET next_free = clock_timestamp() + interval '1 hour'");
+    Foliopost__V1__ProviderRate *r = set_rate("", 50, false); /* a domain is no provider */
+    assert_non_null(r);
+    assert_string_equal(r->provider, "relay");
+    assert_true(r->by_operator && r->per_second == 50 && r->limit_per_second == 50);
+    assert_int_equal(
+        t_sql(
+            "SELECT count(*) FROM foliopost.provider_rates WHERE next_free > clock_timestamp() + interval '3 s'"),
+        1);
+    assert_ok(ledger_rate_configure(t_ledger, "relay", 200, &t_err));
+    Foliopost__V1__ListRatesResponse *all =
+        called("ListRates", &q.base, &foliopost__v1__list_rates_response__descriptor);
+    assert_int_equal(all->n_rates, 2);
+    assert_true(all->rates[0]->per_second == 50 && all->rates[0]->configured_per_second == 200);
+    r = set_rate("relay", 0, true);
+    assert_true(r && !r->by_operator && r->per_second == 200);
+    r = set_rate("domain:example.com", 0, false);
+    assert_true(r && r->by_operator && r->per_second == 0 && r->configured_per_second == 5);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'set_rate'"), 3);
+}
+
+static void wrong_rates_are_refused_and_leave_no_line(void **state)
+{
+    (void)state;
+    assert_ok(ledger_rate_configure(t_ledger, "a", 100, &t_err));
+    assert_ok(ledger_rate_configure(t_ledger, "b", 100, &t_err));
+    const struct {
+        const char *provider;
+        double per_second;
+        bool reset;
+        enum fp_code code;
+    } wrong[] = {
+        {"", 1, false, FP_INVALID_ARGUMENT},   {"c", 1, false, FP_NOT_FOUND},
+        {"a", -1, false, FP_INVALID_ARGUMENT}, {"a", 2e6, false, FP_INVALID_ARGUMENT},
+        {"a", 1, true, FP_INVALID_ARGUMENT},   {"a", strtod("nan", NULL), false, FP_INVALID_ARGUMENT},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_null(set_rate(wrong[i].provider, wrong[i].per_second, wrong[i].reset));
+        assert_int_equal(t_err.code, wrong[i].code);
+    }
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit"), 0);
+}
+
+static void the_audit_says_who_did_what_and_from_where(void **state)
+{
+    Foliopost__V1__PauseJobRequest p = FOLIOPOST__V1__PAUSE_JOB_REQUEST__INIT;
+    Foliopost__V1__ListAuditRequest q = FOLIOPOST__V1__LIST_AUDIT_REQUEST__INIT;
+    const ProtobufCMessageDescriptor *d = &foliopost__v1__list_audit_response__descriptor;
+
+    (void)state;
+    int64_t other = submitted("other");
+    q.job_id = p.job_id = submitted("audited");
+    p.reason = "a look at it";
+    for (int i = 0; i < 2; i++) /* the second changes nothing */
+        called("PauseJob", &p.base, &foliopost__v1__job__descriptor);
+    Foliopost__V1__ListAuditResponse *r = called("ListAudit", &q.base, d);
+    assert_int_equal(r->n_entries, 2);
+    assert_string_equal(r->entries[0]->action, "pause");
+    assert_string_equal(r->entries[0]->actor, "rpc");
+    assert_string_equal(r->entries[0]->detail, "a look at it");
+    assert_int_equal(strncmp(r->entries[0]->peer, "127.0.0.1:", 10), 0);
+    assert_string_equal(r->entries[1]->action, "submit");
+    q.job_id = 0;
+    q.action = "submit";
+    q.page_size = 1;
+    r = called("ListAudit", &q.base, d);
+    assert_int_equal(r->n_entries, 1);
+    q.before_id = r->next_before_id;
+    r = called("ListAudit", &q.base, d);
+    assert_int_equal(r->entries[0]->job_id, other);
+    assert_int_equal(r->next_before_id, 0);
+    q.actor = "nobody";
+    assert_int_equal(((Foliopost__V1__ListAuditResponse *)called("ListAudit", &q.base, d))->n_entries, 0);
+    q.actor = "";
+    q.from_us = clock_wall_us() + FP_US_PER_DAY;
+    assert_int_equal(((Foliopost__V1__ListAuditResponse *)called("ListAudit", &q.base, d))->n_entries, 0);
+}
+
 static void a_list_of_50000_users_fits_both_ways(void **state)
 {
     static int64_t ids[WIRE_MAX_JOB_USERS];
@@ -593,6 +690,9 @@ int main(void)
         cmocka_unit_test_setup(a_users_history_goes_back_from_job_to_job, fresh),
         cmocka_unit_test_setup(failed_mails_are_tried_again_and_no_other, fresh),
         cmocka_unit_test_setup(the_fleet_is_who_lives_and_says_what_it_has, fresh),
+        cmocka_unit_test_setup(a_rate_that_an_operator_set_outlives_a_mailers_start, fresh),
+        cmocka_unit_test_setup(wrong_rates_are_refused_and_leave_no_line, fresh),
+        cmocka_unit_test_setup(the_audit_says_who_did_what_and_from_where, fresh),
         cmocka_unit_test_setup(a_list_of_50000_users_fits_both_ways, fresh),
         cmocka_unit_test_setup(suppressions_are_added_listed_and_removed, fresh),
         cmocka_unit_test_setup(wrong_suppressions_are_refused_whole, fresh),
