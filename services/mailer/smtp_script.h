@@ -1,5 +1,5 @@
 /*
- * An SMTP server for smtp_test.c alone, which does as its script says: a
+ * An SMTP server for smtp_test.c and smtp_rows_test.c, which does as its script says: a
  * thread for each connection, replies of one's choice, lost connections, late
  * and slow answers. It keeps what it was told.
  */
@@ -28,7 +28,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
-#define MAX_CONNECTIONS 64
+#define MAX_CONNECTIONS 2048
 #define HANG_UP         "!" /* instead of a reply */
 
 /* Replies without their line end; NULL: the usual one. */
@@ -38,6 +38,7 @@ struct script {
     int flood_mb;               /* lines of the reply to the mail before its last */
     int mails_per_connection;   /* then 421 at MAIL; 0: no limit */
     bool hang_up_after_mail, byte_by_byte;
+    const char *mid_body; /* said after the first lines of a mail, then the end */
 };
 
 struct server {
@@ -64,14 +65,14 @@ static struct script script_of(struct server *s)
     return script;
 }
 
-static void server_change(struct server *s, struct script script)
+static inline void server_change(struct server *s, struct script script)
 {
     pthread_mutex_lock(&s->lock);
     s->script = script;
     pthread_mutex_unlock(&s->lock);
 }
 
-static int count_of(struct server *s, const int *counter)
+static inline int count_of(struct server *s, const int *counter)
 {
     pthread_mutex_lock(&s->lock);
     int n = *counter;
@@ -79,7 +80,7 @@ static int count_of(struct server *s, const int *counter)
     return n;
 }
 
-static bool log_holds(struct server *s, const char *text)
+static inline bool log_holds(struct server *s, const char *text)
 {
     pthread_mutex_lock(&s->lock);
     bool holds = strstr(s->log.data, text) != NULL;
@@ -125,6 +126,8 @@ static bool take_body(struct session *c)
     struct server *s = c->server;
     char line[4096];
     struct fp_str body;
+    if (script_of(s).mid_body)
+        return fgets(line, sizeof line, c->in) && answer(c, script_of(s).mid_body, "") && false;
     str_init(&body, 0);
     while (fgets(line, sizeof line, c->in) && strcmp(line, ".\r\n") != 0)
         str_puts(&body, line[0] == '.' ? line + 1 : line);
