@@ -205,6 +205,8 @@ static void print_bridge(const struct explain *e, const struct perf_summary *s)
     printf("\nBRIDGE\n");
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         printf("  %-40s %20s\n", lines[i].label, minor(e, lines[i].minor, a));
+    printf("  income: dividends %s, interest %s\n", minor(e, s->dividends_minor, a),
+           minor(e, s->interest_minor, (char[NUMBER]){0}));
     printf("  gain %s; withheld tax %s; residual before rounding %+.8f: the statement %s\n",
            minor(e, s->gain_minor, a), minor(e, s->withheld_tax_minor, (char[NUMBER]){0}),
            (double)s->residual_e8 / 1e8, s->closes ? "closes" : "DOES NOT CLOSE");
@@ -265,15 +267,29 @@ static void print_positions(const struct explain *e, const struct fp_performance
 {
     const struct perf_position *x;
     size_t n = performance_positions(p, &x);
-    char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], f[NUMBER], day[11];
-    printf("\nPOSITIONS AT THE CLOSE\n  %-24s %16s %16s %10s %16s %16s\n", "", "shares", "close", "of",
-           "value", "cost (fifo)");
+    char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], day[11];
+    printf("\nPOSITIONS AT THE CLOSE\n  %-24s %16s %16s %10s %16s\n", "", "shares", "close", "of", "value");
     for (size_t i = 0; i < n; i++) {
         day_format(x[i].price_day, day);
-        printf("  %-24s %16s %16s %10s %16s %16s\n", instrument(e, x[i].instrument, a),
+        printf("  %-24s %16s %16s %10s %16s\n", instrument(e, x[i].instrument, a),
                quantity(x[i].quantity_e8, b), quantity(x[i].price_e8, c), x[i].price_e8 ? day : "none",
-               minor(e, x[i].value_minor, d), minor(e, x[i].cost_fifo_minor, f));
+               minor(e, x[i].value_minor, d));
     }
+    printf("  %-24s %16s %16s %27s\n", "", "cost (fifo)", "cost (average)", "gain of the period");
+    for (size_t i = 0; i < n; i++)
+        printf("  %-24s %16s %16s %27s\n", instrument(e, x[i].instrument, a),
+               minor(e, x[i].cost_fifo_minor, b), minor(e, x[i].cost_average_minor, c),
+               minor(e, x[i].gain_minor, d));
+}
+
+static void print_movers(const struct explain *e, const char *title, const struct perf_mover *m, int n)
+{
+    char a[NUMBER], b[NUMBER], c[NUMBER];
+    if (n > 0)
+        printf("\n%s\n", title);
+    for (int i = 0; i < n; i++)
+        printf("  %-40s %20s  gain %s\n", instrument(e, m[i].instrument, a),
+               percent((double)m[i].contribution_e8 / 1e8, b), minor(e, m[i].gain_minor, c));
 }
 
 static void print_groups(const struct explain *e, const char *title, const struct perf_group *g, int n)
@@ -322,6 +338,8 @@ void explain_summary(const struct explain *e, const struct fp_performance *p, co
     for (int i = 0; i < PERF_SPANS; i++)
         print_span(e, names[i], &s->spans[i]);
     print_contributions(e, p, s);
+    print_movers(e, "TOP MOVERS, by contribution", s->top, s->n_top);
+    print_movers(e, "BOTTOM MOVERS, by contribution", s->bottom, s->n_bottom);
     print_positions(e, p);
     print_groups(e, "BY ASSET CLASS", s->by_class, s->n_by_class);
     print_groups(e, "BY CURRENCY", s->by_currency, s->n_by_currency);

@@ -254,10 +254,11 @@ static unsigned flags_of(const struct fp_performance *p)
            (p->opened_e8 == 0 && p->n_in_period ? PERF_OPENED_IN_PERIOD : 0);
 }
 
-/* Next to no capital can make a return that means nothing, and that no figure holds. */
+/* Next to no capital can make a return that means nothing, and that no figure
+ * holds. So can a way there over a wealth beside which the end is rounding. */
 static bool has_return(const struct fp_performance *p, const struct perf_chain *c)
 {
-    bool fits = perf_rate_fits(c->wealth) && perf_rate_fits(p->other);
+    bool fits = perf_rate_fits(c->wealth) && perf_rate_fits(c->drawdown.peak) && perf_rate_fits(p->other);
 
     for (size_t i = 0; i < p->n_holdings; i++)
         fits &= perf_rate_fits(p->holdings[i].contribution);

@@ -31,6 +31,7 @@ struct book {
     char codes[CODES][2][8]; /* invented currency, the one in its place */
     size_t n_codes;
     double scale;
+    bool carried; /* some run carries its prices */
     struct run runs[MAX_RUNS];
     size_t n_runs;
     struct fp_performance *performance;

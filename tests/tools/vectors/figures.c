@@ -462,6 +462,18 @@ static struct trade closed_trade(const struct vcase *c, const struct run *r)
     return t;
 }
 
+/* Of a short one: what it was sold for, and what buying it back would cost. */
+static struct trade open_trade(const struct run *r)
+{
+    double cost = run_money(r, r->summary.cost_fifo_minor),
+           value = run_money(r, r->summary.cost_fifo_minor + r->summary.unrealised_fifo_minor);
+
+    return (struct trade){.shares = fabs(r->shares),
+                          .entry = fabs(cost),
+                          .exit = fabs(value),
+                          .is_short = r->shares < 0};
+}
+
 static bool trade_part(struct vcase *c, const char *what, const char *name, const json_t *want,
                        const struct trade *t)
 {
@@ -506,13 +518,7 @@ static bool trades(struct vcase *c, const char *name, const json_t *want)
     r = run_life(c, WHOLE);
     if (!r)
         return true;
-    if (strcmp(name, "open") == 0)
-        t = (struct trade){.shares = r->shares,
-                           .entry = run_money(r, r->summary.cost_fifo_minor),
-                           .exit =
-                               run_money(r, r->summary.cost_fifo_minor + r->summary.unrealised_fifo_minor)};
-    else
-        t = closed_trade(c, r);
+    t = strcmp(name, "open") == 0 ? open_trade(r) : closed_trade(c, r);
     if (json_is_object(want))
         trade_parts(c, name, want, &t);
     else
@@ -523,15 +529,25 @@ static bool trades(struct vcase *c, const char *name, const json_t *want)
 /* --- the rest
  * --------------------------------------------------------------------------------------------------- */
 
+/* "equity" is its value, "equity_percent" what is printed beside it. */
 static bool allocation(struct vcase *c, const char *name, const json_t *want)
 {
     const struct run *r = strcmp(c->kind, "allocation") == 0 ? run_life(c, WHOLE) : NULL;
 
-    for (int i = 0; r && i < r->summary.n_by_class; i++)
-        if (strcmp(r->summary.by_class[i].label, name) == 0) {
-            case_compare(c, name, name, want, UNIT_MONEY, run_money(r, r->summary.by_class[i].value_minor));
-            return true;
-        }
+    for (int i = 0; r && i < r->summary.n_by_class; i++) {
+        const struct perf_group *g = &r->summary.by_class[i];
+        size_t n = strlen(g->label);
+
+        if (strncmp(g->label, name, n) != 0)
+            continue;
+        if (!name[n])
+            case_compare(c, name, name, want, UNIT_MONEY, run_money(r, g->value_minor));
+        else if (strcmp(name + n, "_percent") == 0)
+            case_compare(c, name, name, want, UNIT_EXACT, g->percent_e2 / 100.0);
+        else
+            continue;
+        return true;
+    }
     return false;
 }
 

@@ -62,7 +62,7 @@ static bool another_root(struct vcase *c, const struct returns_flow *f, size_t n
 
     if (fabs(present_value(f, n, r.annual)) > 1e-9)
         return false;
-    if (r.several && fabs(r.annual - 0.1) < fabs(want - 0.1)) {
+    if (r.several && fabs(log((1 + r.annual) / 1.1)) < fabs(log((1 + want) / 1.1))) {
         case_note(c, "xirr is %.10g where the source has the root %.10g: the one nearest +10 %%, flagged",
                   r.annual, want);
         return true;
@@ -311,20 +311,58 @@ static void chain_subperiods(const json_t *list, struct chained *r)
                  number_of(m, "income", 0) - number_of(m, "flow", 0));
 }
 
-static bool chain_figure(struct vcase *c, const char *name, const json_t *want)
+/* Days of market value and profit: the rest of a day's change has flowed. */
+static void chain_days(const struct vcase *c, const json_t *daily, struct chained *r)
 {
-    const json_t *valuations = json_object_get(c->json, "valuations");
-    const json_t *subperiods = json_object_get(c->json, "subperiods"), *m;
-    struct chained r = {.n = 0};
+    const json_t *m;
+    double open = 0;
     size_t i;
 
-    if ((json_array_size(valuations) < 2 && !subperiods) || json_object_get(c->json, "transactions"))
+    json_array_foreach(daily, i, m)
+    {
+        double close = number_of(m, "mv", NAN), flow = close - open - number_of(m, "pl", NAN);
+        bool at_start = flow > 0 && says(c, "inflow", "start");
+
+        if (i > 0 && r->n < 1000) /* what comes at the end of a day is worth itself */
+            r->rates[r->n++] = at_start ? link_one(&r->chain, open, close, flow, 0)
+                                        : link_one(&r->chain, open, close, 0, -flow);
+        open = close;
+    }
+}
+
+static bool chain_of(const struct vcase *c, struct chained *r)
+{
+    const json_t *valuations = json_object_get(c->json, "valuations"),
+                 *subperiods = json_object_get(c->json, "subperiods"),
+                 *daily = json_object_get(c->json, "daily");
+
+    perf_chain_init(&r->chain, 0);
+    if (json_object_get(c->json, "transactions"))
         return false;
-    perf_chain_init(&r.chain, 0);
-    subperiods ? chain_subperiods(subperiods, &r)
-               : chain_valuations(valuations, json_object_get(c->json, "flows"), &r);
+    if (subperiods)
+        chain_subperiods(subperiods, r);
+    else if (json_array_size(valuations) > 1)
+        chain_valuations(valuations, json_object_get(c->json, "flows"), r);
+    else
+        chain_days(c, daily, r);
+    return r->n > 0;
+}
+
+static bool chain_figure(struct vcase *c, const char *name, const json_t *want)
+{
+    struct chained r = {.n = 0};
+    double annual = NAN;
+    const json_t *m;
+    size_t i;
+    bool defined;
+
+    if (!chain_of(c, &r))
+        return false;
     if (strcmp(name, "twr") == 0) {
         case_figure(c, name, UNIT_RATE, !r.chain.negative, r.chain.wealth - 1);
+    } else if (strcmp(name, "twr_annualized") == 0) {
+        defined = returns_annualise(r.chain.wealth - 1, c->period_end - c->period_start, &annual);
+        case_figure(c, name, UNIT_RATE, defined && !r.chain.negative, annual);
     } else if (strcmp(name, "twr_per_period") == 0) {
         case_figure(c, name, UNIT_RATE, !r.chain.negative, pow(r.chain.wealth, 1.0 / r.n) - 1);
     } else if (strcmp(name, "subperiod_returns") == 0) {

@@ -476,35 +476,49 @@ static void make_book(struct vcase *c)
         quote_asset(c, asset, returns);
 }
 
-/* The index of the asset named after the first underscore of "weight_A_day2"; -1: none. */
+/* The index of the asset named after the first underscore of "weight_A_day2" or "weight_A"; -1: none. */
 static int asset_of(const json_t *returns, const char *name)
 {
-    const char *at = strchr(name, '_') + 1, *asset;
+    const char *at = strchr(name, '_'), *asset;
     json_t *list;
     int i = 0;
 
     json_object_foreach((json_t *)returns, asset, list)
     {
-        if (strncmp(at, asset, strlen(asset)) == 0 && at[strlen(asset)] == '_')
+        if (at && strncmp(at + 1, asset, strlen(asset)) == 0 && strchr("_", at[1 + strlen(asset)]))
             return i;
         i++;
     }
     return -1;
 }
 
-/* portfolio_return_dayN, contribution_A_dayN, weight_A_dayN (before the day). */
+static size_t days_of_assets(const json_t *returns)
+{
+    const char *asset;
+    json_t *list;
+    size_t n = 0;
+
+    json_object_foreach((json_t *)returns, asset, list) n =
+        json_array_size(list) > n ? json_array_size(list) : n;
+    return n;
+}
+
+/* portfolio_return_dayN, contribution_A_dayN, weight_A_dayN (before the day);
+ * without a day: of all days together. */
 static bool contribution(struct vcase *c, const char *name, const json_t *want)
 {
     const json_t *returns = json_object_get(c->json, "asset_returns");
     const char *d = strstr(name, "_day");
-    int day = d ? atoi(d + 4) : 0, asset = returns && d ? asset_of(returns, name) : -1;
+    int day = d ? atoi(d + 4) : 1, last = d ? day : (int)days_of_assets(returns);
+    int asset = returns ? asset_of(returns, name) : -1;
     const struct run *r;
 
-    if (!returns || day < 1)
+    if (!returns || day < 1 || (asset < 0 && strncmp(name, "portfolio", 9) != 0))
         return false;
     make_book(c);
     day -= name[0] == 'w'; /* the evening before */
-    r = book_run(c, (struct view){SECURITIES, FIRST_DAY + day, FIRST_DAY + day, NULL});
+    r = book_run(c,
+                 (struct view){SECURITIES, FIRST_DAY + day, FIRST_DAY + (name[0] == 'w' ? day : last), NULL});
     if (!r)
         return true;
     if (asset < 0)
