@@ -16,10 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/metrics/table.h"
 
 #define MAX_SERIES 512
 #define MAX_HELPS  256
@@ -204,9 +206,10 @@ static int by_name(const void *a, const void *b)
 static void render_head(struct fp_str *out, const char *name, const char *type)
 {
     const struct help *h = find_help(name);
+    const char *text = h ? h->text : metrics_table_help(name);
 
-    if (h && *h->text)
-        str_printf(out, "# HELP %s %s\n", name, h->text);
+    if (*text)
+        str_printf(out, "# HELP %s %s\n", name, text);
     str_printf(out, "# TYPE %s %s\n", name, type);
 }
 
@@ -285,19 +288,27 @@ __attribute__((constructor)) static void note_start(void)
     start_time_s = (double)clock_wall_us() / FP_US_PER_S;
 }
 
-static void render_process_gauge(struct fp_str *out, const char *name, double v)
+static double cpu_s(void)
 {
-    str_printf(out, "# TYPE %s gauge\n%s %.15g\n", name, name, v);
+    struct timespec t = {0};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void render_one(struct fp_str *out, const char *name, const char *type, double v)
+{
+    render_head(out, name, type);
+    render_line(out, name, "", v);
 }
 
 void metrics_render(struct fp_str *out)
 {
     pthread_mutex_lock(&the.lock);
     render_series(out);
-    render_head(out, "foliopost_metrics_dropped_total", "counter");
-    render_line(out, "foliopost_metrics_dropped_total", "", (double)the.dropped);
+    render_one(out, "foliopost_metrics_dropped_total", "counter", (double)the.dropped);
+    render_one(out, "process_resident_memory_bytes", "gauge", resident_bytes());
+    render_one(out, "process_open_fds", "gauge", open_fds());
+    render_one(out, "process_cpu_seconds_total", "counter", cpu_s());
+    render_one(out, "process_start_time_seconds", "gauge", start_time_s);
     pthread_mutex_unlock(&the.lock);
-    render_process_gauge(out, "process_resident_memory_bytes", resident_bytes());
-    render_process_gauge(out, "process_open_fds", open_fds());
-    render_process_gauge(out, "process_start_time_seconds", start_time_s);
 }

@@ -16,9 +16,9 @@ void metrics_add(const char *name, const char *labels, double n); /* a counter: 
 void metrics_set(const char *name, const char *labels, double v); /* a gauge */
 /* A histogram of seconds with fixed buckets from 1 ms to 60 s. */
 void metrics_observe_s(const char *name, const char *labels, double seconds);
-/* The help line of a name; "" by default. */
+/* The help line of a name, where lib/metrics/table.c has none. */
 void metrics_help(const char *name, const char *help);
-/* Adds process_resident_memory_bytes, process_open_fds and process_start_time_seconds. */
+/* Adds what is known of the process: memory, files, processor time, start. */
 void metrics_render(struct fp_str *out);
 double metrics_value(const char *name, const char *labels); /* for tests; 0 when not there */
 void metrics_reset(void);                                   /* for tests */

@@ -21,6 +21,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
+#include "lib/metrics/metrics.h"
 
 #define DEFAULT_CONNECT_MS 5000
 #define DEFAULT_QUERY_MS   30000
@@ -454,8 +455,8 @@ static int give(PGresult *res, struct fp_rows **rows)
     return 0;
 }
 
-int pg_run(struct fp_pg *pg, const char *name, const char *sql, const struct pg_args *a,
-           struct fp_rows **rows, struct fp_err *err)
+static int run(struct fp_pg *pg, const char *name, const char *sql, const struct pg_args *a,
+               struct fp_rows **rows, struct fp_err *err)
 {
     static const struct pg_args none;
     a = a != NULL ? a : &none;
@@ -477,6 +478,17 @@ int pg_run(struct fp_pg *pg, const char *name, const char *sql, const struct pg_
     int sent = named ? PQsendQueryPrepared(pg->conn, name, a->n, a->values, a->lengths, a->formats, 0)
                      : PQsendQueryParams(pg->conn, sql, a->n, a->types, a->values, a->lengths, a->formats, 0);
     return give(collect(pg, name, sent, err), rows);
+}
+
+int pg_run(struct fp_pg *pg, const char *name, const char *sql, const struct pg_args *a,
+           struct fp_rows **rows, struct fp_err *err)
+{
+    char label[96];
+    int64_t since_us = clock_mono_us();
+    int rc = run(pg, name, sql, a, rows, err);
+    snprintf(label, sizeof label, "statement=\"%s\"", name != NULL ? name : "other");
+    metrics_observe_s("foliopost_pg_seconds", label, (double)(clock_mono_us() - since_us) / 1e6);
+    return rc;
 }
 
 /* The simple protocol runs several statements as one implicit transaction. */

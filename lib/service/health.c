@@ -114,9 +114,6 @@ struct fp_http *health_start(struct fp_service *s, struct fp_err *err)
         .metrics = render_metrics,
     };
 
-    metrics_help("foliopost_ready", "1 while /readyz says yes");
-    metrics_help("foliopost_lease_held", "1 while this process may act for its owner id");
-    metrics_help("foliopost_build_info", "always 1; the labels say what runs");
     struct fp_http *h = http_start(&admin, err);
     if (h)
         log_info("", "admin port", "port=%d", http_port(h));

@@ -5,7 +5,6 @@
 #include "services/mailer/mailer.h"
 
 #include "lib/log/log.h"
-#include "lib/metrics/metrics.h"
 #include "services/mailer/desk.h"
 #include "services/mailer/intake.h"
 #include "services/mailer/letter.h"
@@ -50,22 +49,6 @@ static int render(void *ctx, const Foliopost__V1__JobContext *job, const Foliopo
 }
 
 /* --- start --------------------------------------------------------------------------------- */
-
-static void describe_metrics(void)
-{
-    metrics_help("foliopost_mails_total", "users settled, by outcome");
-    metrics_help("foliopost_open_intents", "mails that a crash now could leave ambiguous");
-    metrics_help("foliopost_active_batches", "claim slots in use");
-    metrics_help("foliopost_mail_rate", "mails a second allowed to all mailers of the provider; 0: no limit");
-    metrics_help("foliopost_record_seconds", "the desk's statement: outcomes and intents");
-    metrics_help("foliopost_sends_in_flight", "mails being handed over");
-    metrics_help("foliopost_provider_fault", "1 while the provider is at fault and nothing is sent");
-    metrics_help("foliopost_throttled_total", "replies that asked to slow down");
-    metrics_help("foliopost_claims_total", "batches claimed, or already taken");
-    metrics_help("foliopost_claims_lost_total", "claims that became another's while in work");
-    metrics_help("foliopost_templates_differ_total", "jobs met whose first mails had other templates");
-    metrics_help("foliopost_claims_strayed_total", "claims in no hands that were handed back");
-}
 
 static struct lease the_lease(struct fp_service *s)
 {
@@ -122,7 +105,6 @@ static int start_intake(struct mailer *m, struct fp_err *err)
 int mailer_start(struct fp_service *s, void *values, struct fp_err *err)
 {
     the = (struct mailer){.service = s, .settings = values};
-    describe_metrics();
     service_set_slots(s, (int)the.settings->slots);
     if (start_desk(&the, err) < 0 || start_intake(&the, err) < 0)
         return -1;

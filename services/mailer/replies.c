@@ -188,6 +188,15 @@ static void concluded(struct desk *d, struct mail *m)
     mail_move(&d->lists, m, MAIL_KNOWN);
 }
 
+static void count_reply(const struct provider *p, enum verdict verdict)
+{
+    static const char *const classes[] = {"sent",      "deferred",  "failed",
+                                          "ambiguous", "throttled", "provider_fault"};
+    char labels[120];
+    (void)snprintf(labels, sizeof(labels), "provider=\"%s\",class=\"%s\"", p->o->name, classes[verdict]);
+    metrics_add("foliopost_replies_total", labels, 1);
+}
+
 static void take_reply(struct desk *d, struct mail *m)
 {
     const struct retry_rule rule = rule_of(d, m->batch);
@@ -199,6 +208,7 @@ static void take_reply(struct desk *d, struct mail *m)
         mail_move(&d->lists, m, MAIL_UNSENT);
         return;
     }
+    count_reply(provider_of(d, m), m->reply.verdict);
     switch (outcome_of_reply(&m->reply, m->attempts, &rule, erand48(d->dice), &m->outcome)) {
     case NEXT_RECORD:
         concluded(d, m);

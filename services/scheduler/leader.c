@@ -25,37 +25,22 @@
 #define SWEEP_US INT64_C(1000000)
 #define IDLE_MS  1000 /* nothing in progress: a submission on this process wakes the loop */
 
-static void explain_metrics(void)
+static void start_counters(void)
 {
-    static const struct {
-        const char *name, *help;
-        bool counter; /* without labels: it is there from the start, so that its first event is a growth */
-    } rows[] = {
-        {"foliopost_leader", "1 while this scheduler leads", false},
-        {"foliopost_jobs", "open jobs by state, as the leader sees them", false},
-        {"foliopost_batches_in_flight", "batches queued or being sent, of all jobs in progress", false},
-        {"foliopost_window_batches", "how many may be, summed over the jobs in progress", false},
-        {"foliopost_pages_granted_open", "pages granted and not yet paged", false},
-        {"foliopost_pages_granted_total", "pages granted", true},
-        {"foliopost_grants_overdue_total", "grants that were not paged in time and given again", true},
-        {"foliopost_work_sent_total", "messages handed to a userstream", false},
-        {"foliopost_work_dropped_total", "messages that no userstream took; they come again when due", false},
-        {"foliopost_redos_total", "batches emitted again", true},
-        {"foliopost_splits_total", "parts made of batches that failed their workers too often", true},
-        {"foliopost_retries_total", "batches made of users whose next attempt was due", true},
-        {"foliopost_instances_expired_total", "processes whose lease ended without a goodbye", true},
-        {"foliopost_ambiguous_by_expiry_total", "users whose mail was going out when their mailer ended",
-         true},
-        {"foliopost_jobs_completed_total", "jobs proved complete", true},
-        {"foliopost_users_per_second", "users finished a second, of all jobs in progress", false},
-        {"foliopost_leader_errors_total", "steps that failed for one job", true},
+    static const char *const names[] = {
+        "foliopost_pages_granted_total",
+        "foliopost_grants_overdue_total",
+        "foliopost_redos_total",
+        "foliopost_splits_total",
+        "foliopost_retries_total",
+        "foliopost_instances_expired_total",
+        "foliopost_ambiguous_by_expiry_total",
+        "foliopost_jobs_completed_total",
+        "foliopost_leader_errors_total",
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        metrics_help(rows[i].name, rows[i].help);
-        if (rows[i].counter)
-            metrics_add(rows[i].name, "", 0);
-    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        metrics_add(names[i], "", 0);
 }
 
 int leader_init(struct leader *l, const struct leader_options *o, struct fp_err *err)
@@ -64,7 +49,7 @@ int leader_init(struct leader *l, const struct leader_options *o, struct fp_err 
     if (!o->ledger || !o->source || !o->lead || !o->send || !o->peers)
         return err_set(err, FP_INTERNAL, "the leader needs a ledger, a source, a lead and a work pipe");
     l->o = *o;
-    explain_metrics();
+    start_counters();
     l->measured_per_s = -1;
     l->jobs = mem_array(LEADER_MAX_JOBS, sizeof *l->jobs);
     l->tracks = mem_array(LEADER_MAX_JOBS, sizeof *l->tracks);

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "lib/log/log.h"
-#include "lib/metrics/metrics.h"
 
 #define INBOX_MESSAGES 1
 #define RECV_MS        200
@@ -139,11 +138,6 @@ int stream_start(struct fp_service *service, void *values, struct fp_err *err)
     if (s->pull == NULL)
         return err_prefix(err, "work-from");
     s->inbox = queue_new(INBOX_MESSAGES);
-    metrics_help("foliopost_pages_total", "pages of users written as batches");
-    metrics_help("foliopost_users_total", "users sent to stats, also again");
-    metrics_help("foliopost_resends_total", "batches sent again");
-    metrics_help("foliopost_work_not_done_total",
-                 "work messages, or batches, that came to nothing, by reason");
     return start_threads(s, err);
 }
 

@@ -91,9 +91,6 @@ int inbound_start(struct fp_service *s, void *values, struct fp_err *err)
 {
     const struct inbound_settings *set = values;
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    metrics_help("foliopost_inbound_total", "requests and mails that came in, by what became of them");
-    metrics_help("foliopost_inbound_events_total", "events of our mails; new=false was stored before");
-    metrics_help("foliopost_inbound_connections", "connections open now");
     the.keys = token_keys_open(set->token_key_file, err);
     if (!the.keys)
         return err_prefix(err, "token-key-file");
