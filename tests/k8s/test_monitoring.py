@@ -1,0 +1,46 @@
+"""Metrics, alerts, dashboard and pages name the same things. script/metrics-check tries them with Prometheus."""
+import json
+import pathlib
+import re
+import subprocess
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MONITORING = ROOT / "k8s/components/monitoring"
+PAGE = (ROOT / "docs/metrics.md").read_text()
+KNOWN = set(re.findall(r"^\| `(\w+)`", PAGE, re.M))
+
+
+def used(text):
+    """The metrics that queries name; a histogram's parts count as itself."""
+    names = set(re.findall(r"\b((?:foliopost|process)_[a-z_]+)\b(?!-)", text))
+    return {n if n in KNOWN else re.sub("_(bucket|sum|count)$", "", n) for n in names}
+
+
+def queries():
+    rules = yaml.safe_load((MONITORING / "rules.yaml").read_text())["spec"]["groups"]
+    panels = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
+    return [r["expr"] for g in rules for r in g["rules"]] + [t["expr"] for p in panels for t in p["targets"]]
+
+
+def test_the_page_is_made_from_the_table():
+    assert subprocess.run([ROOT / "script/metrics-page"], capture_output=True, text=True, check=True).stdout == PAGE
+
+
+def test_every_metric_has_its_row():
+    code = "".join(p.read_text() for folder in ("lib", "services") for p in (ROOT / folder).rglob("*.c")
+                   if not p.name.endswith("_test.c"))
+    made = set(re.findall(r'metrics_(?:add|set|observe_s)\(\s*"(\w+)"', code))
+    assert made and made <= KNOWN
+
+
+def test_queries_name_metrics_that_exist():
+    plain = [re.sub(r'__name__=~"[^"]*"', "", q) for q in queries()]
+    assert set().union(*map(used, plain)) <= KNOWN
+
+
+def test_every_alert_has_a_line_of_what_to_do():
+    alerts = re.findall(r"- alert: (\w+)", (MONITORING / "rules.yaml").read_text())
+    page = (ROOT / "docs/operations.md").read_text()
+    assert alerts and re.findall(r"^\| `(Foliopost\w+)`", page, re.M) == alerts
