@@ -93,7 +93,10 @@ static int is_ready(struct fp_ledger *l, int64_t id, enum job_state *state, int6
 
 /* span: the intervals tile from the job's first registration to the end of its
  * audience; those of a list only end there. flow: no batch is open, and how
- * many users the pages hold. missing: of those, who has no terminal outcome.
+ * many users the pages hold. missing: of those, who has no terminal outcome;
+ * by grouping and not by a join, because the planner has seen no rows of this
+ * job yet when statistics are older than it, and joined them in nested loops
+ * (20,000 users: 25 s).
  * unlisted: who is in the job's list and in no page. sums: the outcomes, one
  * for each user by primary key; not more than users paged. */
 /* clang-format off */
@@ -108,10 +111,12 @@ static const char complete_sql[] =
     "   coalesce(sum(cardinality(user_ids)) FILTER (WHERE origin = 'page'), 0) AS paged"
     "  FROM foliopost.batches WHERE job_id = $2),"
     " missing AS ("
-    "  SELECT count(*) AS n FROM (SELECT unnest(user_ids) AS user_id FROM foliopost.batches"
-    "   WHERE job_id = $2 AND origin = 'page') u"
-    "  WHERE NOT EXISTS (SELECT FROM foliopost.deliveries d"
-    "   WHERE d.job_id = $2 AND d.user_id = u.user_id AND d.state IN " TERMINAL ")),"
+    "  SELECT count(*) AS n FROM (SELECT user_id FROM ("
+    "    SELECT unnest(user_ids) AS user_id, false AS told FROM foliopost.batches"
+    "    WHERE job_id = $2 AND origin = 'page'"
+    "    UNION ALL SELECT user_id, true FROM foliopost.deliveries"
+    "    WHERE job_id = $2 AND state IN " TERMINAL ") u"
+    "   GROUP BY user_id HAVING NOT bool_or(told)) x),"
     " unlisted AS ("
     "  SELECT count(*) AS n FROM (SELECT unnest(user_ids) FROM foliopost.jobs WHERE id = $2"
     "   EXCEPT SELECT unnest(b.user_ids) FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id"
