@@ -1,9 +1,15 @@
 """Each check of script/k8s-check passes on k8s/overlays/prod and fails on a broken copy of it."""
+import copy
+import functools
 import importlib.machinery
 import importlib.util
+import json
 import pathlib
+import shutil
+import subprocess
 
 import pytest
+import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 loader = importlib.machinery.SourceFileLoader("k8s_check", str(ROOT / "script/k8s-check"))
@@ -21,6 +27,35 @@ def pod(docs, name="foliopost-stats"):
 
 def container(docs):
     return pod(docs)["containers"][0]
+
+
+def variable(docs, name, value):
+    """Sets it, or takes it away."""
+    c = container(docs)
+    c["env"] = [e for e in c["env"] if e["name"] != name] + ([{"name": name, "value": value}] if value else [])
+
+
+@functools.cache
+def made(component):
+    docs = k8s.load(ROOT / "k8s/overlays/prod")
+    return k8s.load(ROOT / "k8s/components" / component, docs) if component else docs
+
+
+def rendered(check):
+    return copy.deepcopy(made(WITH.get(check)))
+
+
+def by_name(docs):
+    """Lists of volumes and the like have no order that means something."""
+    def sort(x):
+        if isinstance(x, dict):
+            return {k: sort(v) for k, v in x.items()}
+        if isinstance(x, list):
+            return sorted(map(sort, x), key=lambda y: json.dumps(y, sort_keys=True)) if all(isinstance(y, dict) for y in x) else x
+        return x
+    found = {(d["kind"], d["metadata"]["name"]): sort(d) for d in docs if d["kind"] != "Secret"} # base64 there
+    assert len(found) == len([d for d in docs if d["kind"] != "Secret"])
+    return found
 
 
 BROKEN = {
@@ -61,7 +96,14 @@ BROKEN = {
                 lambda d: find(d, "PodDisruptionBudget", "foliopost-stats")["spec"].update(maxUnavailable=0),
                 lambda d: find(d, "PodDisruptionBudget", "foliopost-stats")["spec"].pop("unhealthyPodEvictionPolicy")],
     "resources": [lambda d: container(d)["resources"].pop("limits")],
+    "scaling": [lambda d: find(d, "Deployment", "foliopost-stats")["spec"].update(replicas=2),
+                lambda d: find(d, "HorizontalPodAutoscaler", "foliopost-stats")["spec"].update(minReplicas=9),
+                lambda d: find(d, "HorizontalPodAutoscaler", "foliopost-stats")["spec"]["scaleTargetRef"].update(name="stats"),
+                lambda d: d.append(find(d, "HorizontalPodAutoscaler", "foliopost-stats"))],
+    "tls": [lambda d: variable(d, "FOLIOPOST_BUS_CA_FILE", None),
+            lambda d: variable(d, "FOLIOPOST_USERS_FROM", "tcp://foliopost-userstream:7702")],
 }
+WITH = {"scaling": "hpa", "tls": "tls"} # components that the check is about
 CASES = [(name, i) for name, broken in BROKEN.items() for i in range(len(broken))]
 
 
@@ -71,8 +113,29 @@ def test_every_check_has_a_broken_manifest():
 
 @pytest.mark.parametrize("name,i", CASES)
 def test_a_broken_manifest_fails(name, i):
-    docs = k8s.load(ROOT / "k8s/overlays/prod")
+    docs = rendered(name)
     check = getattr(k8s, "check_" + name)
     assert list(check(docs)) == []
     BROKEN[name][i](docs)
     assert list(check(docs))
+
+
+def test_what_people_install_is_the_overlay():
+    """Made by: kubectl kustomize k8s/overlays/prod >k8s/install.yaml"""
+    installed = list(yaml.load_all((ROOT / "k8s/install.yaml").read_text(), k8s.LOADER))
+    assert by_name(installed) == by_name(k8s.load(ROOT / "k8s/overlays/prod"))
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl: Debian 12's own is too old")
+@pytest.mark.parametrize("overlay", ["dev", *k8s.OTHERS])
+def test_kustomize_renders_the_same(overlay, tmp_path):
+    folder = ROOT / "k8s/overlays/dev"
+    docs = k8s.load(folder)
+    if overlay != "dev": # a folder beside the overlays: kustomize takes no absolute paths
+        shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+        folder = tmp_path / "k8s/overlays/prod"
+        text = (folder / "kustomization.yaml").read_text()
+        (folder / "kustomization.yaml").write_text(f"{text}- ../../components/{overlay}\n")
+        docs = k8s.load(folder)
+    out = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=True).stdout
+    assert by_name(list(yaml.load_all(out, k8s.LOADER))) == by_name(docs)
