@@ -13,8 +13,8 @@
 #define PAGE_ALL 1000 /* the most the scheduler gives at once */
 
 struct values {
-    char *state;
-    int64_t limit, after;
+    char *state, *reason, *from, *to;
+    int64_t limit, after, user, interval;
     bool all, content;
 };
 
@@ -23,6 +23,14 @@ struct values {
 static const struct config_setting rows[] = {
     {"state", CONFIG_CHOICE, NULL, "any", 0, 0, "any|sent|failed|skipped|ambiguous|deferred|requeued",
      "only users in this state", AT(state)},
+    {"user", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only this user; 0: all", AT(user)},
+    {"reason", CONFIG_STRING, NULL, "", 0, 255, NULL, "only users whose reason begins so, as 550",
+     AT(reason)},
+    {"from", CONFIG_STRING, NULL, "any", 1, 10, NULL, "only updated on this day or later (YYYY-MM-DD, UTC)",
+     AT(from)},
+    {"to", CONFIG_STRING, NULL, "any", 1, 10, NULL, "only updated before this day (YYYY-MM-DD, UTC)", AT(to)},
+    {"interval", CONFIG_INT, NULL, "0", 0, 2147483647, NULL, "only users of this interval; 0: of all",
+     AT(interval)},
     {"limit", CONFIG_INT, "users", "100", 1, 1000, NULL, "at most so many", AT(limit)},
     {"after", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only users with a higher id", AT(after)},
     {"all", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "every page; with --json a line for each user", AT(all)},
@@ -78,12 +86,17 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     Foliopost__V1__ListDeliveriesRequest request = FOLIOPOST__V1__LIST_DELIVERIES_REQUEST__INIT;
     struct fp_err err;
     (void)n_args;
-    if (cli_job_id(args[0], &request.job_id, &err) != 0)
+    if (cli_job_id(args[0], &request.job_id, &err) != 0 ||
+        cli_day_us("from", v->from, &request.from_us, &err) != 0 ||
+        cli_day_us("to", v->to, &request.to_us, &err) != 0)
         return cli_fail(&err);
     int state = wire_enum_value(&foliopost__v1__delivery_state__descriptor, v->state);
     request.state = state > 0 ? state : 0; /* "any" is no value of the enum */
     request.page_size = v->all ? PAGE_ALL : (int32_t)v->limit;
     request.after_user_id = v->after;
+    request.user_id = v->user;
+    request.reason = v->reason;
+    request.interval_no = (int32_t)v->interval;
     for (bool first = true;; first = false) {
         const Foliopost__V1__ListDeliveriesResponse *r =
             cli_call(c, "ListDeliveries", &request.base, &foliopost__v1__list_deliveries_response__descriptor,

@@ -1,5 +1,5 @@
 /*
- * The end of a job: complete, its proof, and reopen.
+ * The end of a job: complete, its proof, reopen and accept.
  *
  * complete is one UPDATE that computes the whole proof itself. It reads other
  * tables in the snapshot of its start, and goes on with that snapshot when it
@@ -170,19 +170,32 @@ int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, boo
     return ledger_job_proof(l, id, proof, err);
 }
 
-/* --- reopen -------------------------------------------------------------------------- */
+/* --- reopen, accept ------------------------------------------------------------------ */
+
+/* $2: the states, $3: the actor, $4 to $8: the filter. A job of whom nobody is
+ * concerned stays as it is. */
+/* clang-format off */
+#define CONCERNED "d.job_id = $1 AND d.state = ANY ($2::text[]) AND " FILTERED
+#define OPENED \
+    "WITH job AS (" \
+    "  UPDATE foliopost.jobs j SET state = 'IN_PROGRESS', round = j.round + 1, finished_at = NULL," \
+    "   response = '' WHERE j.id = $1 AND j.state = 'COMPLETED' AND EXISTS (SELECT" \
+    "   FROM foliopost.deliveries d WHERE " CONCERNED ") RETURNING j.id)," \
+    " picked AS (" \
+    "  SELECT d.job_id, d.user_id, d.state FROM foliopost.deliveries d JOIN job ON job.id = d.job_id" \
+    "  WHERE " CONCERNED " FOR UPDATE OF d)"
+#define SUMMED \
+    " (SELECT batch_id, count(*) FILTER (WHERE state = 'failed') AS failed," \
+    "   count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous FROM changed GROUP BY batch_id) s"
+#define NOTED(action) \
+    " noted AS (" AUDIT_INSERT \
+    "  SELECT " AUDIT_BY("$3") ", '" action "', job.id, array_to_string($2::text[], ', ') || ': '" \
+    "   || (SELECT count(*) FROM changed) || ' users' FROM job)" \
+    " SELECT count(*) FROM changed"
 
 /* Who is opened again leaves the counters of the batch that finished him: he
  * is deferred there, until a retry batch counts him anew. */
-/* clang-format off */
-static const char reopen_sql[] =
-    "WITH job AS ("
-    "  UPDATE foliopost.jobs j SET state = 'IN_PROGRESS', round = j.round + 1, finished_at = NULL,"
-    "   response = '' WHERE j.id = $1 AND j.state = 'COMPLETED' AND EXISTS (SELECT"
-    "   FROM foliopost.deliveries d WHERE d.job_id = $1 AND d.state = ANY ($2::text[])) RETURNING j.id),"
-    " picked AS ("
-    "  SELECT d.job_id, d.user_id, d.state FROM foliopost.deliveries d JOIN job ON job.id = d.job_id"
-    "  WHERE d.job_id = $1 AND d.state = ANY ($2::text[]) FOR UPDATE OF d),"
+static const char reopen_sql[] = OPENED ","
     " changed AS ("
     "  UPDATE foliopost.deliveries d SET state = 'deferred', due_at = clock_timestamp(), attempts = 0,"
     "   maybe_doubles = d.maybe_doubles + (p.state = 'ambiguous')::integer, updated_at = clock_timestamp()"
@@ -190,13 +203,20 @@ static const char reopen_sql[] =
     "  RETURNING d.batch_id, p.state),"
     " moved AS ("
     "  UPDATE foliopost.batches b SET failed = b.failed - s.failed, ambiguous = b.ambiguous - s.ambiguous,"
-    "   deferred = b.deferred + s.failed + s.ambiguous"
-    "  FROM (SELECT batch_id, count(*) FILTER (WHERE state = 'failed') AS failed,"
-    "   count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous FROM changed GROUP BY batch_id) s"
-    "  WHERE b.id = s.batch_id),"
-    " noted AS ("
-    AUDIT_INSERT "  SELECT " AUDIT_BY("$3") ", 'reopen', job.id, array_to_string($2::text[], ', ') FROM job)"
-    " SELECT count(*) FROM changed";
+    "   deferred = b.deferred + s.failed + s.ambiguous FROM" SUMMED " WHERE b.id = s.batch_id),"
+    NOTED("reopen");
+
+/* The reason keeps what was known; a proof of the next round counts them as sent. */
+static const char accept_sql[] = OPENED ","
+    " changed AS ("
+    "  UPDATE foliopost.deliveries d SET state = 'sent', due_at = NULL, updated_at = clock_timestamp(),"
+    "   reason = left('accepted by an operator: ' || d.reason, 255)"
+    "  FROM picked p WHERE d.job_id = $1 AND d.user_id = p.user_id AND d.state = p.state"
+    "  RETURNING d.batch_id, p.state),"
+    " moved AS ("
+    "  UPDATE foliopost.batches b SET ambiguous = b.ambiguous - s.ambiguous, sent = b.sent + s.ambiguous"
+    "  FROM" SUMMED " WHERE b.id = s.batch_id),"
+    NOTED("accept");
 /* clang-format on */
 
 static int reopen_states(const char *const *states, size_t n, struct fp_err *err)
@@ -210,25 +230,10 @@ static int reopen_states(const char *const *states, size_t n, struct fp_err *err
     return 0;
 }
 
-int ledger_job_reopen(struct fp_ledger *l, int64_t id, const char *const *states, size_t n, const char *actor,
-                      int64_t *users, struct fp_err *err)
+/* Nobody: well when the job is COMPLETED, else the state that forbids it. */
+static int nobody_concerned(struct fp_ledger *l, int64_t id, struct fp_err *err)
 {
-    struct pg_args a;
-    struct fp_rows *rows;
     struct ledger_job j;
-    *users = 0;
-    if (reopen_states(states, n, err) != 0)
-        return -1;
-    pg_args_init(&a);
-    pg_arg_i64(&a, id);
-    pg_arg_texts(&a, states, n);
-    pg_arg_text(&a, actor != NULL ? actor : "");
-    if (ledger_step(l, "job_reopen", reopen_sql, &a, &rows, err) != 0)
-        return -1;
-    *users = pg_i64(rows, 0, 0);
-    pg_rows_free(rows);
-    if (*users > 0)
-        return 0;
     if (ledger_job_get(l, id, &j, err) != 0)
         return -1;
     ledger_job_fini(&j);
@@ -236,4 +241,42 @@ int ledger_job_reopen(struct fp_ledger *l, int64_t id, const char *const *states
                                     : err_set(err, FP_FAILED_PRECONDITION,
                                               "job %" PRId64 " is %s: only a COMPLETED one is reopened", id,
                                               job_state_name(j.state));
+}
+
+/* Not prepared: the plan depends on which filter is there. */
+static int run_opened(struct fp_ledger *l, const char *sql, int64_t id, const char *const *states, size_t n,
+                      const struct ledger_delivery_filter *f, const char *actor, int64_t *users,
+                      struct fp_err *err)
+{
+    static const struct ledger_delivery_filter all;
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_i64(&a, id);
+    pg_arg_texts(&a, states, n);
+    pg_arg_text(&a, actor != NULL ? actor : "");
+    ledger_arg_filter(&a, f != NULL ? f : &all);
+    if (ledger_step(l, NULL, sql, &a, &rows, err) != 0)
+        return -1;
+    *users = pg_i64(rows, 0, 0);
+    pg_rows_free(rows);
+    return *users > 0 ? 0 : nobody_concerned(l, id, err);
+}
+
+int ledger_job_reopen(struct fp_ledger *l, int64_t id, const char *const *states, size_t n,
+                      const struct ledger_delivery_filter *f, const char *actor, int64_t *users,
+                      struct fp_err *err)
+{
+    *users = 0;
+    if (reopen_states(states, n, err) != 0)
+        return -1;
+    return run_opened(l, reopen_sql, id, states, n, f, actor, users, err);
+}
+
+int ledger_job_accept(struct fp_ledger *l, int64_t id, const struct ledger_delivery_filter *f,
+                      const char *actor, int64_t *users, struct fp_err *err)
+{
+    static const char *const ambiguous[] = {"ambiguous"};
+    *users = 0;
+    return run_opened(l, accept_sql, id, ambiguous, 1, f, actor, users, err);
 }

@@ -181,7 +181,7 @@ static int64_t reopen(const char *state)
 {
     int64_t users;
     const char *states[] = {state};
-    assert_ok(ledger_job_reopen(t_ledger, job, states, 1, "ann", &users, &t_err));
+    assert_ok(ledger_job_reopen(t_ledger, job, states, 1, NULL, "ann", &users, &t_err));
     return users;
 }
 
@@ -194,9 +194,11 @@ static void reopened_users_are_mailed_in_a_new_round(void **state)
     const char *states[] = {"sent"}, *failed[] = {"failed"};
     t_sql("UPDATE foliopost.deliveries SET state = 'ambiguous' WHERE user_id = 7");
     t_sql("UPDATE foliopost.batches SET sent = 9, ambiguous = 1 WHERE id = %lld", (long long)first);
-    assert_code(ledger_job_reopen(t_ledger, job, failed, 1, "ann", &users, &t_err), FP_FAILED_PRECONDITION);
+    assert_code(ledger_job_reopen(t_ledger, job, failed, 1, NULL, "ann", &users, &t_err),
+                FP_FAILED_PRECONDITION);
     assert_true(complete());
-    assert_code(ledger_job_reopen(t_ledger, job, states, 1, "ann", &users, &t_err), FP_INVALID_ARGUMENT);
+    assert_code(ledger_job_reopen(t_ledger, job, states, 1, NULL, "ann", &users, &t_err),
+                FP_INVALID_ARGUMENT);
     assert_int_equal(reopen("failed"), 0); /* nobody: stays COMPLETED */
     assert_int_equal(t_state(job), JOB_COMPLETED);
     assert_int_equal(reopen("ambiguous"), 1);
@@ -213,6 +215,66 @@ static void reopened_users_are_mailed_in_a_new_round(void **state)
     assert_ok(ledger_job_counts(t_ledger, job, &c, &t_err));
     assert_int_equal(c.sent * 100 + c.ambiguous * 10 + c.deferred, 1500);
     assert_int_equal(t_sql("SELECT jsonb_array_length(proofs) FROM foliopost.jobs"), 2);
+}
+
+static void a_filter_opens_whom_it_names_and_nobody_who_was_sent(void **state)
+{
+    (void)state;
+    int64_t users;
+    const int64_t ids[] = {3, 5, 9};
+    const char *const failed[] = {"failed"};
+    t_sql(
+        "UPDATE foliopost.deliveries SET state = 'failed', reason = '550 5.1.1 no' WHERE user_id IN (3, 5)");
+    t_sql("UPDATE foliopost.deliveries SET state = 'failed', reason = '450 full' WHERE user_id = 4");
+    t_sql("UPDATE foliopost.batches SET sent = 7, failed = 3 WHERE id = %lld", (long long)first);
+    assert_true(complete());
+    const struct {
+        struct ledger_delivery_filter f;
+        int64_t users;
+    } nobody[] = {
+        {{.reason = "551"}, 0}, {{.interval_no = 2}, 0},
+        {{.listed = true}, 0},  {{.listed = true, .user_ids = &ids[2], .n_user_ids = 1}, 0}, /* was sent */
+        {{.to_us = T_DAY}, 0},
+    };
+    for (size_t i = 0; i < sizeof nobody / sizeof nobody[0]; i++) {
+        assert_ok(ledger_job_reopen(t_ledger, job, failed, 1, &nobody[i].f, "ann", &users, &t_err));
+        assert_int_equal(users, nobody[i].users);
+        assert_int_equal(t_state(job), JOB_COMPLETED);
+    }
+    const struct ledger_delivery_filter f = {.reason = "55",
+                                             .interval_no = 1,
+                                             .listed = true,
+                                             .user_ids = &ids[1],
+                                             .n_user_ids = 2,
+                                             .from_us = T_DAY};
+    assert_ok(ledger_job_reopen(t_ledger, job, failed, 1, &f, "ann", &users, &t_err));
+    assert_int_equal(users, 1);
+    assert_int_equal(t_count(job, "state = 'deferred' AND user_id = 5"), 1);
+    assert_int_equal(t_count(job, "state = 'failed'"), 2);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'reopen'"), 1);
+}
+
+static void who_is_accepted_counts_as_sent_in_the_next_proof(void **state)
+{
+    (void)state;
+    int64_t users;
+    const struct ledger_delivery_filter f = {.reason = "lost"};
+    t_sql(
+        "UPDATE foliopost.deliveries SET state = 'ambiguous', reason = 'lost ' || user_id WHERE user_id IN (7, 8)");
+    t_sql("UPDATE foliopost.deliveries SET state = 'ambiguous' WHERE user_id = 9");
+    t_sql("UPDATE foliopost.batches SET sent = 7, ambiguous = 3 WHERE id = %lld", (long long)first);
+    assert_code(ledger_job_accept(t_ledger, job, NULL, "ann", &users, &t_err), FP_FAILED_PRECONDITION);
+    assert_true(complete());
+    assert_ok(ledger_job_accept(t_ledger, job, &f, "ann", &users, &t_err));
+    assert_int_equal(users, 2);
+    assert_int_equal(t_count(job, "reason = 'accepted by an operator: lost 7'"), 1);
+    assert_int_equal(t_batch(first, "sent * 10 + ambiguous"), 91);
+    assert_true(complete());
+    assert_int_equal(proof.round, 2);
+    assert_int_equal(proof.sent * 10 + proof.ambiguous, 141);
+    assert_ok(ledger_job_accept(t_ledger, job, &f, "ann", &users, &t_err)); /* again: nobody is left */
+    assert_int_equal(users, 0);
+    assert_int_equal(t_state(job), JOB_COMPLETED);
 }
 
 int main(void)
@@ -233,6 +295,8 @@ int main(void)
         cmocka_unit_test_setup(a_job_without_users_completes, setup),
         cmocka_unit_test_setup(a_list_is_complete_when_each_listed_user_is, setup),
         cmocka_unit_test_setup(reopened_users_are_mailed_in_a_new_round, setup),
+        cmocka_unit_test_setup(a_filter_opens_whom_it_names_and_nobody_who_was_sent, setup),
+        cmocka_unit_test_setup(who_is_accepted_counts_as_sent_in_the_next_proof, setup),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }

@@ -98,6 +98,47 @@ int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state s
     return n;
 }
 
+/* clang-format off */
+static const char where_sql[] =
+    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at," HASHES
+    "  FROM foliopost.deliveries d WHERE job_id = $1 AND user_id > $2 AND " FILTERED
+    "  AND ($9::text IS NULL OR state = $9) ORDER BY user_id LIMIT $3";
+/* clang-format on */
+
+void ledger_arg_filter(struct pg_args *a, const struct ledger_delivery_filter *f)
+{
+    ledger_arg_name(a, f->reason);
+    if (f->listed)
+        pg_arg_i64s(a, f->user_ids, f->n_user_ids);
+    else
+        pg_arg_null(a);
+    ledger_arg_time(a, f->from_us);
+    ledger_arg_time(a, f->to_us);
+    ledger_arg_id(a, f->interval_no);
+}
+
+int ledger_deliveries_where(struct fp_ledger *l, int64_t job_id, enum delivery_state state,
+                            const struct ledger_delivery_filter *f, int64_t after_user_id,
+                            struct ledger_delivery *out, int max, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_i64(&a, job_id);
+    pg_arg_i64(&a, after_user_id);
+    pg_arg_i64(&a, max);
+    ledger_arg_filter(&a, f);
+    ledger_arg_name(&a, delivery_state_name(state));
+    /* Not prepared: the plan depends on which filter is there. */
+    if (ledger_step(l, NULL, where_sql, &a, &rows, err) != 0)
+        return -1;
+    int n = pg_rows_count(rows);
+    for (int i = 0; i < n; i++)
+        read_delivery(&out[i], rows, i);
+    pg_rows_free(rows);
+    return n;
+}
+
 /* --- one user ------------------------------------------------------------------ */
 
 static const char history_sql[] =

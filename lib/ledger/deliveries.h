@@ -35,6 +35,20 @@ struct ledger_delivery {
 int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state state, int64_t after_user_id,
                       struct ledger_delivery *out, int max, struct fp_err *err) FP_MUST_CHECK;
 
+/* Some of a job's deliveries; 0, "" and NULL: any. */
+struct ledger_delivery_filter {
+    const char *reason;  /* begins so */
+    int32_t interval_no; /* of the batch that had them last */
+    bool listed;         /* only those of user_ids: nobody when there are none */
+    const int64_t *user_ids;
+    size_t n_user_ids;
+    int64_t from_us, to_us; /* updated since, and before */
+};
+/* The same, filtered. */
+int ledger_deliveries_where(struct fp_ledger *l, int64_t job_id, enum delivery_state state,
+                            const struct ledger_delivery_filter *f, int64_t after_user_id,
+                            struct ledger_delivery *out, int max, struct fp_err *err) FP_MUST_CHECK;
+
 /* One user's delivery in one job. */
 struct ledger_user_mail {
     int64_t job_id;

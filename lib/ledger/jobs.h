@@ -10,7 +10,7 @@
  *   IN_PROGRESS -> COMPLETED    complete leader, with the proof (P3)
  *   IN_PROGRESS, PENDING, PAUSED -> FAILED     past its deadline, or cannot be planned
  *   IN_PROGRESS, PENDING, PAUSED -> CANCELLED  cancel
- *   COMPLETED   -> IN_PROGRESS  reopen   round + 1
+ *   COMPLETED   -> IN_PROGRESS  reopen, accept   round + 1
  */
 #ifndef FP_LEDGER_JOBS_H
 #define FP_LEDGER_JOBS_H
@@ -125,10 +125,17 @@ int ledger_job_set_waiting(struct fp_ledger *l, const char *leader, int64_t id, 
  * terminal outcome (and is in deliveries once). *done false: not yet. */
 int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, bool *done,
                         struct ledger_proof *proof, struct fp_err *err) FP_MUST_CHECK;
-/* reopen: the deliveries in `states` ("failed", "ambiguous") become deferred,
+struct ledger_delivery_filter; /* deliveries.h */
+/* reopen: the deliveries in `states` ("failed", "ambiguous") and in
+ * the filter (NULL: all) become deferred,
  * due now, attempts 0; a reopened ambiguous counts in maybe_doubles. Nobody in
  * these states: *users 0, and it stays COMPLETED. */
-int ledger_job_reopen(struct fp_ledger *l, int64_t id, const char *const *states, size_t n, const char *actor,
-                      int64_t *users, struct fp_err *err) FP_MUST_CHECK;
+int ledger_job_reopen(struct fp_ledger *l, int64_t id, const char *const *states, size_t n,
+                      const struct ledger_delivery_filter *f, const char *actor, int64_t *users,
+                      struct fp_err *err) FP_MUST_CHECK;
+/* accept: ambiguous deliveries become sent, by a person's word; the round that
+ * this opens is proved at once when nothing else is open. The rest as reopen. */
+int ledger_job_accept(struct fp_ledger *l, int64_t id, const struct ledger_delivery_filter *f,
+                      const char *actor, int64_t *users, struct fp_err *err) FP_MUST_CHECK;
 
 #endif

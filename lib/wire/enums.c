@@ -18,7 +18,7 @@ static const ProtobufCEnumDescriptor *const enums[] = {
     &foliopost__v1__ambiguous_policy__descriptor,   &foliopost__v1__delivery_state__descriptor,
     &foliopost__v1__suppression_reason__descriptor, &foliopost__v1__skip_reason__descriptor,
     &foliopost__v1__summary_flag__descriptor,       &foliopost__v1__event_kind__descriptor,
-    &foliopost__v1__span_kind__descriptor,
+    &foliopost__v1__span_kind__descriptor,          &foliopost__v1__ambiguous_resolution__descriptor,
 };
 
 #define N_ENUMS    (sizeof enums / sizeof enums[0])

@@ -20,6 +20,7 @@
 #include "services/scheduler/convert.h"
 #include "services/scheduler/limits.h"
 #include "services/scheduler/operate.h"
+#include "services/scheduler/pick.h"
 #include "services/scheduler/report.h"
 #include "services/scheduler/spec.h"
 #include "services/scheduler/start.h"
@@ -425,24 +426,78 @@ static ProtobufCMessage *cancel_job(struct rpc_call *call, const ProtobufCMessag
     return answer_job(call, q->job_id, err);
 }
 
+/* Runs ask() with the filter as the ledger takes it. */
+typedef int opened(struct fp_ledger *l, int64_t job_id, const struct ledger_delivery_filter *f,
+                   const char *actor, int64_t *users, struct fp_err *err);
+
+static int reopen_failed(struct fp_ledger *l, int64_t job_id, const struct ledger_delivery_filter *f,
+                         const char *actor, int64_t *users, struct fp_err *err)
+{
+    static const char *const failed[] = {"failed"};
+
+    return ledger_job_reopen(l, job_id, failed, 1, f, actor, users, err);
+}
+
+static int reopen_ambiguous(struct fp_ledger *l, int64_t job_id, const struct ledger_delivery_filter *f,
+                            const char *actor, int64_t *users, struct fp_err *err)
+{
+    static const char *const ambiguous[] = {"ambiguous"};
+
+    return ledger_job_reopen(l, job_id, ambiguous, 1, f, actor, users, err);
+}
+
+static int open_again(struct rpc_call *call, opened *step, int64_t job_id, enum delivery_state state,
+                      const Foliopost__V1__DeliveryFilter *filter, int64_t *users, struct fp_err *err)
+{
+    struct worker *w = worker_of(call);
+    struct pick p;
+
+    if (check_job_id(job_id, err))
+        return -1;
+    int failed = pick_resolve(w->ledger, w->source, job_id, state, filter, &p, err) ||
+                 step(w->ledger, job_id, &p.filter, actor_of(call), users, err);
+    pick_fini(&p);
+    if (!failed && *users > 0)
+        log_info("", "reopened", "job=%" PRId64 " users=%" PRId64, job_id, *users);
+    if (!failed)
+        wake_leader(call);
+    return failed;
+}
+
 static ProtobufCMessage *retry_failed(struct rpc_call *call, const ProtobufCMessage *request,
                                       struct fp_err *err)
 {
-    static const char *const failed[] = {"failed"};
     const Foliopost__V1__RetryFailedRequest *q = (const void *)request;
     struct convert c = {.arena = call->arena};
     int64_t users;
 
-    if (check_job_id(q->job_id, err) ||
-        ledger_job_reopen(worker_of(call)->ledger, q->job_id, failed, 1, actor_of(call), &users, err))
+    if (open_again(call, reopen_failed, q->job_id, DELIVERY_FAILED, q->filter, &users, err))
         return NULL;
-    if (users > 0)
-        log_info("", "reopened", "job=%" PRId64 " users=%" PRId64, q->job_id, users);
-    wake_leader(call);
     Foliopost__V1__RetryFailedResponse *r = convert_alloc(&c, 1, sizeof *r);
     if (!r)
         return convert_too_large(err);
     foliopost__v1__retry_failed_response__init(r);
+    r->users = users;
+    r->job = (Foliopost__V1__Job *)answer_job(call, q->job_id, err);
+    return r->job ? &r->base : NULL;
+}
+
+static ProtobufCMessage *resolve_ambiguous(struct rpc_call *call, const ProtobufCMessage *request,
+                                           struct fp_err *err)
+{
+    const Foliopost__V1__ResolveAmbiguousRequest *q = (const void *)request;
+    struct convert c = {.arena = call->arena};
+    opened *step = q->resolution == FOLIOPOST__V1__AMBIGUOUS_RESOLUTION__AMBIGUOUS_RESOLUTION_ACCEPT
+                       ? ledger_job_accept
+                       : reopen_ambiguous;
+    int64_t users;
+
+    if (open_again(call, step, q->job_id, DELIVERY_AMBIGUOUS, q->filter, &users, err))
+        return NULL;
+    Foliopost__V1__ResolveAmbiguousResponse *r = convert_alloc(&c, 1, sizeof *r);
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__resolve_ambiguous_response__init(r);
     r->users = users;
     r->job = (Foliopost__V1__Job *)answer_job(call, q->job_id, err);
     return r->job ? &r->base : NULL;
@@ -477,6 +532,23 @@ static void fill_deliveries(const struct ledger_delivery *rows, int n, int page,
         r->next_after_user_id = rows[page - 1].user_id;
 }
 
+static int read_deliveries(struct fp_ledger *l, const Foliopost__V1__ListDeliveriesRequest *q,
+                           struct ledger_delivery *rows, int max, struct fp_err *err)
+{
+    const struct ledger_delivery_filter f = {.reason = q->reason,
+                                             .interval_no = q->interval_no,
+                                             .listed = q->user_id > 0,
+                                             .user_ids = &q->user_id,
+                                             .n_user_ids = 1,
+                                             .from_us = q->from_us,
+                                             .to_us = q->to_us};
+    enum delivery_state state = (enum delivery_state)q->state;
+
+    if (f.reason[0] || f.interval_no || f.listed || f.from_us || f.to_us)
+        return ledger_deliveries_where(l, q->job_id, state, &f, q->after_user_id, rows, max, err);
+    return ledger_deliveries(l, q->job_id, state, q->after_user_id, rows, max, err);
+}
+
 static ProtobufCMessage *list_deliveries(struct rpc_call *call, const ProtobufCMessage *request,
                                          struct fp_err *err)
 {
@@ -501,8 +573,7 @@ static ProtobufCMessage *list_deliveries(struct rpc_call *call, const ProtobufCM
         return convert_too_large(err);
     foliopost__v1__list_deliveries_response__init(r);
     struct ledger_delivery *rows = mem_array((size_t)page + 1, sizeof *rows);
-    int n =
-        ledger_deliveries(l, q->job_id, (enum delivery_state)q->state, q->after_user_id, rows, page + 1, err);
+    int n = read_deliveries(l, q, rows, page + 1, err);
     if (n >= 0)
         fill_deliveries(rows, n, page, &c, r);
     mem_free(rows);
@@ -648,6 +719,8 @@ const struct rpc_method methods_table[] = {
      &foliopost__v1__get_user_history_response__descriptor, get_user_history},
     {"RetryFailed", &foliopost__v1__retry_failed_request__descriptor,
      &foliopost__v1__retry_failed_response__descriptor, retry_failed},
+    {"ResolveAmbiguous", &foliopost__v1__resolve_ambiguous_request__descriptor,
+     &foliopost__v1__resolve_ambiguous_response__descriptor, resolve_ambiguous},
     {"GetFleet", &foliopost__v1__get_fleet_request__descriptor,
      &foliopost__v1__get_fleet_response__descriptor, get_fleet},
     {"Suppress", &foliopost__v1__suppress_request__descriptor, &foliopost__v1__suppress_response__descriptor,

@@ -474,6 +474,108 @@ static void failed_mails_are_tried_again_and_no_other(void **state)
     t_scheduler_down(&s);
 }
 
+static int64_t resolved(int64_t id, Foliopost__V1__AmbiguousResolution how,
+                        Foliopost__V1__DeliveryFilter *filter)
+{
+    Foliopost__V1__ResolveAmbiguousRequest q = FOLIOPOST__V1__RESOLVE_AMBIGUOUS_REQUEST__INIT;
+
+    q.job_id = id;
+    q.resolution = how;
+    q.filter = filter;
+    Foliopost__V1__ResolveAmbiguousResponse *r =
+        called("ResolveAmbiguous", &q.base, &foliopost__v1__resolve_ambiguous_response__descriptor);
+    return r->users;
+}
+
+static int64_t retried(int64_t id, Foliopost__V1__DeliveryFilter *filter)
+{
+    Foliopost__V1__RetryFailedRequest q = FOLIOPOST__V1__RETRY_FAILED_REQUEST__INIT;
+
+    q.job_id = id;
+    q.filter = filter;
+    Foliopost__V1__RetryFailedResponse *r =
+        called("RetryFailed", &q.base, &foliopost__v1__retry_failed_response__descriptor);
+    return r->users;
+}
+
+static void who_is_ambiguous_is_decided_about_by_filter(void **state)
+{
+    Foliopost__V1__DeliveryFilter f = FOLIOPOST__V1__DELIVERY_FILTER__INIT;
+    struct t_scheduler s;
+    bool more;
+
+    (void)state;
+    t_users(50, "2024-01-20", "6 hours");
+    t_sql("UPDATE portfolio.users SET email = 'x@Example.ORG' WHERE id = 3");
+    t_scheduler_up(&s);
+    int64_t id = submitted("resolve");
+    t_tick(&s);
+    t_mail(t_page(&t_bus[0], &more), DELIVERY_SENT, DELIVERY_SENT);
+    t_sql(
+        "UPDATE foliopost.deliveries SET state = 'ambiguous', reason = 'lost' WHERE user_id BETWEEN 1 AND 4");
+    t_sql("UPDATE foliopost.deliveries SET state = 'failed', reason = '550 no' WHERE user_id IN (5, 6)");
+    t_sql("UPDATE foliopost.batches SET sent = 44, ambiguous = 4, failed = 2");
+    t_run_until(&s, id, JOB_COMPLETED, 30);
+    f.domain = "example.net";
+    assert_int_equal(resolved(id, FOLIOPOST__V1__AMBIGUOUS_RESOLUTION__AMBIGUOUS_RESOLUTION_ACCEPT, &f), 0);
+    assert_int_equal(retried(id, &f), 0);
+    f.domain = "example.org";
+    assert_int_equal(resolved(id, FOLIOPOST__V1__AMBIGUOUS_RESOLUTION__AMBIGUOUS_RESOLUTION_ACCEPT, &f), 1);
+    assert_int_equal(t_sql("SELECT user_id FROM foliopost.deliveries WHERE reason LIKE 'accepted%%'"), 3);
+    t_run_until(&s, id, JOB_COMPLETED, 30);
+    f.domain = "";
+    int64_t one = 1;
+    f.user_ids = &one;
+    f.n_user_ids = 1;
+    assert_int_equal(resolved(id, FOLIOPOST__V1__AMBIGUOUS_RESOLUTION__AMBIGUOUS_RESOLUTION_RESEND, &f), 1);
+    assert_int_equal(t_sql("SELECT maybe_doubles FROM foliopost.deliveries WHERE user_id = 1"), 1);
+    t_sql("UPDATE foliopost.deliveries SET state = 'sent', due_at = NULL WHERE state = 'deferred'");
+    t_sql("UPDATE foliopost.batches SET sent = sent + deferred, deferred = 0");
+    t_run_until(&s, id, JOB_COMPLETED, 30);
+    assert_int_equal(retried(id, &f), 0); /* he was sent his mail */
+    f.n_user_ids = 0;
+    f.reason = "55";
+    assert_int_equal(retried(id, &f), 2);
+    t_scheduler_down(&s);
+}
+
+static void deliveries_are_listed_by_user_time_reason_and_interval(void **state)
+{
+    struct t_scheduler s;
+    bool more;
+
+    (void)state;
+    t_users(50, "2024-01-20", "6 hours");
+    t_scheduler_up(&s);
+    int64_t id = submitted("listed");
+    t_tick(&s);
+    t_mail(t_page(&t_bus[0], &more), DELIVERY_FAILED, DELIVERY_SENT);
+    const int64_t tomorrow = clock_wall_us() + FP_US_PER_DAY;
+    const struct {
+        int64_t user, from, to;
+        const char *reason;
+        int32_t interval;
+        size_t n;
+    } cases[] = {
+        {0, 1, 0, "", 0, 48},        {7, 0, 0, "", 0, 1},        {0, tomorrow, 0, "", 0, 0},
+        {0, 0, tomorrow, "", 0, 48}, {0, 0, 0, "no such", 0, 0}, {0, 0, 0, "", 1, 48},
+        {0, 0, 0, "", 99, 0},        {99, 0, 0, "", 1, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Foliopost__V1__ListDeliveriesRequest q = FOLIOPOST__V1__LIST_DELIVERIES_REQUEST__INIT;
+        q.job_id = id;
+        q.user_id = cases[i].user;
+        q.from_us = cases[i].from;
+        q.to_us = cases[i].to;
+        q.reason = (char *)cases[i].reason;
+        q.interval_no = cases[i].interval;
+        Foliopost__V1__ListDeliveriesResponse *r =
+            called("ListDeliveries", &q.base, &foliopost__v1__list_deliveries_response__descriptor);
+        assert_int_equal(r->n_deliveries, cases[i].n);
+    }
+    t_scheduler_down(&s);
+}
+
 static Foliopost__V1__ProviderRate *set_rate(const char *provider, double per_second, bool reset)
 {
     Foliopost__V1__SetRateRequest q = FOLIOPOST__V1__SET_RATE_REQUEST__INIT;
@@ -690,6 +792,8 @@ int main(void)
         cmocka_unit_test_setup(a_users_history_goes_back_from_job_to_job, fresh),
         cmocka_unit_test_setup(failed_mails_are_tried_again_and_no_other, fresh),
         cmocka_unit_test_setup(the_fleet_is_who_lives_and_says_what_it_has, fresh),
+        cmocka_unit_test_setup(who_is_ambiguous_is_decided_about_by_filter, fresh),
+        cmocka_unit_test_setup(deliveries_are_listed_by_user_time_reason_and_interval, fresh),
         cmocka_unit_test_setup(a_rate_that_an_operator_set_outlives_a_mailers_start, fresh),
         cmocka_unit_test_setup(wrong_rates_are_refused_and_leave_no_line, fresh),
         cmocka_unit_test_setup(the_audit_says_who_did_what_and_from_where, fresh),

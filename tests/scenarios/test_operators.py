@@ -16,3 +16,25 @@ def test_a_rate_that_an_operator_sets_holds_for_running_mailers(new_stack, judge
     table = j.stack.foliopost("audit", "--action", "submit").stdout.splitlines()
     assert len(table) == 2 and table[0].split()[:2] == ["ID", "AT"] and str(job) in table[1]
     assert "no limit" not in j.stack.foliopost("rates").stdout
+
+
+def test_the_ambiguous_are_accepted_or_mailed_again_as_a_person_says(new_stack, judge):
+    j = judge(new_stack())
+    job = j.submit("monthly", "--user-ids", ",".join(str(n) for n in range(1, 201)))
+    j.wait_state(job, "COMPLETED")
+    sent = [u for u, (state, _) in j.deliveries(job).items() if state == "sent"]
+    lost, kept = sent[0], sent[1]
+    for user in (lost, kept):  # as after a connection that broke behind the data
+        j.sql(f"UPDATE foliopost.batches b SET sent = sent - 1, ambiguous = ambiguous + 1 FROM foliopost.deliveries d "
+              f"WHERE d.job_id = {job} AND d.user_id = {user} AND b.id = d.batch_id")
+        j.sql(f"UPDATE foliopost.deliveries SET state = 'ambiguous', reason = 'closed after the data' WHERE job_id = {job} AND user_id = {user}")
+    assert j.call("resolve", job, "accept", "--user", kept)["users"] == 1
+    j.wait_state(job, "COMPLETED")
+    assert j.call("resolve", job, "resend", "--reason", "closed")["users"] == 1
+    done = j.wait_state(job, "COMPLETED")
+    assert done["round"] == 3 and int(done["proof"]["sent"]) == len(sent)
+    assert j.deliveries(job)[lost] == ("sent", 1) and j.deliveries(job)[kept] == ("sent", 0)
+    assert j.mails(job)[lost] == 2 and j.mails(job)[kept] == 1
+    j.accounted(job, range(1, 201))
+    assert [d["user_id"] for d in j.call("deliveries", job, "--reason", "accepted by")["deliveries"]] == [kept]
+    assert [e["action"] for e in j.call("audit", "--job", job)["entries"]] == ["reopen", "accept", "submit"]
