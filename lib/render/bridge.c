@@ -97,6 +97,10 @@ static void fill_details(struct filling *f)
         add_detail(f, WORD_DETAIL_TAXES, negated(m->taxes_minor));
     }
     add_detail(f, WORD_DETAIL_WITHHELD, negated(m->withheld_tax_minor));
+    if (m->cost_basis) { /* the bridge has sales against the opening value, tax offices ask for the cost */
+        add_detail(f, WORD_DETAIL_FIFO, m->cost_basis->realised_fifo_minor);
+        add_detail(f, WORD_DETAIL_AVERAGE, m->cost_basis->realised_average_minor);
+    }
     f->s->has_details = f->s->n_details > 0;
 }
 

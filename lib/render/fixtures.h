@@ -20,6 +20,7 @@ struct fixture {
     Foliopost__V1__Span span[3], *spans[3];
     Foliopost__V1__Rate rates[3][7];
     Foliopost__V1__Bridge bridge;
+    Foliopost__V1__CostBasis cost;
     Foliopost__V1__Allocation share[20], *by_class[10], *by_currency[10];
     Foliopost__V1__Event event[10], *events[10];
     int64_t chart[2][64];
@@ -191,6 +192,14 @@ static inline void fixture_bridge(struct fixture *f, int64_t realised, int64_t c
     m->bridge = &f->bridge;
 }
 
+static inline void fixture_sales(struct fixture *f, int64_t fifo, int64_t average)
+{
+    foliopost__v1__cost_basis__init(&f->cost);
+    f->cost.realised_fifo_minor = fifo;
+    f->cost.realised_average_minor = average;
+    f->summary.cost_basis = &f->cost;
+}
+
 #define FIXTURE_PERIOD FOLIOPOST__V1__SPAN_KIND__SPAN_KIND_PERIOD
 #define FIXTURE_YEAR   FOLIOPOST__V1__SPAN_KIND__SPAN_KIND_YEAR_TO_DATE
 #define FIXTURE_ALL    FOLIOPOST__V1__SPAN_KIND__SPAN_KIND_SINCE_INCEPTION
@@ -218,6 +227,7 @@ static inline void fixture_anna(struct fixture *f)
     f->summary.withheld_tax_minor = 978;
     f->summary.benchmark_name = (char *)"MSCI World";
     fixture_bridge(f, 12350, -1875);
+    fixture_sales(f, 20115, 18790);
     fixture_span(f, FIXTURE_PERIOD, f->job.period_start_day, 2521234, 2480411, 1904000);
     fixture_span(f, FIXTURE_YEAR, day_from_civil(2026, 1, 1), 9120450, 8834100, 10442000);
     Foliopost__V1__Span *all =
@@ -338,8 +348,10 @@ static inline void fixture_maria(struct fixture *f)
     fixture_mover(f, false, "RBI", "Alpenbank Holding", -812055, -4499001);
     fixture_mover(f, false, "VOE", "Stahlwerke Linz", -620033, -3435009);
     fixture_bridge(f, -40012, 15000);
+    fixture_sales(f, 0, 0); /* nothing sold that was bought */
     f->summary.holdings = 2;
-    fixture_span(f, FIXTURE_PERIOD, f->job.period_start_day, -7934411, -8011000, INT64_MIN);
+    fixture_span(f, FIXTURE_PERIOD, f->job.period_start_day, -7934411, -8011000, INT64_MIN)
+        ->mwr_several_roots = true;
     fixture_span(f, FIXTURE_YEAR, day_from_civil(2026, 1, 1), -2104400, -2200100, INT64_MIN)->modified_dietz =
         true;
     fixture_share(f, true, "equity", 17010000, 9200);

@@ -104,6 +104,15 @@ static void add_events(struct filling *f, unsigned *told)
         add_more(f, more);
 }
 
+/* Only of returns that are shown. */
+static bool has_several_roots(const Foliopost__V1__PortfolioSummary *m)
+{
+    for (size_t i = 0; i < m->n_spans; i++)
+        if (m->spans[i]->mwr_several_roots && m->spans[i]->mwr && m->spans[i]->mwr->defined)
+            return true;
+    return false;
+}
+
 void fill_remarks(struct filling *f)
 {
     unsigned told = 0;
@@ -113,5 +122,7 @@ void fill_remarks(struct filling *f)
         for (size_t i = 0; i < f->m->n_flags; i++)
             if ((int)f->m->flags[i] == flags[k].flag && !(told >> flags[k].flag & 1))
                 add(f->s, f->words->word[flags[k].word]);
+    if (has_several_roots(f->m))
+        add(f->s, f->words->word[WORD_REMARK_SEVERAL_ROOTS]);
     f->s->has_remarks = f->s->n_remarks > 0;
 }

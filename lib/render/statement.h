@@ -15,11 +15,11 @@
 
 #define STATEMENT_MAX_MOVERS  10 /* of each table; more is no longer a summary */
 #define STATEMENT_MAX_BRIDGE  9  /* two values, and the seven ways between them */
-#define STATEMENT_MAX_DETAILS 5
+#define STATEMENT_MAX_DETAILS 7
 #define STATEMENT_MAX_SPANS   3
 #define STATEMENT_MAX_SHARES  8  /* of a portfolio; the rest is one row more */
 #define STATEMENT_MAX_COLUMNS 32 /* of the chart: 10 pixels each on a phone */
-#define STATEMENT_MAX_NOTES   16 /* one for each flag, and six events */
+#define STATEMENT_MAX_NOTES   18 /* one for each flag, six events and how many more, several roots */
 #define STATEMENT_NAME_BYTES  256
 #define STATEMENT_LINE_BYTES  400
 #define STATEMENT_LABEL_BYTES 400 /* a message: some words in any script */

@@ -28,6 +28,8 @@
     X(DETAIL_FEES, "detail.fees", "")                                                                        \
     X(DETAIL_TAXES, "detail.taxes", "")                                                                      \
     X(DETAIL_WITHHELD, "detail.withheld", "")                                                                \
+    X(DETAIL_FIFO, "detail.realised_fifo", "")                                                               \
+    X(DETAIL_AVERAGE, "detail.realised_average", "")                                                         \
     X(SPAN_PERIOD, "span.period", "")                                                                        \
     X(SPAN_YEAR, "span.year", "")                                                                            \
     X(SPAN_INCEPTION, "span.inception", "")                                                                  \
@@ -65,7 +67,8 @@
     X(REMARK_SUSPECT_DAY, "remark.suspect_day", "")                                                          \
     X(REMARK_SHORT_POSITION, "remark.short_position", "")                                                    \
     X(REMARK_SUSPECTED_SPLIT, "remark.suspected_split", "")                                                  \
-    X(REMARK_IN_TRANSIT, "remark.in_transit", "")
+    X(REMARK_IN_TRANSIT, "remark.in_transit", "")                                                            \
+    X(REMARK_SEVERAL_ROOTS, "remark.several_roots", "")
 
 /* With a form for each plural category of the language: "holdings.one". */
 #define PLURALS(X)                                                                                           \
