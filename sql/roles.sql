@@ -14,7 +14,8 @@
 --   stats        checkpoints; all of portfolio         checkpoints, a batch's due time (release)
 --   mailer       its ledger tables; nothing of portfolio   batches, outcomes, rates, suppressions
 --   inbound      who got which mail                    suppressions, events
--- and each its row of instances and lines of error_log.
+--   autoscaler   the view backlog, and nothing else    nothing
+-- and each but the last its row of instances and lines of error_log.
 DO $$
 DECLARE
     r text;
@@ -36,6 +37,14 @@ BEGIN
         EXECUTE format('GRANT INSERT ON foliopost.error_log TO %I', r);
     END LOOP;
 END $$;
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'foliopost_autoscaler') THEN
+        CREATE ROLE foliopost_autoscaler LOGIN;
+    END IF;
+END $$;
+GRANT USAGE ON SCHEMA foliopost TO foliopost_autoscaler;
 
 -- scheduler: every step of a job, and every question about one.
 GRANT SELECT ON ALL TABLES IN SCHEMA foliopost TO foliopost_scheduler;
@@ -68,6 +77,10 @@ GRANT SELECT, INSERT, UPDATE ON foliopost.deliveries, foliopost.provider_rates, 
 GRANT SELECT, INSERT ON foliopost.delivery_events TO foliopost_mailer;
 GRANT SELECT ON foliopost.address_salt TO foliopost_mailer;
 GRANT INSERT ON foliopost.audit TO foliopost_mailer;
+
+-- An autoscaler: how much is still to do, and no row of it.
+GRANT SELECT ON foliopost.backlog TO foliopost_autoscaler;
+ALTER ROLE foliopost_autoscaler SET statement_timeout = '5s';
 
 -- inbound: what recipients and providers say.
 GRANT SELECT ON foliopost.jobs, foliopost.deliveries, foliopost.address_salt TO foliopost_inbound;

@@ -57,7 +57,7 @@ struct leader {
     char owner[LEDGER_UUID];
     bool leading;
     int64_t term;
-    int64_t next_sweep_mono_us;
+    int64_t next_sweep_mono_us, next_backlog_mono_us;
     struct ledger_job *jobs;     /* open ones, oldest first; without user ids */
     struct leader_track *tracks; /* tracks[i] belongs to jobs[i] */
     int n_jobs;
@@ -86,6 +86,7 @@ int grant_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;      /* gran
 int sweep_instances(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* sweep.c */
 int sweep_batches(struct leader *l, struct fp_err *err) FP_MUST_CHECK;
 int sweep_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;
+int sweep_backlog(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* backlog.c */
 int complete_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* complete.c */
 
 /* Room of a job in its window, read from the ledger now. */

@@ -16,6 +16,8 @@ DENIED = {
                    "UPDATE foliopost.deliveries SET state = 'sent'", "UPDATE foliopost.jobs SET state = 'COMPLETED'"],
     "scheduler": ["SELECT * FROM portfolio.transactions", "DELETE FROM foliopost.deliveries", "DELETE FROM foliopost.jobs",
                   "UPDATE portfolio.users SET email = ''"],
+    "autoscaler": ["SELECT * FROM foliopost.batches", "SELECT * FROM foliopost.deliveries", "SELECT * FROM portfolio.users",
+                   "SELECT * FROM foliopost.jobs"],
     "inbound": ["SELECT * FROM portfolio.users", "UPDATE foliopost.deliveries SET state = 'sent'", "SELECT * FROM foliopost.batches"],
 }
 
