@@ -92,6 +92,12 @@ bool text_clean(char *out, size_t cap, const char *in)
     bool same = cap > 0;
 
     while (left > 0) {
+        if (*in >= ' ' && *in <= '~' && room > 0) { /* nearly all there is */
+            *out++ = *in++;
+            room--;
+            left--;
+            continue;
+        }
         uint32_t c;
         size_t n = text_utf8_char(in, left, &c), used = n ? n : 1;
         const char *from = in;

@@ -48,6 +48,8 @@ static size_t columns_of(uint32_t c)
 static uint32_t next_char(const char **p)
 {
     uint32_t c;
+    if ((unsigned char)**p < 0x80)
+        return (unsigned char)*(*p)++;
     size_t n = text_utf8_char(*p, strnlen(*p, 4), &c);
     *p += n ? n : 1;
     return n ? c : '?';
@@ -93,13 +95,24 @@ void columns_left(const char *text, size_t columns, char *out, size_t cap)
         tail = ELLIPSIS;
         taken++;
     }
-    snprintf(out, cap, "%.*s%s%*s", (int)bytes, text, tail, (int)(columns - taken), "");
+    size_t tail_bytes = strlen(tail), blanks = columns - taken;
+    memcpy(out, text, bytes); /* it all fits: room is what the blanks and the ellipsis leave */
+    memcpy(out + bytes, tail, tail_bytes);
+    memset(out + bytes + tail_bytes, ' ', blanks);
+    out[bytes + tail_bytes + blanks] = '\0';
 }
 
 void columns_right(const char *text, size_t columns, char *out, size_t cap)
 {
-    size_t taken = columns_of_text(text, strlen(text));
-    snprintf(out, cap, "%*s%s", (int)(taken < columns ? columns - taken : 0), "", text);
+    size_t bytes = strlen(text), taken = columns_of_text(text, bytes);
+    size_t blanks = taken < columns ? columns - taken : 0;
+    if (cap == 0)
+        return;
+    blanks = blanks < cap ? blanks : cap - 1;
+    bytes = bytes < cap - blanks ? bytes : cap - blanks - 1;
+    memset(out, ' ', blanks);
+    memcpy(out + blanks, text, bytes);
+    out[blanks + bytes] = '\0';
 }
 
 /* One line without its end. What follows "* " is set in by as much. */

@@ -8,7 +8,6 @@
 
 #include <openssl/evp.h>
 #include <pthread.h>
-#include <stdio.h>
 
 #include "lib/base/err.h"
 
@@ -45,10 +44,14 @@ void digest_end(struct digest *d, unsigned char out[DIGEST_BYTES])
 
 void digest_hex(struct digest *d, char out[2 * DIGEST_BYTES + 1])
 {
+    static const char digits[] = "0123456789abcdef";
     unsigned char bytes[DIGEST_BYTES];
     digest_end(d, bytes);
-    for (int i = 0; i < DIGEST_BYTES; i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    for (size_t i = 0; i < DIGEST_BYTES; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[2 * DIGEST_BYTES] = '\0';
 }
 
 void digest_fini(struct digest *d)

@@ -221,11 +221,26 @@ static const unsigned char literals[256] = {
     ['>' ... '~'] = 1,
 };
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Eight bytes, all of them from ' ' to '~' and no '='. The usual test for a zero byte; what borrows make
+ * of bytes above a hit does not matter, since one hit is enough. */
+static bool eight_literals(const char *p)
+{
+    uint64_t v, equals, del;
+    memcpy(&v, p, sizeof v);
+    equals = v ^ EACH('=');
+    del = v ^ EACH(0x7f);
+    return ((v | (v - EACH(' ')) | (equals - EACH(1)) | (del - EACH(1))) & EACH(0x80)) == 0;
+}
+
 /* How many bytes can be copied as they are. A blank at the end of a line
  * cannot: relays take it off there. */
 static size_t literal_run(const char *p, const char *end)
 {
     const char *q = p;
+    while (end - q >= 8 && eight_literals(q))
+        q += 8;
     while (q < end && literals[(unsigned char)*q])
         q++;
     bool line_ends = q == end || *q == '\n' || *q == '\r';

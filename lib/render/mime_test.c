@@ -1,6 +1,7 @@
 /* Headers and bodies against the RFCs' limits, and values that try to break out. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -170,6 +171,26 @@ static void long_lines_get_soft_breaks(void **state)
     assert_string_equal(quoted(text), expected);
 }
 
+/* Runs are found eight bytes at a time: each byte at each place of a run. */
+static void each_byte_is_right_at_each_place(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        for (size_t at = 0; at < 20; at++) {
+            char text[] = "aaaaaaaaaaaaaaaaaaaaz", expected[64];
+            bool literal = (c >= ' ' && c <= '~' && c != '=') || c == '\t';
+            if (c == '\n' || c == '\r')
+                continue;
+            text[at] = (char)c;
+            snprintf(expected, sizeof expected, literal ? "%.*s%c%s\r\n" : "%.*s=%02X%s\r\n", (int)at,
+                     "aaaaaaaaaaaaaaaaaaaa", c, text + at + 1);
+            str_clear(&out);
+            mime_add_quoted_printable(&out, text, sizeof text - 1);
+            assert_string_equal(out.data, expected);
+        }
+    }
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -182,6 +203,7 @@ int main(void)
         TEST(display_names_are_quoted_where_they_must_be),
         TEST(bodies_are_seven_bit_lines_of_76),
         TEST(long_lines_get_soft_breaks),
+        TEST(each_byte_is_right_at_each_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,6 @@
  * each mail, what stands under a name.
  */
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/render/statement.h"
@@ -181,14 +180,24 @@ static const struct fields list_tables[LIST_KINDS] = {
     [LIST_SHARES] = FIELDS(share_fields),   [LIST_REMARKS] = {NULL, 0}, /* nothing but {{.}} */
 };
 
-static int by_name(const void *name, const void *field)
-{
-    return strcmp(name, ((const struct field *)field)->name);
-}
-
+/* Asked some thousand times for a mail, so most steps compare one letter. */
 static const struct field *find_field(const struct fields *f, const char *name)
 {
-    return f->n ? bsearch(name, f->rows, f->n, sizeof f->rows[0], by_name) : NULL;
+    size_t from = 0, to = f->n;
+    while (from < to) {
+        size_t at = from + (to - from) / 2;
+        const char *here = f->rows[at].name;
+        int order = (unsigned char)*name - (unsigned char)*here;
+        if (order == 0)
+            order = strcmp(name, here);
+        if (order == 0)
+            return &f->rows[at];
+        if (order < 0)
+            to = at;
+        else
+            from = at + 1;
+    }
+    return NULL;
 }
 
 /* Names are looked for from the innermost section outwards, as they will be
