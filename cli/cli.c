@@ -21,6 +21,7 @@
 #include "cli/globals.h"
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
+#include "lib/bus/bus.h"
 #include "lib/log/log.h"
 
 #define MAX_ARGS 32 /* behind the command; settings not counted */
@@ -191,7 +192,8 @@ static int connect_client(struct cli *c, struct fp_err *err)
         return 0;
     if (config_secret(c->globals.token_file, &token, err) != 0)
         return -1;
-    c->client = rpc_client_new(c->globals.rpc, token, err);
+    const struct bus_tls tls = {c->globals.bus_ca_file, c->globals.bus_cert_file, c->globals.bus_key_file};
+    c->client = rpc_client_new(c->globals.rpc, token, &tls, err);
     mem_free(token);
     return c->client != NULL ? 0 : err_prefix(err, "--rpc");
 }

@@ -10,6 +10,7 @@
 struct cli_globals {
     char *rpc;
     char *token_file;
+    char *bus_ca_file, *bus_cert_file, *bus_key_file; /* for tls+tcp:// */
     bool json;
     int64_t timeout_ms;
 };

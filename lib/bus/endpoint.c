@@ -181,6 +181,11 @@ int endpoint_tls(const struct bus_url *u, const struct bus_tls *tls, bool server
     return 0;
 }
 
+const struct bus_tls *endpoint_tls_of(const char *urls, const struct bus_tls *tls)
+{
+    return strncmp(urls, "tls+", 4) == 0 ? tls : NULL;
+}
+
 int endpoint_listen(nng_socket s, const char *url, const struct bus_tls *tls, nng_listener *listener,
                     int *port, struct fp_err *err)
 {

@@ -26,6 +26,10 @@ void endpoint_must(int rv, const char *what);
 int endpoint_tls(const struct bus_url *u, const struct bus_tls *tls, bool server, nng_tls_config **out,
                  struct fp_err *err) FP_MUST_CHECK;
 
+/* tls where the first of the URLs asks for it, else NULL: for doors at which
+ * plain TCP stays possible beside a bus with certificates. */
+const struct bus_tls *endpoint_tls_of(const char *urls, const struct bus_tls *tls);
+
 /* Listens with keepalive (and TLS); *port is the bound one. */
 int endpoint_listen(nng_socket s, const char *url, const struct bus_tls *tls, nng_listener *listener,
                     int *port, struct fp_err *err) FP_MUST_CHECK;

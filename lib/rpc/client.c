@@ -30,7 +30,8 @@ struct fp_rpc_client {
     char *url, *token;
 };
 
-struct fp_rpc_client *rpc_client_new(const char *url, const char *token, struct fp_err *err)
+struct fp_rpc_client *rpc_client_new(const char *url, const char *token, const struct bus_tls *tls,
+                                     struct fp_err *err)
 {
     nng_socket s;
     endpoint_init();
@@ -39,7 +40,7 @@ struct fp_rpc_client *rpc_client_new(const char *url, const char *token, struct 
     endpoint_must(nng_req0_open(&s), "nng_req0_open");
     endpoint_must(nng_socket_set_size(s, NNG_OPT_RECVMAXSZ, WIRE_MAX_RPC_BYTES), "receive limit");
     endpoint_must(nng_socket_set_ms(s, NNG_OPT_REQ_RESENDTIME, RESEND_MS), "resend time");
-    struct fp_dialers *dialers = dialers_open(s, "rpc", url, NULL, RESOLVE_MS, err);
+    struct fp_dialers *dialers = dialers_open(s, "rpc", url, endpoint_tls_of(url, tls), RESOLVE_MS, err);
     if (dialers == NULL) {
         nng_close(s); /* never connected: safe also in NNG 1.5 */
         return NULL;

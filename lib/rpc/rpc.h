@@ -39,8 +39,13 @@ struct rpc_method {
     ProtobufCMessage *(*handle)(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err);
 };
 
+struct bus_tls;
+
 struct rpc_server_options {
-    const char *listen_url; /* tcp://host:port, port 0 picks a free one */
+    const char *listen_url; /* tcp://host:port, port 0 picks a free one; tls+tcp:// with TLS */
+    /* For tls+tcp://, where clients must have a certificate of this CA; read
+     * at the start only. tcp:// is plain whether it is given or not. */
+    const struct bus_tls *tls;
     const char *token_file; /* "": no token asked for */
     int threads;            /* calls at once: 1 to 64 */
     int max_deadline_ms;
@@ -58,8 +63,10 @@ int rpc_server_port(const struct fp_rpc_server *s);
  * socket itself is left to the end of the process (see lib/bus). */
 void rpc_server_stop(struct fp_rpc_server *s);
 
-/* url: tcp://host:port. Connects in the background; a call waits for it. */
-struct fp_rpc_client *rpc_client_new(const char *url, const char *token, struct fp_err *err) FP_MUST_CHECK;
+/* url: tcp://host:port, or tls+tcp:// with a certificate of ours in *tls (NULL:
+ * none); several by commas, of one kind. Connects in the background; a call waits for it. */
+struct fp_rpc_client *rpc_client_new(const char *url, const char *token, const struct bus_tls *tls,
+                                     struct fp_err *err) FP_MUST_CHECK;
 void rpc_client_free(struct fp_rpc_client *c);
 /* One call: the reply lives in the arena; NULL with the server's code and
  * message, UNAVAILABLE when nobody answers at the address, DEADLINE_EXCEEDED

@@ -114,7 +114,7 @@ static struct fp_rpc_client *client_of(int port, const char *token)
     struct fp_err err;
     char url[64];
     snprintf(url, sizeof url, "tcp://127.0.0.1:%d", port);
-    struct fp_rpc_client *c = rpc_client_new(url, token, &err);
+    struct fp_rpc_client *c = rpc_client_new(url, token, NULL, &err);
     if (c == NULL)
         fail_msg("%s", err.msg);
     return c;
@@ -279,8 +279,8 @@ static void who_does_not_listen_is_unavailable_at_once(void **state)
     assert_int_equal(get(c, GOOD, 60000, &err), FP_UNAVAILABLE);
     assert_true(clock_mono_us() - before_us < 5 * FP_US_PER_S);
     rpc_client_free(c);
-    assert_null(rpc_client_new("localhost:7700", NULL, &err));
-    assert_null(rpc_client_new("ipc:///tmp/x", NULL, &err));
+    assert_null(rpc_client_new("localhost:7700", NULL, NULL, &err));
+    assert_null(rpc_client_new("ipc:///tmp/x", NULL, NULL, &err));
 }
 
 static void a_client_survives_the_restart_of_its_server(void **state)

@@ -3,8 +3,7 @@
  * it, so that as many calls run at once as there are threads. More calls wait
  * in their connections: NNG reads one request from each and no more.
  *
- * What is not here: TLS (the clients' door for the world is gRPC), and closing
- * the socket, which can hang in NNG 1.5.
+ * What is not here: closing the socket, which can hang in NNG 1.5.
  */
 #include "lib/rpc/rpc.h"
 
@@ -202,7 +201,8 @@ struct fp_rpc_server *rpc_server_start(const struct rpc_server_options *o, struc
     nng_listener listener = NNG_LISTENER_INITIALIZER;
     endpoint_must(nng_rep0_open(&s->socket), "nng_rep0_open");
     endpoint_must(nng_socket_set_size(s->socket, NNG_OPT_RECVMAXSZ, WIRE_MAX_RPC_BYTES), "receive limit");
-    if (endpoint_listen(s->socket, o->listen_url, NULL, &listener, &s->port, err) != 0) {
+    if (endpoint_listen(s->socket, o->listen_url, endpoint_tls_of(o->listen_url, o->tls), &listener, &s->port,
+                        err) != 0) {
         nng_close(s->socket); /* nobody is connected: safe also in NNG 1.5 */
         goto fail;
     }

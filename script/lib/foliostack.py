@@ -152,11 +152,12 @@ class Process:
 class Postgres:
     """A private server in a folder, by script/lib/postgres.sh."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, env=None):
+        self.folder, self.env = Path(folder), dict(env or {})
 
     def _shell(self, command):
-        return subprocess.run(["bash", "-c", f". script/lib/postgres.sh; {command}"], cwd=ROOT,
+        env = {**os.environ, "PG_ENV": " ".join(f"{k}={v}" for k, v in self.env.items())}
+        return subprocess.run(["bash", "-c", f". script/lib/postgres.sh; {command}"], cwd=ROOT, env=env,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True)
 
     @property
@@ -171,6 +172,20 @@ class Postgres:
 
     def stop(self, mode="fast"):
         self._shell(f"pg_private_stop {shlex.quote(str(self.folder))} {mode}")
+
+    def copy_to(self, folder):
+        """A standby in another folder, not started: a base backup that follows this server."""
+        standby = Postgres(folder, self.env)
+        standby.folder.mkdir(parents=True)
+        done = self._shell(f"pg_private_copy {shlex.quote(str(self.folder))} {shlex.quote(str(folder))}")
+        if done.returncode:
+            raise StackError(f"pg_basebackup:\n{done.stderr}")
+        return standby
+
+    def promote(self):
+        done = self._shell(f"pg_private_promote {shlex.quote(str(self.folder))}")
+        if done.returncode:
+            raise StackError(f"the standby was not promoted:\n{done.stderr}")
 
     def dsn(self, database):
         return f"host=127.0.0.1 port={self.port} user=foliopost dbname={database}"
@@ -193,6 +208,7 @@ class Stack:
         self.processes = {}
         self.smtp = None
         self.options = {}
+        self.service_env = {} # of every service; not kept in stack.json
 
     # --- what there is --------------------------------------------------------------
 
@@ -316,7 +332,7 @@ class Stack:
         flags = {**self._flags(service, ports), **self.options.get(service, {}), **settings}
         for key, value in flags.items():
             argv += [f"--{key.replace('_', '-')}"] + ([] if value is True else [str(value)])
-        return self._start(Process(name, self.folder, argv, ports=ports))
+        return self._start(Process(name, self.folder, argv, env=self.service_env, ports=ports))
 
     @staticmethod
     def _ports(service):

@@ -4,6 +4,7 @@
 #
 #   pg_private_start DIR   makes DIR/pg when missing and starts it; sets PG_PORT
 #   pg_private_stop DIR [fast|immediate]
+#   pg_private_copy FROM TO, pg_private_promote DIR   a standby
 #   PG_SUPER_DSN           connection string of the superuser, once started
 
 pg_bindir() {
@@ -16,12 +17,13 @@ pg_bindir() {
 }
 
 # The server refuses to run as root, so root lends it a user of its own.
+# PG_ENV: "NAME=VALUE..." for its environment alone.
 pg_run_as() {
     if [ "$(id -u)" = 0 ]; then
         id foliopost-db >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin foliopost-db
-        setpriv --reuid=foliopost-db --regid="$(id -g foliopost-db)" --clear-groups "$@"
+        setpriv --reuid=foliopost-db --regid="$(id -g foliopost-db)" --clear-groups env ${PG_ENV:-} "$@"
     else
-        "$@"
+        env ${PG_ENV:-} "$@"
     fi
 }
 
@@ -68,4 +70,21 @@ pg_private_stop() {
     [ -f "$dir/pg/postmaster.pid" ] || return 0
     bin=$(pg_bindir) || return 1
     (cd / && pg_run_as "$bin/pg_ctl" -D "$dir/pg" -m "$mode" -w -t 30 stop >/dev/null 2>&1) || true
+}
+
+# pg_private_copy FROM TO: a standby of a running server, in the new folder TO
+pg_private_copy() {
+    local from=$1 to=$2 bin
+    bin=$(pg_bindir) || return 1
+    mkdir -p "$to/pg" "$to/pg-sock"
+    [ "$(id -u)" = 0 ] && chown foliopost-db: "$to/pg" "$to/pg-sock"
+    chmod 700 "$to/pg"
+    free_port >"$to/pg.port"
+    (cd / && pg_run_as "$bin/pg_basebackup" -h 127.0.0.1 -p "$(cat "$from/pg.port")" -U foliopost -D "$to/pg" -R -X stream -c fast)
+}
+
+pg_private_promote() {
+    local bin
+    bin=$(pg_bindir) || return 1
+    (cd / && pg_run_as "$bin/pg_ctl" -D "$1/pg" -w -t 30 promote)
 }

@@ -40,7 +40,7 @@ static int door_up(void **state)
         return -1;
     }
     snprintf(url, sizeof url, "tcp://127.0.0.1:%d", rpc_server_port(server));
-    client = rpc_client_new(url, NULL, &t_err);
+    client = rpc_client_new(url, NULL, NULL, &t_err);
     arena = arena_new(WIRE_MAX_ARENA_BYTES);
     return client ? 0 : -1;
 }

@@ -195,6 +195,7 @@ static int start_doors(struct scheduler *s, const struct pg_options *ledger, con
     if (!s->methods)
         return -1;
     struct rpc_server_options ro = {.listen_url = s->set.rpc_listen,
+                                    .tls = &tls,
                                     .token_file = s->set.rpc_token_file,
                                     .threads = (int)s->set.rpc_threads,
                                     .max_deadline_ms = (int)s->set.rpc_deadline_ms,

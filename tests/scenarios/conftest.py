@@ -21,6 +21,7 @@ numbers = itertools.count(1)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out of the sanitized run")
+    config.addinivalue_line("markers", "machine: a server, a disk or a standby of its own; script/machine")
     config.addinivalue_line("markers", "alone: measures against a clock, with nothing beside it")
 
 
@@ -45,12 +46,13 @@ def new_stack(server, request):
     """Makes stacks; what they started is stopped and checked at the end."""
     made = []
 
-    def make(sink=(), start=True, **options):
+    def make(sink=(), start=True, on=None, env=None, **options):
         number = next(numbers)
         stack = Stack(server.folder / f"s{number}", database=f"s{number}")
-        stack.postgres = server
+        stack.postgres = on or server
+        stack.service_env = dict(env or {})
         made.append(stack)
-        server.sql("postgres", f'CREATE DATABASE "{stack.database}" TEMPLATE seed')
+        stack.postgres.sql("postgres", f'CREATE DATABASE "{stack.database}" TEMPLATE seed')
         stack.start_sink(*sink)
         replicas = {s: options.pop(s + "s", 1) for s in SERVICES}
         stack.options = {s: dict(options.get(s, {})) for s in SERVICES}
@@ -69,7 +71,8 @@ def new_stack(server, request):
     for stack in made:
         complaints = [c for p in stack.processes.values() for c in sanitizer_complaints(p)]
         assert not complaints, "\n".join(complaints)
-        server.sql("postgres", f'DROP DATABASE IF EXISTS "{stack.database}" WITH (FORCE)')
+        if stack.postgres is server: # another one goes away as a whole
+            server.sql("postgres", f'DROP DATABASE IF EXISTS "{stack.database}" WITH (FORCE)')
 
 
 def sanitizer_complaints(process):
@@ -77,6 +80,29 @@ def sanitizer_complaints(process):
     words = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "panic:")
     lines = text.splitlines()
     return ["\n".join([process.name, *lines[i:i + 30]]) for i, line in enumerate(lines) if any(w in line for w in words)]
+
+
+@pytest.fixture
+def own_server():
+    """Makes seeded servers for one test that does to them what it cannot do to everybody's."""
+    made = []
+
+    def make(folder=None, users=USERS, env=None, options=""):
+        folder = Path(folder or tempfile.mkdtemp(prefix="foliopost-server.", dir="/tmp"))
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+        postgres = Postgres(folder, env)
+        made.append(postgres)
+        postgres.start(options)
+        stack = Stack(folder / "seed", database="seed")
+        stack.postgres = postgres
+        stack.make_database(users)
+        return postgres
+
+    yield make
+    for postgres in made:
+        postgres.stop("immediate")
+        shutil.rmtree(postgres.folder, ignore_errors=True)
 
 
 @pytest.hookimpl(hookwrapper=True)
