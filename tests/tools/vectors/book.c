@@ -351,7 +351,7 @@ static void run(struct vcase *c, struct run *r)
 
     r->failed = !summarise(c, &in, r, &fault);
     if (r->failed)
-        case_differs(c, "the library refuses the case: %s, %s", fault.reason, fault.detail);
+        case_note(c, "the library refuses the case: %s, %s", fault.reason, fault.detail);
     else
         keep_holdings(b, r);
 }
@@ -376,26 +376,43 @@ static bool same_view(const struct view *a, const struct view *b)
     return a->reading == b->reading && a->from == b->from && a->to == b->to && a->currency == b->currency;
 }
 
-const struct run *book_run(struct vcase *c, struct view v)
+static struct run *find_run(struct book *b, const struct view *v)
 {
+    for (size_t i = 0; i < b->n_runs; i++)
+        if (same_view(&b->runs[i].view, v))
+            return &b->runs[i];
+    return NULL;
+}
+
+static struct run *new_run(struct vcase *c, struct view v)
+{
+    struct book *b = c->book;
     struct run *r;
     const json_t *m;
     size_t i;
 
-    if (!c->book)
-        open_book(c);
-    for (i = 0; i < c->book->n_runs; i++)
-        if (same_view(&c->book->runs[i].view, &v))
-            return c->book->runs[i].failed ? NULL : &c->book->runs[i];
-    if (i == MAX_RUNS) /* the last one makes room */
-        mem_free(c->book->runs[--i].days), mem_free(c->book->runs[i].lots);
-    else
-        c->book->n_runs++;
-    r = &c->book->runs[i];
-    *r = (struct run){.view = v, .money_scale = c->book->scale};
-    c->book->n_txs = 0;
+    if (b->n_runs == MAX_RUNS) { /* the last one makes room */
+        b->n_runs--;
+        mem_free(b->runs[b->n_runs].days), mem_free(b->runs[b->n_runs].lots);
+    }
+    r = &b->runs[b->n_runs++];
+    *r = (struct run){.view = v, .money_scale = b->scale};
+    b->n_txs = 0;
     json_array_foreach(json_object_get(c->json, "transactions"), i, m) read_transaction(c, m, v.reading);
     run(c, r);
+    return r;
+}
+
+const struct run *book_run(struct vcase *c, struct view v)
+{
+    struct run *r;
+
+    if (!c->book)
+        open_book(c);
+    r = find_run(c->book, &v);
+    if (!r)
+        r = new_run(c, v);
+    c->refused |= r->failed;
     return r->failed ? NULL : r;
 }
 

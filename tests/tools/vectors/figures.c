@@ -158,7 +158,9 @@ static bool count(struct vcase *c, const char *name)
 
     if (bare || strncmp(name, "cost_per_share", 14) == 0) {
         r = run_life(c, bare ? BARE : WHOLE);
-        if (r)
+        if (r && r->shares == 0 && number_of(c->expected, name, 1) == 0)
+            case_figure(c, name, UNIT_SHARES, true, 0); /* some say 0 of nothing */
+        else if (r)
             case_figure(c, name, UNIT_SHARES, r->shares != 0,
                         run_money(r, average ? r->summary.cost_average_minor : r->summary.cost_fifo_minor) /
                             r->shares);
@@ -174,8 +176,9 @@ static bool count(struct vcase *c, const char *name)
 
 /* --- what was earned ------------------------------------------------------------------------------- */
 
-/* The days of "2022-03-07", "1d", "wtd", "mtd", "ytd", "1y", or of the case. False: none of these. */
-static bool range(const struct vcase *c, const char *suffix, int32_t *from, int32_t *to)
+/* The days of "2022-03-07", "1d", "wtd", "mtd", "ytd", "1y", "5y", "max", or of the case. False: none of
+ * these. */
+static bool range(struct vcase *c, const char *suffix, int32_t *from, int32_t *to)
 {
     int year, month, mday;
 
@@ -194,6 +197,10 @@ static bool range(const struct vcase *c, const char *suffix, int32_t *from, int3
         *from = day_from_civil(year, 1, 1);
     else if (strcmp(suffix, "1y") == 0)
         *from = day_from_civil(year - 1, month, mday) + 1;
+    else if (strcmp(suffix, "5y") == 0)
+        *from = day_from_civil(year - 5, month, mday) + 1;
+    else if (strcmp(suffix, "max") == 0)
+        *from = book_first_day(c);
     else
         return day_parse(suffix, to);
     return true;

@@ -78,6 +78,17 @@ static bool another_root(struct vcase *c, const struct returns_flow *f, size_t n
     return false;
 }
 
+static void xirr_error(struct vcase *c)
+{
+    size_t n;
+    struct returns_flow *f = flows_of(json_object_get(c->json, "flows"), 1, &n);
+
+    c->compared++;
+    if (returns_xirr(f, n).defined)
+        case_differs(c, "no error where \"%s\" is expected", text_of(c->expected, "error", "?"));
+    mem_free(f);
+}
+
 static void xirr(struct vcase *c)
 {
     size_t n;
@@ -354,23 +365,27 @@ static bool chain_figure(struct vcase *c, const char *name, const json_t *want)
     double annual = NAN;
     const json_t *m;
     size_t i;
-    bool defined;
+    bool defined, linked;
 
     if (!chain_of(c, &r))
         return false;
+    linked = !r.chain.negative && r.chain.since_day != INT32_MAX; /* there was something to earn on */
     if (strcmp(name, "twr") == 0) {
-        case_figure(c, name, UNIT_RATE, !r.chain.negative, r.chain.wealth - 1);
+        case_figure(c, name, UNIT_RATE, linked, r.chain.wealth - 1);
+    } else if (strcmp(name, "max_drawdown") == 0) {
+        case_figure(c, name, UNIT_RATE, linked,
+                    number_value(want) < 0 ? -r.chain.drawdown.max : r.chain.drawdown.max);
     } else if (strcmp(name, "twr_annualized") == 0) {
         defined = returns_annualise(r.chain.wealth - 1, c->period_end - c->period_start, &annual);
-        case_figure(c, name, UNIT_RATE, defined && !r.chain.negative, annual);
+        case_figure(c, name, UNIT_RATE, defined && linked, annual);
     } else if (strcmp(name, "twr_per_period") == 0) {
-        case_figure(c, name, UNIT_RATE, !r.chain.negative, pow(r.chain.wealth, 1.0 / r.n) - 1);
+        case_figure(c, name, UNIT_RATE, linked, pow(r.chain.wealth, 1.0 / r.n) - 1);
     } else if (strcmp(name, "subperiod_returns") == 0) {
         json_array_foreach(want, i, m)
             case_compare(c, name, name, m, UNIT_RATE, i < (size_t)r.n ? r.rates[i] : NAN);
     } else if (strcmp(name, "error") == 0) {
         c->compared++;
-        if (!r.chain.negative)
+        if (linked)
             case_differs(c, "no error where \"%s\" is expected", json_string_value(want));
     } else {
         return false;
@@ -398,8 +413,9 @@ static void annualised(struct vcase *c, const char *name)
 
 bool formulas_figure(struct vcase *c, const char *name, const json_t *want)
 {
-    if (strcmp(name, "xirr") == 0 && json_object_get(c->json, "flows")) {
-        xirr(c);
+    if (json_object_get(c->json, "flows") &&
+        (strcmp(name, "xirr") == 0 || (strcmp(name, "error") == 0 && strcmp(c->kind, "xirr") == 0))) {
+        name[0] == 'x' ? xirr(c) : xirr_error(c);
         return true;
     }
     if (strncmp(name, "annualized", 10) == 0 && json_object_get(c->json, "total_return")) {

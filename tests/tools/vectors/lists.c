@@ -80,13 +80,28 @@ static void list_volatility(struct vcase *c, const char *name, const struct list
     mem_free(r);
 }
 
+/* Returns in a year: of trading days, unless the case says weekly, monthly or the like. */
+static double returns_a_year(const struct vcase *c)
+{
+    static const struct {
+        const char *period;
+        double n;
+    } periods[] = {{"weekly", 52}, {"monthly", 12}, {"quarterly", 4}, {"yearly", 1}};
+    const char *period = text_of(c->json, "period", text_of(c->conventions, "period", ""));
+
+    for (size_t i = 0; i < sizeof periods / sizeof periods[0]; i++)
+        if (strcmp(period, periods[i].period) == 0)
+            return periods[i].n;
+    return RETURNS_TRADING_DAYS;
+}
+
 static void annual_volatility(struct vcase *c, const char *name, const struct list *l)
 {
     struct returns_sample s = {.n = 0};
 
     for (size_t i = 0; i < l->n; i++)
         returns_sample_add(&s, l->r[i]);
-    case_figure(c, name, UNIT_RATE, s.n > 1, sqrt(s.m2 / (s.n - 1) * RETURNS_TRADING_DAYS));
+    case_figure(c, name, UNIT_RATE, s.n > 1, sqrt(s.m2 / (s.n - 1) * returns_a_year(c)));
 }
 
 static double drawdown(const struct list *l, size_t from, size_t to, double *wealth)
@@ -135,15 +150,19 @@ static void episodes(struct vcase *c, const char *name, const json_t *want, cons
         case_differs(c, "%s: %zu runs of losses", name, k);
 }
 
-/* The first day of the week, month or year. */
+/* The first day of the week, month, quarter or year; a week ends with the year, as empyrical has it. */
 static int32_t bucket(const char *name, int32_t day)
 {
     int year, month, mday;
+    int32_t new_year, monday = day - day_of_week(day) + 1;
 
     day_to_civil(day, &year, &month, &mday);
+    new_year = day_from_civil(year, 1, 1);
     if (strcmp(name, "weekly") == 0)
-        return day - day_of_week(day);
-    return strcmp(name, "monthly") == 0 ? day_first_of_month(day) : day_from_civil(year, 1, 1);
+        return monday > new_year ? monday : new_year;
+    if (strcmp(name, "quarterly") == 0)
+        return day_from_civil(year, (month - 1) / 3 * 3 + 1, 1);
+    return strcmp(name, "monthly") == 0 ? day_first_of_month(day) : new_year;
 }
 
 static void aggregate(struct vcase *c, const char *name, const json_t *want, const struct list *l)
@@ -166,14 +185,15 @@ static bool figure_of_list(struct vcase *c, const char *name, const json_t *want
     double wealth, deepest = drawdown(l, 0, l->n, &wealth);
 
     if (strcmp(name, "max_drawdown") == 0)
-        case_figure(c, name, UNIT_RATE, true, number_value(want) < 0 ? -deepest : deepest);
+        case_figure(c, name, UNIT_RATE, l->n > 0, number_value(want) < 0 ? -deepest : deepest);
     else if (strcmp(name, "max_drawdown_equals_cumulative_return") == 0)
         case_compare(c, name, name, want, UNIT_EXACT, fabs(deepest - (1 - wealth)) < 1e-12);
     else if (strcmp(name, "max_duration_days") == 0)
         case_figure(c, name, UNIT_EXACT, true, longest_under_water(l));
     else if (strcmp(name, "episode_drawdowns") == 0)
         episodes(c, name, want, l);
-    else if (strcmp(name, "weekly") == 0 || strcmp(name, "monthly") == 0 || strcmp(name, "yearly") == 0)
+    else if (strcmp(name, "weekly") == 0 || strcmp(name, "monthly") == 0 || strcmp(name, "quarterly") == 0 ||
+             strcmp(name, "yearly") == 0)
         aggregate(c, name, want, l);
     else if (strcmp(name, "volatility_period") == 0 || strcmp(name, "semi_deviation") == 0)
         list_volatility(c, name, l);
@@ -183,6 +203,8 @@ static bool figure_of_list(struct vcase *c, const char *name, const json_t *want
     else if (strcmp(name, "cumulative_return") == 0 || strcmp(name, "total_return") == 0 ||
              strcmp(name, "cum_returns_final") == 0)
         case_figure(c, name, UNIT_RATE, true, wealth - 1);
+    else if (strcmp(name, "annual_return") == 0 || strcmp(name, "cagr") == 0)
+        case_figure(c, name, UNIT_RATE, l->n > 0, pow(wealth, returns_a_year(c) / (double)l->n) - 1);
     else
         return false;
     return true;

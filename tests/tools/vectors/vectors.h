@@ -25,7 +25,8 @@ struct vcase {
     const json_t *expected, *tolerance, *conventions;
     int32_t period_start, period_end; /* as in the file; from the transactions where it has none */
     int differ, compared;
-    char *text; /* what differs and what is not compared, a line for each */
+    bool refused; /* a run that the figure needed: the library has no statement for it */
+    char *text;   /* what differs and what is not compared, a line for each */
     size_t text_bytes;
     struct book *book; /* book.c */
 };
@@ -106,7 +107,7 @@ struct run {
     double money_scale; /* what the case's money was multiplied by */
 };
 
-/* Computed once for each view; NULL with a difference noted when it fails. */
+/* Computed once for each view; NULL with c->refused set when the library refuses it. */
 const struct run *book_run(struct vcase *c, struct view v);
 double run_money(const struct run *r, int64_t minor);
 int32_t book_first_day(struct vcase *c); /* of the transactions */
