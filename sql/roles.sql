@@ -50,7 +50,9 @@ GRANT USAGE ON SCHEMA foliopost TO foliopost_autoscaler;
 GRANT SELECT ON ALL TABLES IN SCHEMA foliopost TO foliopost_scheduler;
 GRANT INSERT, UPDATE ON foliopost.jobs, foliopost.intervals, foliopost.batches, foliopost.deliveries,
     foliopost.leader, foliopost.schedules TO foliopost_scheduler;
-GRANT UPDATE ON foliopost.provider_rates TO foliopost_scheduler;
+GRANT UPDATE ON foliopost.provider_rates, foliopost.delivery_events, foliopost.audit, foliopost.error_log TO foliopost_scheduler;
+GRANT INSERT ON foliopost.erased TO foliopost_scheduler;
+GRANT DELETE ON foliopost.checkpoints TO foliopost_scheduler;
 GRANT INSERT, UPDATE, DELETE ON foliopost.suppressions TO foliopost_scheduler;
 GRANT INSERT ON foliopost.audit TO foliopost_scheduler;
 GRANT EXECUTE ON FUNCTION foliopost.ensure_delivery_partition(bigint) TO foliopost_scheduler;
@@ -83,6 +85,6 @@ GRANT SELECT ON foliopost.backlog TO foliopost_autoscaler;
 ALTER ROLE foliopost_autoscaler SET statement_timeout = '5s';
 
 -- inbound: what recipients and providers say.
-GRANT SELECT ON foliopost.jobs, foliopost.deliveries, foliopost.address_salt TO foliopost_inbound;
+GRANT SELECT ON foliopost.jobs, foliopost.deliveries, foliopost.address_salt, foliopost.erased TO foliopost_inbound;
 GRANT SELECT, INSERT, UPDATE ON foliopost.suppressions TO foliopost_inbound;
 GRANT SELECT, INSERT ON foliopost.delivery_events TO foliopost_inbound;

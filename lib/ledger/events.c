@@ -17,12 +17,14 @@ const char *delivery_event_name(enum delivery_event e)
     return (size_t)e < sizeof names / sizeof names[0] ? names[e] : "";
 }
 
-/* DISTINCT ON: an upsert may not meet one subject twice. */
+/* What is said of an erased user would bring his id back: it is dropped.
+ * DISTINCT ON: an upsert may not meet one subject twice. */
 /* clang-format off */
 static const char events_sql[] =
     "WITH e AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[],"
     "   $6::text[], $7::timestamptz[], $8::text[], $9::text[])"
-    "   AS e (job_id, user_id, event, key, provider, detail, at, suppress, scope)),"
+    "   AS e (job_id, user_id, event, key, provider, detail, at, suppress, scope)"
+    "  WHERE NOT EXISTS (SELECT FROM foliopost.erased WHERE user_hash = foliopost.user_hash(e.user_id))),"
     " kept AS ("
     "  INSERT INTO foliopost.delivery_events (job_id, user_id, event, event_key, provider, detail, occurred_at)"
     "  SELECT job_id, user_id, event, key, provider, detail, at FROM e"

@@ -261,6 +261,8 @@ static const struct wire_rules table[] = {
       {"page_size", 0, 1000, 0},
       {"after_id", 0, INT64_MAX, 0}},
      NULL},
+    {MSG(erase_user_request), true, {ID("user_id"), {"address", 0, 254, 0}}, NULL},
+    {MSG(resend_request), true, {ID("job_id"), ID("user_id"), {"request_id", 1, 128, 0}}, NULL},
     {MSG(set_rate_request), true, {{"provider", 0, 95, 0}}, NULL},
     {MSG(list_audit_request),
      true,

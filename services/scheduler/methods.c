@@ -20,6 +20,7 @@
 #include "services/scheduler/convert.h"
 #include "services/scheduler/limits.h"
 #include "services/scheduler/operate.h"
+#include "services/scheduler/person.h"
 #include "services/scheduler/pick.h"
 #include "services/scheduler/report.h"
 #include "services/scheduler/spec.h"
@@ -697,6 +698,37 @@ static ProtobufCMessage *list_audit(struct rpc_call *call, const ProtobufCMessag
     return reply_of(&c, operate_list_audit(worker_of(call)->ledger, q, page, &c, err), err);
 }
 
+/* --- EraseUser, Resend (person.c) ------------------------------------------------------------------ */
+
+static ProtobufCMessage *erase_user(struct rpc_call *call, const ProtobufCMessage *request,
+                                    struct fp_err *err)
+{
+    struct worker *w = worker_of(call);
+    struct convert c = {.arena = call->arena};
+
+    return reply_of(&c, person_erase(w->ledger, w->source, (const void *)request, actor_of(call), &c, err),
+                    err);
+}
+
+static ProtobufCMessage *resend(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+{
+    struct worker *w = worker_of(call);
+    struct convert c = {.arena = call->arena};
+    Foliopost__V1__SubmitJobResponse *r = convert_alloc(&c, 1, sizeof *r);
+    struct ledger_job j;
+
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__submit_job_response__init(r);
+    int failed = person_resend(w->ledger, w->source, (const void *)request, &j, err);
+    if (!failed) {
+        take_trace(call, &j);
+        failed = submit(call, &j, &c, r, err);
+    }
+    ledger_job_fini(&j);
+    return reply_of(&c, failed ? NULL : &r->base, err);
+}
+
 /* --- the table ---------------------------------------------------------------------------------- */
 
 const struct rpc_method methods_table[] = {
@@ -729,6 +761,10 @@ const struct rpc_method methods_table[] = {
      &foliopost__v1__unsuppress_response__descriptor, unsuppress},
     {"ListSuppressions", &foliopost__v1__list_suppressions_request__descriptor,
      &foliopost__v1__list_suppressions_response__descriptor, list_suppressions},
+    {"EraseUser", &foliopost__v1__erase_user_request__descriptor,
+     &foliopost__v1__erase_user_response__descriptor, erase_user},
+    {"Resend", &foliopost__v1__resend_request__descriptor, &foliopost__v1__submit_job_response__descriptor,
+     resend},
     {"ListRates", &foliopost__v1__list_rates_request__descriptor,
      &foliopost__v1__list_rates_response__descriptor, list_rates},
     {"SetRate", &foliopost__v1__set_rate_request__descriptor, &foliopost__v1__provider_rate__descriptor,

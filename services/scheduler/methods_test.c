@@ -576,6 +576,94 @@ static void deliveries_are_listed_by_user_time_reason_and_interval(void **state)
     t_scheduler_down(&s);
 }
 
+static Foliopost__V1__SubmitJobResponse *resend(const char *id, int64_t job, int64_t user)
+{
+    Foliopost__V1__ResendRequest q = FOLIOPOST__V1__RESEND_REQUEST__INIT;
+
+    q.request_id = (char *)id;
+    q.job_id = job;
+    q.user_id = user;
+    return call("Resend", &q.base, &foliopost__v1__submit_job_response__descriptor);
+}
+
+static void not_resent(int64_t job, int64_t user, enum fp_code code, const char *says)
+{
+    assert_null(resend("no", job, user));
+    assert_int_equal(t_err.code, code);
+    if (!strstr(t_err.msg, says))
+        fail_msg("\"%s\" does not say \"%s\"", t_err.msg, says);
+}
+
+static int64_t finished_job(struct t_scheduler *s)
+{
+    bool more;
+
+    t_users(40, "2024-01-20", "6 hours");
+    t_scheduler_up(s);
+    int64_t id = submitted("finished");
+    t_tick(s);
+    t_mail(t_page(&t_bus[0], &more), DELIVERY_FAILED, DELIVERY_SENT);
+    t_run_until(s, id, JOB_COMPLETED, 30);
+    return id;
+}
+
+static void an_old_report_is_sent_again_as_it_was(void **state)
+{
+    struct t_scheduler s;
+
+    (void)state;
+    int64_t id = finished_job(&s);
+    t_sql("UPDATE foliopost.jobs SET as_of = '2026-01-02 03:04:05+00', deadline = '2026-01-03'");
+    Foliopost__V1__SubmitJobResponse *r = resend("again", id, 7);
+    if (!r)
+        fail_msg("Resend: %s", t_err.msg);
+    assert_int_equal(r->job->spec->n_user_ids, 1);
+    assert_int_equal(r->job->spec->user_ids[0], 7);
+    assert_int_equal(t_sql(
+                         "SELECT count(*) FROM foliopost.jobs c JOIN foliopost.jobs p ON p.id = c.parent_job"
+                         " WHERE c.as_of = p.as_of AND c.mail_date > p.mail_date AND c.deadline IS NULL"
+                         " AND c.period_start = p.period_start AND c.user_ids = '{7}'"),
+                     1);
+    int64_t child = r->job->id;
+    r = resend("again", id, 7);
+    assert_true(r && r->existing && r->job->id == child);
+    assert_null(resend("again", id, 8));
+    assert_int_equal(t_err.code, FP_ALREADY_EXISTS);
+    not_resent(id, 1, FP_FAILED_PRECONDITION, "is failed, not sent");
+    not_resent(id, 99, FP_NOT_FOUND, "has no such user");
+    not_resent(999999, 7, FP_NOT_FOUND, "no job");
+    t_sql("INSERT INTO foliopost.suppressions (user_id, reason) VALUES (9, 'manual')");
+    not_resent(id, 9, FP_FAILED_PRECONDITION, "suppressed");
+    t_sql("DELETE FROM portfolio.users WHERE id = 10");
+    not_resent(id, 10, FP_FAILED_PRECONDITION, "not in portfolio.users any more");
+    t_scheduler_down(&s);
+}
+
+static void a_user_is_erased_once_he_is_gone_from_the_source(void **state)
+{
+    Foliopost__V1__EraseUserRequest q = FOLIOPOST__V1__ERASE_USER_REQUEST__INIT;
+    const ProtobufCMessageDescriptor *d = &foliopost__v1__erase_user_response__descriptor;
+    struct t_scheduler s;
+
+    (void)state;
+    int64_t id = finished_job(&s);
+    q.user_id = 12;
+    refused("EraseUser", &q.base, d, FP_FAILED_PRECONDITION, "delete him there first");
+    t_sql("DELETE FROM portfolio.users WHERE id = 12");
+    q.address = "nonsense";
+    refused("EraseUser", &q.base, d, FP_INVALID_ARGUMENT, "address:");
+    q.address = "u12@example.com";
+    Foliopost__V1__EraseUserResponse *r = called("EraseUser", &q.base, d);
+    assert_false(r->existing);
+    assert_int_equal(r->deliveries, 1);
+    r = called("EraseUser", &q.base, d);
+    assert_true(r->existing && r->deliveries == 0);
+    not_resent(id, 12, FP_FAILED_PRECONDITION, "was erased");
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.deliveries WHERE user_id = 12"), 0);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.deliveries"), 40);
+    t_scheduler_down(&s);
+}
+
 static Foliopost__V1__ProviderRate *set_rate(const char *provider, double per_second, bool reset)
 {
     Foliopost__V1__SetRateRequest q = FOLIOPOST__V1__SET_RATE_REQUEST__INIT;
@@ -794,6 +882,8 @@ int main(void)
         cmocka_unit_test_setup(the_fleet_is_who_lives_and_says_what_it_has, fresh),
         cmocka_unit_test_setup(who_is_ambiguous_is_decided_about_by_filter, fresh),
         cmocka_unit_test_setup(deliveries_are_listed_by_user_time_reason_and_interval, fresh),
+        cmocka_unit_test_setup(an_old_report_is_sent_again_as_it_was, fresh),
+        cmocka_unit_test_setup(a_user_is_erased_once_he_is_gone_from_the_source, fresh),
         cmocka_unit_test_setup(a_rate_that_an_operator_set_outlives_a_mailers_start, fresh),
         cmocka_unit_test_setup(wrong_rates_are_refused_and_leave_no_line, fresh),
         cmocka_unit_test_setup(the_audit_says_who_did_what_and_from_where, fresh),

@@ -1,4 +1,7 @@
 """What operators do to a running job, and what the audit says of it."""
+import os
+import re
+import subprocess
 
 
 def test_a_rate_that_an_operator_sets_holds_for_running_mailers(new_stack, judge):
@@ -38,3 +41,28 @@ def test_the_ambiguous_are_accepted_or_mailed_again_as_a_person_says(new_stack, 
     j.accounted(job, range(1, 201))
     assert [d["user_id"] for d in j.call("deliveries", job, "--reason", "accepted by")["deliveries"]] == [kept]
     assert [e["action"] for e in j.call("audit", "--job", job)["entries"]] == ["reopen", "accept", "submit"]
+
+
+def test_an_old_report_is_sent_again_and_an_erased_user_leaves_nothing(new_stack, judge):
+    j = judge(new_stack())
+    user, address = 987654321, "ann.to.be.erased@example.com"
+    j.sql("CREATE TEMP TABLE ann AS SELECT * FROM portfolio.users WHERE id = 1; "
+          f"UPDATE ann SET id = {user}, email = '{address}'; INSERT INTO portfolio.users SELECT * FROM ann")
+    job = j.submit("monthly", "--user-ids", f"1,2,3,4,5,{user}")
+    j.wait_state(job, "COMPLETED")
+    sent = next(u for u, (state, _) in j.deliveries(job).items() if state == "sent")
+    child = j.call("resend", job, sent)["job"]
+    assert child["spec"]["user_ids"] == [sent]
+    j.wait_state(child["id"], "COMPLETED")
+    assert j.mails(child["id"])[sent] == 1
+    subprocess.run([str(j.stack.binary("foliopost")), "suppressions", "add", "--user", str(user)], env={**os.environ, **j.stack.env()}, check=True)
+    assert j.stack.foliopost("erase", user, check=False).returncode != 0, "without --yes"
+    assert "delete him there first" in j.stack.foliopost("erase", user, "--yes", check=False).stderr
+    j.sql(f"DELETE FROM portfolio.users WHERE id = {user}")
+    assert j.call("erase", user, "--address", address, "--yes")["suppressions"] == 1
+    assert j.call("erase", user, "--yes")["existing"]
+    assert j.stack.foliopost("resend", job, user, check=False).returncode != 0
+    dump = subprocess.run(["pg_dump", "--data-only", j.stack.dsn], capture_output=True, text=True, check=True).stdout
+    assert "COPY foliopost.deliveries_" in dump
+    assert not re.search(rf"\b{user}\b", dump) and address not in dump
+    assert len(j.call("report", job)["reasons"]) >= 1 and len(j.deliveries(job)) == 6
