@@ -322,10 +322,29 @@ bool perf_book(struct fp_performance *p, const struct perf_tx *t)
     if (e.h)
         e.h->touched = true; /* also by a dividend: whether it has closes decides where that goes */
     book_flow(p, &e);
+    if (e.traits & TRANSFER && !e.h)
+        *(e.gross_e8 < 0 ? &p->cash_left_e8 : &p->cash_came_e8) += e.gross_e8;
     p->traded |= (e.traits & (IN | OUT | CASH_ONLY | TRANSFER)) != 0;
     if (PERF_TRACES(p))
         trace_entry(p, &e);
     return !p->in_period || book_results(p, &e);
+}
+
+/*
+ * Cash that left and did not come on the same day, or the other way round, is on
+ * its way: a flow until the other side brings it back. Else a day's transfers
+ * are from one currency to another, and what is missing is what that cost.
+ */
+void perf_book_lone_transfers(struct fp_performance *p)
+{
+    fp_i128 flow_e8 = p->cash_left_e8 + p->cash_came_e8;
+
+    if (p->cash_left_e8 && p->cash_came_e8)
+        return;
+    p->day_net_e8 += flow_e8;
+    add_flow(p, flow_e8);
+    if (p->in_period)
+        p->flows.currency_e8 -= flow_e8;
 }
 
 bool perf_book_lost_transit(struct fp_performance *p, struct perf_holding *h)

@@ -213,6 +213,7 @@ static bool open_period(struct fp_performance *p)
 static bool begin_day(struct fp_performance *p)
 {
     p->in_e8 = p->out_e8 = p->day_net_e8 = 0;
+    p->cash_left_e8 = p->cash_came_e8 = 0;
     p->traded = false;
     p->day_flags = 0;
     for (size_t i = 0; i < p->n_holdings; i++) {
@@ -349,6 +350,7 @@ static bool run_day(struct fp_performance *p, size_t *next)
     for (; *next < p->n_order && p->order[*next]->day == p->day; ++*next)
         if (!perf_book(p, p->order[*next]))
             return false;
+    perf_book_lone_transfers(p);
     if (!value_today(p))
         return false;
     add_flow_day(p);

@@ -123,9 +123,10 @@ struct fp_performance {
     int benchmark_cash; /* -1: no benchmark */
     int64_t benchmark_e8;
 
-    fp_i128 day_net_e8;    /* flows of the day as the statement prints them */
-    fp_i128 in_e8, out_e8; /* the day's flows as the return sees them */
-    bool traded;           /* the day has a flow or a trade */
+    fp_i128 day_net_e8;                 /* flows of the day as the statement prints them */
+    fp_i128 in_e8, out_e8;              /* the day's flows as the return sees them */
+    fp_i128 cash_left_e8, cash_came_e8; /* by the day's transfers of cash */
+    bool traded;                        /* the day has a flow or a trade */
     struct perf_flows flows;
     size_t n_in_period; /* transactions */
     double other;       /* contribution of all that is no holding */
@@ -227,6 +228,8 @@ bool perf_split_to(struct fp_performance *p, struct perf_holding *h, int32_t day
 /* Cash, quantity, lots and flows; in the period also results. */
 bool perf_book(struct fp_performance *p, const struct perf_tx *t);
 /* What has been in transit for too long has been delivered out. */
+/* After the day's transactions: see there. */
+void perf_book_lone_transfers(struct fp_performance *p);
 bool perf_book_lost_transit(struct fp_performance *p, struct perf_holding *h);
 
 /* --- days.c */

@@ -369,6 +369,66 @@ static void transfers_are_no_flow(void **state)
     world_free(w);
 }
 
+/* Two banks need two days: no loss on the first, and no gain on the second. */
+static void cash_that_is_on_its_way_is_neither_lost_nor_gained(void **state)
+{
+    (void)state;
+    int a, b;
+    struct world *w = two_holdings(&a, &b);
+    double before;
+
+    run(w);
+    before = w->summary.twr;
+    world_cash(w, "2024-03-05", PERF_TRANSFER_OUT, "-100", "EUR");
+    world_cash(w, "2024-03-06", PERF_TRANSFER_IN, "100", "EUR");
+    run(w);
+    assert_int_equal(w->summary.net_contributions_minor, 0);
+    assert_int_equal(w->summary.currency_minor, 0);
+    assert_true(w->summary.closes);
+    assert_true(fabs(w->summary.twr - before) < 0.02); /* less capital for a day, and no more than that */
+    world_free(w);
+
+    w = world_new("EUR", "2024-03-05", "2024-03-08"); /* all there is: emptied for a day */
+    world_cash(w, "2024-03-01", PERF_DEPOSIT, "1000", "EUR");
+    world_cash(w, "2024-03-06", PERF_TRANSFER_OUT, "-1000", "EUR");
+    world_cash(w, "2024-03-07", PERF_TRANSFER_IN, "1000", "EUR");
+    run(w);
+    assert_rate(w->summary.twr, 0);
+    assert_int_equal(w->summary.spans[PERF_SPAN_PERIOD].max_drawdown.e8, 0);
+    world_free(w);
+}
+
+static void cash_still_on_its_way_at_the_close_is_a_flow(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-01", "2024-03-31");
+
+    world_cash(w, "2024-02-01", PERF_DEPOSIT, "1000", "EUR");
+    world_cash(w, "2024-03-31", PERF_TRANSFER_OUT, "-400", "EUR");
+    run(w);
+    assert_int_equal(w->summary.close_value_minor, 60000);
+    assert_int_equal(w->summary.net_contributions_minor, -40000);
+    assert_int_equal(w->summary.currency_minor, 0);
+    assert_rate(w->summary.twr, 0);
+    world_free(w);
+}
+
+static void what_an_exchange_costs_is_a_result_of_currencies(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-05", "2024-03-08");
+
+    world_rate(w, "EUR", "USD", "2024-03-04", "1.25");
+    world_cash(w, "2024-03-01", PERF_DEPOSIT, "1000", "EUR");
+    world_cash(w, "2024-03-06", PERF_TRANSFER_OUT, "-100", "EUR");
+    world_cash(w, "2024-03-06", PERF_TRANSFER_IN, "120", "USD"); /* 96 EUR */
+    run(w);
+    assert_int_equal(w->summary.net_contributions_minor, 0);
+    assert_int_equal(w->summary.currency_minor, -400);
+    assert_rate(w->summary.twr, -0.004);
+    world_free(w);
+}
+
 static void a_currency_goes_over_a_third_one(void **state)
 {
     (void)state;
@@ -567,6 +627,9 @@ int main(void)
         cmocka_unit_test(a_later_close_is_taken_back_over_a_split),
         cmocka_unit_test(a_delivery_is_a_flow_at_the_market_value_of_the_day),
         cmocka_unit_test(transfers_are_no_flow),
+        cmocka_unit_test(cash_that_is_on_its_way_is_neither_lost_nor_gained),
+        cmocka_unit_test(cash_still_on_its_way_at_the_close_is_a_flow),
+        cmocka_unit_test(what_an_exchange_costs_is_a_result_of_currencies),
         cmocka_unit_test(a_currency_goes_over_a_third_one),
         cmocka_unit_test(a_missing_rate_fails_only_who_needs_it),
         cmocka_unit_test(a_rate_is_carried_and_never_one),
