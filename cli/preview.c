@@ -82,6 +82,41 @@ static int write_mail(const struct values *v, const struct trial *t, struct fp_s
     return write_text(v, t, &as, out, err);
 }
 
+static void add_field(struct fp_str *out, const char *name, const struct fp_str *text)
+{
+    str_puts(out, ", ");
+    str_json(out, name);
+    str_puts(out, ": ");
+    str_json(out, text->data ? text->data : "");
+}
+
+/* {"user_id", "subject", "text", "html"}, whichever part was asked for, or
+ * {"user_id", "source"}: a program takes what it wants. */
+static int write_json(const struct values *v, const struct trial *t, struct fp_str *out, struct fp_err *err)
+{
+    static const struct letter_trial as = {.to = "", .test = false};
+    static const struct {
+        const char *name;
+        enum render_part part;
+    } parts[] = {{"subject", RENDER_SUBJECT}, {"text", RENDER_TEXT}, {"html", RENDER_HTML}};
+    struct fp_str one;
+    int rc = 0;
+    str_init(&one, 0);
+    str_printf(out, "{\"user_id\": %" PRId64, t->user.id);
+    if (v->eml && (rc = write_mail(v, t, &one, err)) == 0)
+        add_field(out, "source", &one);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !v->eml && rc == 0; i++) {
+        str_clear(&one);
+        rc = letter_part(&v->trial.mailer, &t->job, t->item, &as, parts[i].part, &one, err);
+        while (parts[i].part == RENDER_SUBJECT && one.len > 0 && one.data[one.len - 1] == '\n')
+            one.data[--one.len] = 0;
+        add_field(out, parts[i].name, &one);
+    }
+    str_puts(out, "}\n");
+    str_fini(&one);
+    return rc;
+}
+
 /* For its owner alone: it holds a person's name and figures. */
 static int save(const char *path, const struct fp_str *text, struct fp_err *err)
 {
@@ -112,15 +147,15 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     struct trial t = {0};
     struct fp_str text;
     struct fp_err err;
-    (void)c;
     (void)args;
     (void)n_args;
     if (check(v, &err) != 0)
         return cli_fail(&err);
+    const bool json = cli_json(c) && v->png[0] == '\0';
     str_init(&text, 0);
     int rc = trial_open(&t, &v->trial, &err);
     if (rc == 0)
-        rc = write_mail(v, &t, &text, &err);
+        rc = json ? write_json(v, &t, &text, &err) : write_mail(v, &t, &text, &err);
     if (rc == 0)
         rc = show(v, &text, &err);
     if (rc == 0)
@@ -138,6 +173,7 @@ const struct cli_command cli_preview = {
         "Reads the portfolio's database, computes with the code of stats and renders with that of the mailer,\n"
         "its settings and its templates. Nothing is sent and nothing recorded; the unsubscribe link leads\n"
         "nowhere. Run it with the mailer's environment (FOLIOPOST_FROM, FOLIOPOST_TEMPLATES, ...).\n\n"
+        "With --json an object: user_id, subject, text and html, or with --eml source.\n\n"
         "  foliopost preview --user 4711 --source-dsn 'host=replica dbname=app'\n"
         "  foliopost preview --user 4711 --period 2026-10 --templates ./ours --locale de --html --out mail.html\n"
         "  foliopost preview --user 4711 --png mail.png --width 360 --dark\n",

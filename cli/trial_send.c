@@ -19,6 +19,7 @@
 struct values {
     struct trial_values trial;
     char *to, *through;
+    bool json;
     char recipient[ADDRESS_BYTES]; /* --to, as SMTP carries it */
 };
 
@@ -54,7 +55,27 @@ static const struct provider_options *choose(const struct desk_options *o, const
     return NULL;
 }
 
-static int hand_over(const struct provider_options *p, const struct transport_mail *m, struct fp_err *err)
+static void accepted(const struct provider_options *p, const struct transport_reply *reply, bool json)
+{
+    struct fp_str line;
+    if (!json) {
+        printf("accepted by %s (%s)%s%s\n", p->name, p->transport->name, reply->provider_id[0] ? ": " : "",
+               reply->provider_id);
+        return;
+    }
+    str_init(&line, 0);
+    str_puts(&line, "{\"provider\": ");
+    str_json(&line, p->name);
+    str_puts(&line, ", \"transport\": ");
+    str_json(&line, p->transport->name);
+    str_puts(&line, ", \"provider_id\": ");
+    str_json(&line, reply->provider_id);
+    printf("%s}\n", line.data);
+    str_fini(&line);
+}
+
+static int hand_over(const struct provider_options *p, const struct transport_mail *m, bool json,
+                     struct fp_err *err)
 {
     struct transport_reply reply = {0};
     struct transport *t = p->transport->open(&p->transport_settings, err);
@@ -64,8 +85,7 @@ static int hand_over(const struct provider_options *p, const struct transport_ma
     p->transport->close(t);
     switch (reply.verdict) {
     case VERDICT_SENT:
-        printf("accepted by %s (%s)%s%s\n", p->name, p->transport->name, reply.provider_id[0] ? ": " : "",
-               reply.provider_id);
+        accepted(p, &reply, json);
         return 0;
     case VERDICT_AMBIGUOUS:
         return err_set(err, FP_UNKNOWN, "%s (%s): it may or may not have been accepted: %s", p->name,
@@ -90,7 +110,7 @@ static int send_data(struct values *v, const struct trial *t, const struct rende
                                      .user_id = t->user.id};
     providers_to_desk(v->trial.mailer.providers, &o);
     const struct provider_options *p = choose(&o, v->through, r->provider, err);
-    return p != NULL ? hand_over(p, &m, err) : -1;
+    return p != NULL ? hand_over(p, &m, v->json, err) : -1;
 }
 
 static int send_mail(struct values *v, const struct trial *t, struct fp_err *err)
@@ -122,7 +142,7 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     struct values *v = values;
     struct trial t = {0};
     struct fp_err err;
-    (void)c;
+    v->json = cli_json(c);
     (void)args;
     (void)n_args;
     int rc = check(v, &err);
@@ -143,7 +163,8 @@ const struct cli_command cli_send_test = {
     .summary = "Sends one user's mail to an address of yours, as a test",
     .details =
         "As preview makes it, with a subject that says it is a test, through the provider of these\n"
-        "settings, which are the mailer's. Not in the ledger; its unsubscribe link leads nowhere.\n\n"
+        "settings, which are the mailer's. Not in the ledger; its unsubscribe link leads nowhere.\n"
+        "With --json: provider, transport and provider_id of the accepted mail.\n\n"
         "  foliopost send-test --user 4711 --to me@example.com --smtp-url smtp://relay:587\n"
         "  foliopost send-test --user 4711 --to me@example.com --providers-file p.conf --through ses-eu\n",
     .rows = rows,

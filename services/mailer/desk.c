@@ -261,6 +261,7 @@ static void turn(struct desk *d, struct plan *plan, bool *owned)
     desk_check_fault(d);
     wake_rested(d, now_us);
     desk_check_suppressed(d);
+    desk_park(d);
     feed(d);
     desk_route(d, plan);
     if (*owned && record_due(d, plan))

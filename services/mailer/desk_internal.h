@@ -125,6 +125,8 @@ enum claim_is desk_look_at_claim(struct desk *d, const struct batch *b);
 void desk_check_strays(struct desk *d);
 /* suppressed.c: looks again at batches that have waited here for seconds. */
 void desk_check_suppressed(struct desk *d);
+/* park.c: puts off what waits for a brand's provider that stands, when it takes all slots. */
+void desk_park(struct desk *d);
 /* A new owner: what was claimed before is lost. False while no lease is held. */
 bool desk_check_owner(struct desk *d);
 /* A fault that lasts: pauses the jobs at hand. */

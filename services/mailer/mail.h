@@ -10,6 +10,7 @@
  *   RENDERING -> KNOWN      cannot be rendered: failed
  *   READY     -> ASKED      its intent is in the record being made
  *   WAITING, READY, RESTING -> KNOWN   suppressed while it waited here: skipped
+ *   READY     -> KNOWN      its brand's provider stands, others want the slot: deferred
  *   ASKED     -> SENDING    the intent is durable; with the senders
  *   ASKED     -> READY      the intent was not opened
  *   SENDING   -> KNOWN      the provider's verdict

@@ -135,6 +135,12 @@ void outcome_suppressed(struct outcome *out)
     (void)skip(FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_SUPPRESSED, out);
 }
 
+void outcome_of_waiting(const char *provider, const struct retry_rule *rule, double dice, struct outcome *out)
+{
+    set(out, DELIVERY_DEFERRED, false, "the brand's provider stands: ", provider);
+    out->retry_in_ms = outcome_backoff_ms(rule, 0, dice);
+}
+
 void outcome_to_ledger(const struct outcome *o, int64_t batch_id, int64_t user_id, struct ledger_outcome *out)
 {
     *out = (struct ledger_outcome){

@@ -42,6 +42,9 @@ void outcome_of_render_error(const struct fp_err *err, struct outcome *out);
 /* True when the item needs no mail: *out says why. */
 bool outcome_without_mail(const Foliopost__V1__SummaryItem *item, struct outcome *out);
 void outcome_suppressed(struct outcome *out);
+/* His brand's provider stands: not tried, tried later. */
+void outcome_of_waiting(const char *provider, const struct retry_rule *rule, double dice,
+                        struct outcome *out);
 /* base * 2^attempts, at most cap, then +-20 %. */
 int64_t outcome_backoff_ms(const struct retry_rule *rule, int attempts, double dice);
 /* For the ledger; points into o. */

@@ -314,6 +314,40 @@ static void nobody_stands_in_for_a_dedicated_provider(void **state)
     assert_int_equal(t_count(job, "user_id % 5 = 0"), 0);
 }
 
+/* The test takes longer than the lease of its mailer. */
+static bool renewed(void)
+{
+    t_sql("UPDATE foliopost.instances SET lease_until = clock_timestamp() + interval '10 s' WHERE id = '%s'",
+          t_mailer);
+    clock_sleep_us(50000);
+    return true;
+}
+
+/* Twenty batches, four slots: without putting off, those that wait would hold all four. */
+static void a_dedicated_provider_that_stands_holds_up_nobody_else(void **state)
+{
+    (void)state;
+    struct desk_options o = two(100, 100);
+    o.providers[1].dedicated = true;
+    f_names = every_fifth;
+    s_verdict = all_down;
+    int64_t job = t_started(false);
+    f_start(&o);
+    for (int first = 1; first < 2000 && renewed(); first += 100)
+        (void)f_batch(job, first, 100);
+    f_await(renewed() && t_count(job, "state = 'sent'") == 1600, 60);
+    assert_int_equal(t_count(job, "state = 'sent' AND user_id % 5 = 0"), 0);
+    assert_int_equal(
+        t_count(job, "state <> 'sent' AND (state <> 'deferred' OR attempts <> 0 OR user_id % 5 <> 0)"), 0);
+    assert_in_range(t_count(job, "state = 'deferred' AND due_at > clock_timestamp()"), 320, 380);
+    s_verdict = f_all_sent; /* those that were kept, to probe with, go out */
+    f_await(renewed() && f_idle(), 90);
+    f_stop();
+    assert_in_range(t_count(job, "state = 'sent' AND provider_id = 'second'"), 20, 80);
+    assert_int_equal(t_count(job, "true"), 2000);
+    assert_true(f_most() == 1);
+}
+
 static void others_do_not_probe_with_a_dedicated_provider(void **state)
 {
     (void)state;
@@ -344,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup(an_unknown_zone_stops_the_start, clean),
         cmocka_unit_test_setup(a_dedicated_provider_takes_the_mails_that_name_it_and_no_others, clean),
         cmocka_unit_test_setup(nobody_stands_in_for_a_dedicated_provider, clean),
+        cmocka_unit_test_setup(a_dedicated_provider_that_stands_holds_up_nobody_else, clean),
         cmocka_unit_test_setup(others_do_not_probe_with_a_dedicated_provider, clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);

@@ -2,6 +2,7 @@
 import email
 import email.policy
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -74,6 +75,10 @@ def test_a_preview_is_the_mail_of_the_job(stack, judge, tmp_path):
         assert text.startswith(f"Subject: {mail['Subject']}\n\n")
         assert text.split("\n\n", 1)[1] == seen.get_body(("plain",)).get_content().replace("\r\n", "\n")
     assert j.number("SELECT count(*) FROM foliopost.deliveries") == before
+    said = json.loads(call(stack, "preview", "--user", user, "--json", **ENV).stdout)
+    assert said["user_id"] == int(user) and said["subject"] == mail["Subject"] and said["html"].startswith("<!doctype html>")
+    assert f"Subject: {said['subject']}\n\n{said['text']}" == text
+    assert json.loads(call(stack, "preview", "--user", user, "--json", "--eml", **ENV).stdout)["source"].startswith("Date: ")
     page = call(stack, "preview", "--user", user, "--html", "--locale", "ja-JP", **ENV)
     assert '<html lang="ja"' in page.stdout
     assert "Foliopost" in call(stack, "preview", "--user", user, "--template", "plain", **ENV).stdout
@@ -98,6 +103,9 @@ def test_a_test_mail_reaches_its_address_alone_and_no_ledger(stack, judge, tmp_p
     done = call(stack, "send-test", "--user", 40, "--to", "me@example.org", "--providers-file", config, "--through", "relay", **ENV)
     assert done.returncode == 0 and "accepted by relay (smtp)" in done.stdout, done.stderr
     assert stack.record.read_text().count("me@example.org") == 1
+    done = call(stack, "send-test", "--user", 40, "--to", "me@b\u00fccher.example", "--json", "--transport", "maildir", "--maildir", box, **ENV)
+    assert json.loads(done.stdout) == {"provider": "default", "transport": "maildir", "provider_id": json.loads(done.stdout)["provider_id"]}
+    assert any(read(p)["To"].addresses[0].addr_spec == "me@xn--bcher-kva.example" for p in (box / "new").iterdir())
 
 
 def test_what_is_wrong_is_said(stack, tmp_path):
