@@ -74,6 +74,7 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 
 const struct cli_command cli_audit = {
     .name = "audit",
+    .arguments = "",
     .summary = "Lists what operators and guards did: who, when, what, from where",
     .details = "  foliopost audit --job 12\n  foliopost audit --action set_rate --from 2026-11-01\n",
     .rows = rows,

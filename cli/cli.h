@@ -27,7 +27,7 @@ struct cli; /* one run: global settings, the connection, memory for replies */
 
 struct cli_command {
     const char *name;
-    const char *arguments; /* "JOB", "" */
+    const char *arguments; /* "JOB"; "", and never NULL, without any */
     const char *summary;   /* one line */
     const char *details;   /* for --help: what it does, with examples */
     const struct config_setting *rows;
@@ -66,6 +66,7 @@ const char *cli_rpc_flag(const struct cli *c);
 /* help.c */
 extern const struct config_setting cli_global_rows[];
 extern const size_t cli_n_global_rows;
+extern const char cli_exit_codes[]; /* for help: a line for each */
 const struct cli_command *cli_find(const char *name);
 void cli_print_usage(FILE *out);                                   /* all commands */
 void cli_print_help(const struct cli_command *command, FILE *out); /* one */
@@ -77,6 +78,6 @@ enum cli_exit cli_watch(struct cli *c, int64_t job_id);
 extern const struct cli_command cli_submit, cli_jobs, cli_status, cli_watch_job, cli_pause, cli_resume,
     cli_cancel, cli_report, cli_deliveries, cli_history, cli_fleet, cli_retry, cli_suppressions, cli_migrate,
     cli_resolve, cli_resend, cli_erase, cli_rates, cli_rate, cli_audit, cli_seed, cli_doctor, cli_explain,
-    cli_preview, cli_send_test, cli_completion, cli_template, cli_help;
+    cli_preview, cli_send_test, cli_completion, cli_man, cli_template, cli_help;
 
 #endif

@@ -171,7 +171,7 @@ static int stop_server(void **state)
 
 /* --- running commands ---------------------------------------------------------------------- */
 
-static char output[16384]; /* stdout and stderr of the last command */
+static char output[65536]; /* stdout and stderr of the last command */
 
 /* `arguments` is the rest of a bash command line, with redirections and all. */
 static int run(const char *arguments)
@@ -352,7 +352,8 @@ static void a_history_is_listed_and_a_retry_says_how_many(void **state)
     assert_int_equal(run("retry 12"), CLI_OK);
     assert_contains(output, "users are tried again: foliopost watch 12");
     assert_int_equal(run("retry 12 --reason 4 --domain gmail.com --user 7"), CLI_OK);
-    assert_contains(seen, "\"filter\":{\"reason\":\"4\",\"interval_no\":0,\"domain\":\"gmail.com\",\"user_ids\":[7]}");
+    assert_contains(
+        seen, "\"filter\":{\"reason\":\"4\",\"interval_no\":0,\"domain\":\"gmail.com\",\"user_ids\":[7]}");
     assert_int_equal(run("deliveries 12 --user 7 --from 1970-01-02"), CLI_OK);
     assert_contains(seen, "\"user_id\":7,\"from_us\":86400000000");
     assert_int_equal(run("retry 13"), CLI_OK);
@@ -379,13 +380,23 @@ static void help_names_every_setting_and_completion_is_valid_bash(void **state)
     assert_string_equal(output, "resend\nsubmit\n");
 }
 
+static void the_manual_has_every_command_and_no_line_that_roff_would_obey(void **state)
+{
+    (void)state;
+    assert_int_equal(run("man"), CLI_OK);
+    assert_contains(output, ".SS \"submit weekly|monthly|custom\"");
+    assert_contains(output, "\\-\\-interval\\-delay");
+    assert_contains(output, "130  watching");
+    assert_int_equal(run("man | grep '^[.]' | grep -cvE '^[.](TH|SH|SS|PP|nf|fi|B|I)( |$)'"), 1);
+    assert_string_equal(output, "0\n");
+}
+
 int main(int argc, char **argv)
 {
-    static const struct cli_command *const commands[] = {&cli_submit,     &cli_jobs,
-                                                         &cli_status,     &cli_watch_job,
-                                                         &cli_deliveries, &cli_history,
-                                                         &cli_retry,      &cli_completion,
-                                                         &cli_help,       NULL};
+    static const struct cli_command *const commands[] = {
+        &cli_submit,     &cli_jobs,    &cli_status, &cli_watch_job,
+        &cli_deliveries, &cli_history, &cli_retry,  &cli_completion,
+        &cli_man,        &cli_help,    NULL};
     if (argc > 1 && strcmp(argv[1], "cli") == 0)
         return cli_main(commands, argc - 1, argv + 1);
     const struct CMUnitTest tests[] = {
@@ -400,6 +411,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(all_pages_of_deliveries_are_followed),
         cmocka_unit_test(a_history_is_listed_and_a_retry_says_how_many),
         cmocka_unit_test(help_names_every_setting_and_completion_is_valid_bash),
+        cmocka_unit_test(the_manual_has_every_command_and_no_line_that_roff_would_obey),
     };
     log_init("cli_test", false, LOG_ERROR_LEVEL);
     int failed = cmocka_run_group_tests(tests, start_server, stop_server);

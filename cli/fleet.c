@@ -45,6 +45,7 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 
 const struct cli_command cli_fleet = {
     .name = "fleet",
+    .arguments = "",
     .summary = "Lists the processes that live, and what they have in hand",
     .details = "  foliopost fleet\n",
     .run = run,

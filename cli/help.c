@@ -33,6 +33,14 @@ const struct cli_command *cli_find(const char *name)
     return NULL;
 }
 
+const char cli_exit_codes[] = "  0    done\n"
+                              "  1    refused or failed: the code and the reason are on stderr\n"
+                              "  2    wrong usage, or a specification that is not valid\n"
+                              "  3    the watched job ended FAILED or CANCELLED\n"
+                              "  4    nobody answered, or not in time\n"
+                              "  5    there is no such job\n"
+                              "  130  watching was stopped by Ctrl-C; the job goes on\n";
+
 void cli_print_usage(FILE *out)
 {
     fputs("foliopost: submits report jobs, watches them, and says what became of every user.\n\n"
@@ -43,15 +51,9 @@ void cli_print_usage(FILE *out)
     fputs("\nEvery command: --help, --rpc URL, --token-file FILE, --json, --timeout DURATION.\n"
           "A setting can come from the environment too: --rpc as FOLIOPOST_RPC, --token-file\n"
           "as FOLIOPOST_TOKEN_FILE; the flag wins. Times are UTC.\n\n"
-          "Exit codes:\n"
-          "  0    done\n"
-          "  1    refused or failed: the code and the reason are on stderr\n"
-          "  2    wrong usage, or a specification that is not valid\n"
-          "  3    the watched job ended FAILED or CANCELLED\n"
-          "  4    nobody answered, or not in time\n"
-          "  5    there is no such job\n"
-          "  130  watching was stopped by Ctrl-C; the job goes on\n",
+          "Exit codes:\n",
           out);
+    fputs(cli_exit_codes, out);
 }
 
 void cli_print_help(const struct cli_command *c, FILE *out)

@@ -65,6 +65,7 @@ static enum cli_exit run_list(struct cli *c, void *values, char **args, int n_ar
 
 const struct cli_command cli_rates = {
     .name = "rates",
+    .arguments = "",
     .summary = "Lists the rates of providers and domains, and who set them",
     .details = "  foliopost rates\n",
     .run = run_list,

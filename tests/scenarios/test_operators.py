@@ -66,3 +66,17 @@ def test_an_old_report_is_sent_again_and_an_erased_user_leaves_nothing(new_stack
     assert "COPY foliopost.deliveries_" in dump
     assert not re.search(rf"\b{user}\b", dump) and address not in dump
     assert len(j.call("report", job)["reasons"]) >= 1 and len(j.deliveries(job)) == 6
+
+
+def test_every_command_explains_itself(new_stack):
+    binary = str(new_stack(start=False).binary("foliopost"))
+
+    def run(*args):
+        return subprocess.run([binary, *args], capture_output=True, text=True, check=True).stdout
+
+    names = re.findall(r"^  ([a-z-]+) ", run("help").split("Every command")[0], re.M)
+    assert {"submit", "fleet", "audit", "rates", "erase", "help"} <= set(names)
+    for name in names:
+        assert f"foliopost {name}" in run(name, "--help")
+    assert "(null)" not in run("help") + run("man")
+    assert subprocess.run(["bash", "-n"], input=run("completion", "bash"), text=True).returncode == 0
