@@ -122,20 +122,33 @@ static void print_lot(const struct explain *e, const struct perf_step *s)
            quantity(s->quantity_e8, b), amount(s->value_e8, 4, c));
 }
 
+/* " at 0.80000000": units of the base currency for one of the line's; "" where they are the same. */
+static const char *exchanged(double amount, fp_i128 value_e8, char out[NUMBER])
+{
+    double rate = amount != 0 ? (double)value_e8 / amount : 1;
+    out[0] = '\0';
+    if (rate < 1 - 1e-7 || rate > 1 + 1e-7)
+        snprintf(out, NUMBER, " at %.8f", rate);
+    return out;
+}
+
 static void print_line(const struct explain *e, const struct perf_step *s)
 {
-    char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], code[4];
+    char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], f[NUMBER], code[4];
     if (s->kind == PERF_STEP_HOLDING) {
         if (s->text[0])
-            printf("  value   %-24s %16s x %s of %s = %s\n", instrument(e, s->instrument, a),
-                   quantity(s->quantity_e8, b), quantity(s->price_e8, c), s->text, amount(s->value_e8, 4, d));
+            printf("  value   %-24s %16s x %s of %s%s = %s\n", instrument(e, s->instrument, a),
+                   quantity(s->quantity_e8, b), quantity(s->price_e8, c), s->text,
+                   exchanged((double)s->quantity_e8 * (double)s->price_e8 / 1e8, s->value_e8, f),
+                   amount(s->value_e8, 4, d));
         else
             printf("  value   %-24s %16s at cost = %s\n", instrument(e, s->instrument, a),
                    quantity(s->quantity_e8, b), amount(s->value_e8, 4, d));
         return;
     }
     perf_currency_text(s->currency, code);
-    printf("  value   cash %-19s %16s = %s\n", code, amount(s->quantity_e8, 4, b), amount(s->value_e8, 4, d));
+    printf("  value   cash %-19s %16s%s = %s\n", code, amount(s->quantity_e8, 4, b),
+           exchanged((double)s->quantity_e8, s->value_e8, f), amount(s->value_e8, 4, d));
 }
 
 static void print_link(const struct perf_step *s)
