@@ -32,7 +32,7 @@ def test_every_metric_has_its_row():
     code = "".join(p.read_text() for folder in ("lib", "services") for p in (ROOT / folder).rglob("*.c")
                    if not p.name.endswith("_test.c"))
     made = set(re.findall(r'metrics_(?:add|set|observe_s)\(\s*"(\w+)"', code))
-    assert made and made <= KNOWN
+    assert made and not made - KNOWN # else: a row in lib/metrics/table.c, then script/metrics-page >docs/metrics.md
 
 
 def test_queries_name_metrics_that_exist():
