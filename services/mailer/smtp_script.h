@@ -110,8 +110,9 @@ static bool answer(struct session *c, const char *scripted, const char *usual)
     const char *reply = scripted ? scripted : usual;
     if (strcmp(reply, HANG_UP) == 0)
         return false;
-    say(c, reply);
-    return strncmp(reply, "421", 3) != 0;
+    bool goes_on = strncmp(reply, "421", 3) != 0;
+    say(c, reply); /* from then on the text may be gone: who asked has his answer */
+    return goes_on;
 }
 
 static void note(struct server *s, const char *line)

@@ -1,5 +1,6 @@
 """Killed, stopped, cut off: the job goes on by itself, nobody missed, nobody twice."""
 import random
+import re
 import signal
 import socket
 import time
@@ -34,18 +35,35 @@ def test_a_killed_mailers_batches_are_sent_by_another_and_nobody_twice(new_stack
     assert max(j.mails(job).values()) == 1, "policy hold mails nobody twice"
 
 
+def kill_with_open_mails(j, process):
+    """Stopped, it stays as it is seen: killed as soon as some of its mails are on their way."""
+    owner = re.search(r"lease held owner=(\S+)", process.log.read_text()).group(1)
+    end = time.monotonic() + 60
+    while True:
+        process.signal(signal.SIGSTOP)
+        open_now = j.number(f"SELECT coalesce(sum(cardinality(open_intents)), 0) FROM foliopost.batches WHERE owner = '{owner}'")
+        if open_now > 0:
+            break
+        process.signal(signal.SIGCONT)
+        assert time.monotonic() < end, "it never sends"
+        time.sleep(0.02)
+    process.kill()
+
+
+@pytest.mark.slow
 def test_resend_mails_the_unknowable_again_and_says_so(new_stack, judge):
     stack = new_stack(mailers=2, mailer={"mail_rate": 400, "connections": 32}, sink=("--delay-ms", "60"))
     j = judge(stack)
     job = j.submit("monthly", "--policy", "resend")
     j.wait_sent(job, 300)
-    stack.processes["mailer1"].kill()
+    kill_with_open_mails(j, stack.processes["mailer1"])
     j.wait_state(job, "COMPLETED", 120)
     counts = j.accounted(job)
     assert counts["ambiguous"] == 0
     assert j.number(f"SELECT count(*) FROM foliopost.deliveries WHERE job_id = {job} AND maybe_doubles > 0") > 0
 
 
+@pytest.mark.slow
 def test_a_mailer_frozen_past_its_lease_does_no_harm_when_it_wakes(new_stack, judge):
     stack = new_stack(mailers=2, mailer={"mail_rate": 300})
     j = judge(stack)

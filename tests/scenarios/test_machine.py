@@ -32,6 +32,7 @@ def jump(clock, seconds):
     clock.write_text(f"{seconds:+d}\n")
 
 
+@pytest.mark.machine
 def test_wall_clocks_of_the_services_that_jump_change_nothing(new_stack, judge, tmp_path):
     clock, env = faked_clock(tmp_path)
     stack = new_stack(env=env, mailer={"mail_rate": 150})

@@ -3,7 +3,10 @@ import os
 import re
 import subprocess
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_rate_that_an_operator_sets_holds_for_running_mailers(new_stack, judge):
     j = judge(new_stack(mailer={"mail_rate": 2}))
     job = j.submit("monthly", "--user-ids", ",".join(str(n) for n in range(1, 401)))
@@ -21,6 +24,7 @@ def test_a_rate_that_an_operator_sets_holds_for_running_mailers(new_stack, judge
     assert "no limit" not in j.stack.foliopost("rates").stdout
 
 
+@pytest.mark.slow
 def test_the_ambiguous_are_accepted_or_mailed_again_as_a_person_says(new_stack, judge):
     j = judge(new_stack())
     job = j.submit("monthly", "--user-ids", ",".join(str(n) for n in range(1, 201)))
@@ -43,6 +47,7 @@ def test_the_ambiguous_are_accepted_or_mailed_again_as_a_person_says(new_stack, 
     assert [e["action"] for e in j.call("audit", "--job", job)["entries"]] == ["reopen", "accept", "submit"]
 
 
+@pytest.mark.slow
 def test_an_old_report_is_sent_again_and_an_erased_user_leaves_nothing(new_stack, judge):
     j = judge(new_stack())
     user, address = 987654321, "ann.to.be.erased@example.com"
