@@ -10,6 +10,7 @@ import pytest
 from foliostack import SERVICES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_killed_service_that_is_started_again_costs_nobody_his_mail(new_stack, judge, service):
     stack = new_stack(mailer={"mail_rate": 400})
@@ -77,6 +78,7 @@ def test_a_mailer_frozen_past_its_lease_does_no_harm_when_it_wakes(new_stack, ju
     assert max(j.mails(job).values()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_drained_service_hands_back_its_work_and_leaves_with_0(new_stack, judge, service):
     stack = new_stack(mailer={"mail_rate": 400})
