@@ -129,7 +129,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.machine
-def test_a_full_disk_under_postgresql_is_waited_out(new_stack, own_server, judge, small_disk):
+def test_a_full_disk_under_postgresql_is_waited_out(new_stack, small_disk, own_server, judge): # the server ends before its disk
     server = own_server(folder=small_disk / "server", users=800)
     stack = new_stack(on=server, mailer={"mail_rate": 200})
     j = judge(stack)
