@@ -29,16 +29,10 @@ static void wire_open(struct wire *w)
     int fd = mkstemp(w->password_file);
     assert_true(fd >= 0 && write(fd, "secret\n", 7) == 7);
     close(fd);
-    w->settings = (struct transport_settings){.smtp_url = w->url,
-                                              .smtp_user = "",
-                                              .smtp_password_file = "",
-                                              .smtp_tls = "never",
-                                              .smtp_ca_file = "",
-                                              .helo_name = "mailer.example",
-                                              .connect_timeout_ms = 10000,
-                                              .reply_timeout_ms = 20000,
-                                              .mails_per_connection = 100,
-                                              .maildir = ""};
+    w->settings = usual_settings();
+    w->settings.smtp_url = w->url;
+    w->settings.connect_timeout_ms = 10000;
+    w->settings.reply_timeout_ms = 20000;
 }
 
 static void wire_close(struct wire *w)

@@ -27,6 +27,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "services/mailer/transport.h"
 
 #define MAX_CONNECTIONS 2048
 #define HANG_UP         "!" /* instead of a reply */
@@ -235,6 +236,20 @@ static void server_stop(struct server *s)
     str_fini(&s->last_body);
     pthread_mutex_destroy(&s->lock);
     mem_free(s);
+}
+
+/* Plain, without a login; the URL is the caller's. */
+static inline struct transport_settings usual_settings(void)
+{
+    return (struct transport_settings){.smtp_user = "",
+                                       .smtp_password_file = "",
+                                       .smtp_tls = "never",
+                                       .smtp_ca_file = "",
+                                       .helo_name = "mailer.example",
+                                       .connect_timeout_ms = 2000,
+                                       .reply_timeout_ms = 5000,
+                                       .mails_per_connection = 100,
+                                       .maildir = ""};
 }
 
 #endif

@@ -17,19 +17,6 @@ struct client {
     bool (*may_go)(void *ctx);
 };
 
-static struct transport_settings usual_settings(void)
-{
-    return (struct transport_settings){.smtp_user = "",
-                                       .smtp_password_file = "",
-                                       .smtp_tls = "never",
-                                       .smtp_ca_file = "",
-                                       .helo_name = "mailer.example",
-                                       .connect_timeout_ms = 2000,
-                                       .reply_timeout_ms = 5000,
-                                       .mails_per_connection = 100,
-                                       .maildir = ""};
-}
-
 static void client_open(struct client *c)
 {
     struct fp_err err;
