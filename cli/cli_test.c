@@ -238,6 +238,9 @@ static void a_request_id_can_name_the_period(void **state)
     assert_contains(seen, "\"request_id\":\"2026-01-01..2026-06-30\"");
     assert_int_equal(run("submit custom --request-id {period}"), CLI_USAGE);
     assert_contains(output, "needs --period");
+    assert_int_equal(run("submit monthly --request-id a-{Period}"), CLI_USAGE);
+    assert_int_equal(run("submit monthly --request-id {period}-{period}"), CLI_USAGE);
+    assert_contains(output, "nothing else");
 }
 
 static void lists_of_users_come_from_files_too(void **state)

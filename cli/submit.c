@@ -128,6 +128,10 @@ static int set_request_id(Foliopost__V1__SubmitJobRequest *request, const char *
         snprintf(w->id, sizeof w->id, "%.*s%s..%s%s", (int)(mark - text), text, w->start, w->end,
                  mark + strlen(PERIOD_MARK));
     }
+    if (strpbrk(w->id, "{}") !=
+        NULL) /* taken as it stands it would never change, and cron submit once and no more */
+        return err_set(err, FP_INVALID_ARGUMENT,
+                       "--request-id: braces mark " PERIOD_MARK ", once, and nothing else");
     request->request_id = w->id;
     return 0;
 }
