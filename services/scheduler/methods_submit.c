@@ -1,0 +1,173 @@
+/*
+ * SubmitJob and Resend: how a job comes to be.
+ *
+ * The specification is resolved (spec.c), the audience frozen, a share of it
+ * counted; then the job is written, or planned only, by a dry run.
+ */
+#include "services/scheduler/methods_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/log/log.h"
+#include "services/scheduler/limits.h"
+#include "services/scheduler/person.h"
+#include "services/scheduler/report.h"
+#include "services/scheduler/spec.h"
+#include "services/scheduler/start.h"
+
+/* A replica of the source may not have what was committed a moment ago: the
+ * audience ends where it certainly has everything (P1). */
+static int freeze_audience(struct methods_worker *w, const struct scheduler_settings *set,
+                           struct ledger_job *j, struct fp_err *err)
+{
+    int64_t replayed_us;
+
+    if (j->n_user_ids > 0)
+        return 0;
+    if (source_replayed_us(w->source, &replayed_us, err))
+        return err_prefix(err, "cannot ask the source database how far it has come");
+    replayed_us -= set->audience_margin_ms * 1000;
+    if (replayed_us < j->audience_end_us)
+        j->audience_end_us = replayed_us;
+    return 0;
+}
+
+/* A share of the audience becomes a number now, and stays that. */
+static int count_canary(struct methods_worker *w, const Foliopost__V1__JobSpec *s, struct ledger_job *j,
+                        struct fp_err *err)
+{
+    int64_t users = (int64_t)j->n_user_ids;
+
+    if (s->canary_ppm == 0)
+        return 0;
+    if (users == 0 && source_count_users(w->source, j->registered_from_us, j->audience_end_us, &users, err))
+        return err_prefix(err, "cannot count the audience for spec.canary_ppm");
+    j->canary_users = (users * s->canary_ppm + 999999) / 1000000;
+    return 0;
+}
+
+static bool is_traceparent(const char *s)
+{
+    return s && strlen(s) == 55 && strncmp(s, "00-", 3) == 0 && strspn(s, "0123456789abcdef-") == 55;
+}
+
+static void take_trace(const struct rpc_call *call, struct ledger_job *j)
+{
+    char made[56];
+
+    wire_new_traceparent(made);
+    snprintf(j->traceparent, sizeof j->traceparent, "%s",
+             is_traceparent(call->traceparent) ? call->traceparent : made);
+}
+
+static int count_planned(struct methods_worker *w, const struct scheduler_settings *set,
+                         const struct ledger_job *j, struct start_intervals *iv, int64_t *users,
+                         struct fp_err *err)
+{
+    if (start_plan(w->source, set, j, iv, err))
+        return -1;
+    *users = (int64_t)j->n_user_ids;
+    if (j->n_user_ids > 0)
+        return 0;
+    return source_count_users(w->source, iv->lower_us[0], iv->upper_us[iv->n - 1], users, err);
+}
+
+static int dry_run(struct rpc_call *call, const struct ledger_job *j, struct convert *c,
+                   Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
+{
+    const struct methods *m = call->ctx;
+    struct start_intervals *iv = mem_alloc(sizeof *iv);
+    int failed = count_planned(methods_worker_of(call), m->o.set, j, iv, &r->planned_users, err);
+
+    r->planned_intervals = iv->n;
+    mem_free(iv);
+    if (failed)
+        return -1;
+    r->job = convert_job(c, j, NULL, NULL);
+    return 0;
+}
+
+static int check_open_jobs(struct fp_ledger *l, struct fp_err *err)
+{
+    struct ledger_job *open = mem_array(LIMIT_OPEN_JOBS, sizeof *open);
+    int n = ledger_jobs_open(l, open, LIMIT_OPEN_JOBS, err);
+
+    for (int i = 0; i < n; i++)
+        ledger_job_fini(&open[i]);
+    mem_free(open);
+    if (n >= LIMIT_OPEN_JOBS)
+        return err_set(err, FP_RESOURCE_EXHAUSTED, "%d jobs are open already: let some end, or cancel some",
+                       n);
+    return n < 0 ? -1 : 0;
+}
+
+static int submit(struct rpc_call *call, const struct ledger_job *j, struct convert *c,
+                  Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
+{
+    const struct methods *m = call->ctx;
+    struct fp_ledger *l = methods_worker_of(call)->ledger;
+    struct ledger_job made;
+    bool existing;
+    char id[32];
+
+    if (check_open_jobs(l, err) || ledger_job_submit(l, j, (int)m->o.set->audience_margin_ms,
+                                                     methods_actor_of(call), &made, &existing, err))
+        return -1;
+    r->existing = existing;
+    snprintf(id, sizeof id, "job=%" PRId64, made.id);
+    if (!existing) {
+        log_info(id, "PENDING", "kind=%s listed_users=%zu request_id=%s", made.kind, made.n_user_ids,
+                 made.request_id);
+        methods_wake_leader(call);
+    }
+    r->job = report_job(l, m->o.set, &made, c, err);
+    ledger_job_fini(&made);
+    return r->job ? 0 : -1;
+}
+
+ProtobufCMessage *method_submit_job(struct rpc_call *call, const ProtobufCMessage *request,
+                                    struct fp_err *err)
+{
+    const Foliopost__V1__SubmitJobRequest *q = (const void *)request;
+    const struct methods *m = call->ctx;
+    struct convert c = {.arena = call->arena};
+    Foliopost__V1__SubmitJobResponse *r = convert_alloc(&c, 1, sizeof *r);
+    struct ledger_job j;
+
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__submit_job_response__init(r);
+    int failed = spec_resolve(q, m->o.set, clock_wall_us(), &j, err) ||
+                 freeze_audience(methods_worker_of(call), m->o.set, &j, err) ||
+                 count_canary(methods_worker_of(call), q->spec, &j, err);
+    if (!failed) {
+        take_trace(call, &j);
+        failed = q->dry_run ? dry_run(call, &j, &c, r, err) : submit(call, &j, &c, r, err);
+    }
+    ledger_job_fini(&j);
+    return methods_reply_of(&c, failed ? NULL : &r->base, err);
+}
+
+/* --- Resend (person.c) ----------------------------------------------------------------- */
+
+ProtobufCMessage *method_resend(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+{
+    struct methods_worker *w = methods_worker_of(call);
+    struct convert c = {.arena = call->arena};
+    Foliopost__V1__SubmitJobResponse *r = convert_alloc(&c, 1, sizeof *r);
+    struct ledger_job j;
+
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__submit_job_response__init(r);
+    int failed = person_resend(w->ledger, w->source, (const void *)request, &j, err);
+    if (!failed) {
+        take_trace(call, &j);
+        failed = submit(call, &j, &c, r, err);
+    }
+    ledger_job_fini(&j);
+    return methods_reply_of(&c, failed ? NULL : &r->base, err);
+}
