@@ -1,7 +1,10 @@
 """What a run found: for people, and as JSON."""
 import bisect
 import json
+import os
+import shlex
 import statistics
+import sys
 from collections import defaultdict
 
 from chaos.plan import BY_NAME, to_json
@@ -32,7 +35,7 @@ def by_kind(run):
     for kind in BY_NAME.values():
         if kind.name in found:
             times = [t for t in found[kind.name] if t is not None]
-            rows.append({"kind": kind.name, "faults": len(found[kind.name]),
+            rows.append({"kind": kind.name, "faults": len(found[kind.name]), "times_s": [round(t, 2) for t in times],
                          "mean_s": round(statistics.mean(times), 2) if times else None,
                          "most_s": round(max(times), 2) if times else None})
     return rows
@@ -53,10 +56,27 @@ def late(run, patience):
             yield f"no mail from {d.ended:.1f} s (the end of fault {d.fault.no}, {d.fault.kind}, {d.fault.target}) to {at:.1f} s"
 
 
+def load():
+    """Who is waiting for this machine's cores, on average over the last minutes."""
+    return round(os.getloadavg()[1], 1)
+
+
+def command(argv):
+    """What to type to do it again: without what names files of this machine."""
+    words, rest = [os.path.relpath(argv[0])], iter(argv[1:])
+    for word in rest:
+        if word in ("--build", "--json"):
+            next(rest, None)
+        elif word != "--keep" and not word.startswith(("--build=", "--json=")):
+            words.append(word)
+    return shlex.join(words)
+
+
 def as_dict(run, options):
     counts = run.judge.counts
     return {
-        "seed": options.seed, "seconds": run.seconds, "users": options.users, "every_s": options.every,
+        "seed": options.seed, "command": command(sys.argv), "took_s": round(run.now()), "load": load(),
+        "seconds": run.seconds, "users": options.users, "every_s": options.every,
         "faults_planned": len(run.done), "faults_done": sum(d.ended is not None for d in run.done),
         "jobs": len(run.judge.judged), "jobs_submitted": run.submitted,
         "figures": dict(sorted(counts.items())),

@@ -189,14 +189,15 @@ class Run:
                 self.stack.foliopost("resume", job, "--timeout", "5s", check=False)
 
     def wait_for_jobs(self):
-        end = time.monotonic() + WAY_OFF_S
+        way_off_s = WAY_OFF_S * getattr(self.options, "patience", 1)
+        end = time.monotonic() + way_off_s
         while True:
             left = self.stack.patiently("SELECT id, state, waiting FROM foliopost.jobs WHERE state <> 'COMPLETED'")
             if not left:
                 return
             if time.monotonic() > end:
                 for job, state, waiting in left:
-                    self.judge.blame("P7", f"job {job} is {state} {WAY_OFF_S} s after the last fault: {waiting} {self.standing(job)}")
+                    self.judge.blame("P7", f"job {job} is {state} {way_off_s:.0f} s after the last fault: {waiting} {self.standing(job)}")
                 return
             time.sleep(0.3)
 
