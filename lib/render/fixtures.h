@@ -276,7 +276,10 @@ static inline void fixture_haruto(struct fixture *f)
     fixture_share(f, true, "equity", 1001789, 10000);
 }
 
-/* Names that try to break out, and the widest figures there are. */
+#define FIXTURE_LONG_WORD                                                                                    \
+    "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"
+
+/* Names that try to break out or have no end, and the widest figures there are. */
 static inline void fixture_mallory(struct fixture *f)
 {
     fixture_init(f, 1003, "{{close_value}}<script>alert(\"x\")</script>",
@@ -292,15 +295,18 @@ static inline void fixture_mallory(struct fixture *f)
     f->summary.twr_e8 = INT64_MIN;
     fixture_mover(f, true, "</td>", "<b>{{{name}}}</b>", INT64_MAX, INT64_MAX);
     fixture_mover(f, false, "", "", INT64_MIN, INT64_MIN);
+    fixture_mover(f, false, "QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ", FIXTURE_LONG_WORD, INT64_MIN, INT64_MIN);
     f->summary.holdings = INT32_MAX;
     f->user.locale = (char *)"../../en\r\nBcc: x";
-    f->summary.benchmark_name = (char *)"<i>{{x}}</i>";
+    f->summary.benchmark_name = (char *)"<i>{{x}}</i>" FIXTURE_LONG_WORD;
     fixture_span(f, FIXTURE_PERIOD, INT32_MIN, INT64_MAX, INT64_MIN + 1, INT64_MAX);
     fixture_share(f, true, "<script>", INT64_MIN, 0);
     fixture_share(f, true, "\"><img src=x>", INT64_MAX, 10000);
+    fixture_share(f, true, FIXTURE_LONG_WORD, INT64_MIN, 0);
     Foliopost__V1__Event *e =
         fixture_event(f, FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_SPLIT, INT32_MAX, "{{{name}}}", INT64_MIN);
     e->numerator = e->denominator = INT32_MIN;
+    fixture_event(f, FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_STALE_PRICE, INT32_MAX, FIXTURE_LONG_WORD, 0);
     foliopost__v1__bridge__init(&f->bridge);
     f->bridge.unrealised_minor = INT64_MIN;
     f->summary.bridge = &f->bridge;

@@ -23,6 +23,9 @@
 #include "lib/render/filling.h"
 
 #define MAX_EXPONENT 4 /* CLF has four decimals, no currency more */
+/* What tables of four columns have room for on a phone of 360 pixels: "-1.234.567.890,12", "-1.234,56 %". */
+#define LONG_AMOUNT_COLUMNS 17
+#define LONG_RATE_COLUMNS   11
 
 /* --- what the parts share ------------------------------------------------------------ */
 
@@ -158,6 +161,58 @@ static void fill_result(struct filling *f)
     fill_holdings(f);
 }
 
+/* --- long figures ------------------------------------------------------------------------------ */
+
+static bool is_long(const char *figure, size_t columns)
+{
+    size_t bytes = strlen(figure); /* never fewer than columns */
+    return bytes > columns && columns_of_text(figure, bytes) > columns;
+}
+
+static bool rows_are_long(const struct statement_row *rows, size_t n)
+{
+    bool is = false;
+    for (size_t i = 0; i < n; i++)
+        is = is || is_long(rows[i].amount, LONG_AMOUNT_COLUMNS);
+    return is;
+}
+
+static bool movers_are_long(const struct statement_movers *t)
+{
+    bool is = false;
+    for (size_t i = 0; i < t->n_rows; i++)
+        is = is || is_long(t->rows[i].gain, LONG_AMOUNT_COLUMNS) ||
+             is_long(t->rows[i].share, LONG_RATE_COLUMNS);
+    return is;
+}
+
+static bool shares_are_long(const struct statement_shares *t)
+{
+    bool is = false;
+    for (size_t i = 0; i < t->n_rows; i++)
+        is = is || is_long(t->rows[i].amount, LONG_AMOUNT_COLUMNS);
+    return is;
+}
+
+static bool span_is_long(const struct statement_span *o)
+{
+    return is_long(o->twr, LONG_RATE_COLUMNS) || is_long(o->mwr, LONG_RATE_COLUMNS) ||
+           is_long(o->benchmark, LONG_RATE_COLUMNS);
+}
+
+/* One answer for the whole mail: a template asks for it in each cell. */
+static bool has_long_figures(const struct statement *s)
+{
+    bool is = rows_are_long(s->bridge, s->n_bridge) || rows_are_long(s->details, s->n_details);
+    for (size_t i = 0; i < s->n_spans; i++)
+        is = is || span_is_long(&s->spans[i]);
+    for (size_t i = 0; i < s->n_movers; i++)
+        is = is || movers_are_long(&s->movers[i]);
+    for (size_t i = 0; i < s->n_allocations; i++)
+        is = is || shares_are_long(&s->allocations[i]);
+    return is;
+}
+
 /* --- all together ----------------------------------------------------------------------------- */
 
 static int check_item(const struct statement_from *from, struct fp_err *err)
@@ -206,5 +261,6 @@ int statement_fill(struct statement *s, const struct statement_from *from, struc
     fill_movers(&f);
     fill_allocations(&f);
     fill_remarks(&f);
+    s->long_figures = has_long_figures(s);
     return 0;
 }

@@ -85,6 +85,7 @@ struct statement {
     char first_name[STATEMENT_NAME_BYTES], name[STATEMENT_NAME_BYTES];
     const char *direction, *reply_to, *unsubscribe_url;
     bool weekly, monthly, custom, right_to_left, test;
+    bool long_figures; /* too long to stand beside each other on a phone: may break */
     char currency[4];
     char period[INTL_BYTES], period_start[INTL_BYTES], period_end[INTL_BYTES];
     char as_of[INTL_BYTES], prices_as_of[INTL_BYTES], since[INTL_BYTES];

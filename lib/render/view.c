@@ -83,6 +83,7 @@ static const struct field root_fields[] = {
     CHARS(struct statement, holdings),
     TEXT(struct statement, lang),
     TEXT(struct statement, left),
+    BOOL(struct statement, long_figures),
     BOOL(struct statement, monthly),
     LIST(struct statement, movers, LIST_TABLES, n_movers),
     CHARS(struct statement, name),
