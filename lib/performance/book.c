@@ -10,8 +10,13 @@
  * A holding's result is after its own fees and before taxes; account fees,
  * taxes, interest on cash and currency results on cash are nobody's, and make
  * the line `other`. A transfer is no flow: shares are in transit until they
- * arrive. What arrives without having left was delivered in, what has been in
- * transit for too long was delivered out: a view may show one account alone.
+ * arrive. Sources book the arrival before the departure too, a few days and a
+ * month end apart: what another account still holds is expected, not counted
+ * twice, and its lots move when it leaves. Whether the other side comes is not
+ * looked up in later transactions: a state must not depend on what is behind
+ * it. What arrives and nobody else holds, or what is expected for too long, was
+ * delivered in; what has been in transit for too long was delivered out: a view
+ * may show one account alone.
  */
 #include "lib/performance/book.h"
 
@@ -19,7 +24,8 @@
 
 #include "lib/base/mem.h"
 
-/* Transfers between depositories settle within days; after this many they went elsewhere. */
+/* Transfers between depositories settle within days; after this many they went elsewhere, or came
+ * from there. */
 #define TRANSIT_DAYS 10
 
 struct entry { /* one transaction on its way through the books */
@@ -67,7 +73,7 @@ bool perf_split_to(struct fp_performance *p, struct perf_holding *h, int32_t day
 
         if (s->day > day)
             break;
-        if (h->quantity_e8 && !split_once(p, h, s))
+        if ((h->quantity_e8 || h->lots.n_early) && !split_once(p, h, s))
             return false;
     }
     return true;
@@ -200,6 +206,19 @@ static bool change_position(struct fp_performance *p, struct entry *e, bool of_t
     return book_lots(p, e, of_transit);
 }
 
+/* From transit, or before it left its account; what is neither was delivered in. */
+static void arrive(struct entry *e)
+{
+    const struct perf_tx *t = e->t;
+    struct perf_early early = {t->account, t->day, t->currency, t->quantity_e8, t->price_e8};
+
+    early.quantity_e8 -= lots_arrive(&e->h->lots, t->account, t->quantity_e8);
+    if (!early.quantity_e8 || lots_expect(&e->h->lots, &early))
+        return;
+    e->change_e8 = early.quantity_e8;
+    e->delivered = true;
+}
+
 static bool book_position(struct fp_performance *p, struct entry *e)
 {
     const struct perf_tx *t = e->t;
@@ -213,10 +232,8 @@ static bool book_position(struct fp_performance *p, struct entry *e)
     e->delivered = e->traits & DELIVERY;
     if (t->type == PERF_TRANSFER_OUT)
         lots_leave(&e->h->lots, t->account, t->day, t->quantity_e8);
-    if (t->type == PERF_TRANSFER_IN) {
-        e->change_e8 = t->quantity_e8 - lots_arrive(&e->h->lots, t->account, t->quantity_e8);
-        e->delivered = e->change_e8 != 0;
-    }
+    if (t->type == PERF_TRANSFER_IN)
+        arrive(e);
     return change_position(p, e, false);
 }
 
@@ -347,22 +364,55 @@ void perf_book_lone_transfers(struct fp_performance *p)
         p->flows.currency_e8 -= flow_e8;
 }
 
-bool perf_book_lost_transit(struct fp_performance *p, struct perf_holding *h)
+/* A delivery that no transaction states. */
+static bool book_delivery(struct fp_performance *p, struct perf_holding *h, const struct perf_tx *t,
+                          bool of_transit)
 {
-    struct perf_tx t = {.day = p->day, .type = PERF_DELIVERY_OUT, .instrument = h->instrument};
-    struct entry e = {
-        .t = &t, .h = h, .cash = h->cash, .traits = perf_types[t.type].traits, .delivered = true};
+    struct entry e = {.t = t,
+                      .h = h,
+                      .cash = perf_cash_slot(p, t->currency),
+                      .traits = perf_types[t->type].traits,
+                      .delivered = true};
 
-    if (!h->lots.transit_e8 || p->day - h->lots.transit_day <= TRANSIT_DAYS)
-        return true;
-    t.quantity_e8 = h->lots.transit_e8;
-    t.currency = p->cash[h->cash].currency;
-    e.change_e8 = -t.quantity_e8;
-    if (!change_position(p, &e, true))
+    if (e.cash < 0)
+        return false;
+    e.change_e8 = e.traits & IN ? t->quantity_e8 : -t->quantity_e8;
+    if (!change_position(p, &e, of_transit))
         return false;
     book_flow(p, &e);
     p->traded = true;
     if (PERF_TRACES(p))
         trace_entry(p, &e);
+    return true;
+}
+
+static bool is_overdue(const struct fp_performance *p, int32_t since)
+{
+    return p->day - since > TRANSIT_DAYS;
+}
+
+bool perf_book_overdue(struct fp_performance *p, struct perf_holding *h)
+{
+    struct perf_tx t = {.day = p->day, .instrument = h->instrument};
+
+    if (h->lots.transit_e8 && is_overdue(p, h->lots.transit_day)) {
+        t.type = PERF_DELIVERY_OUT;
+        t.quantity_e8 = h->lots.transit_e8;
+        t.currency = p->cash[h->cash].currency;
+        if (!book_delivery(p, h, &t, true))
+            return false;
+    }
+    while (h->lots.n_early && is_overdue(p, h->lots.early[0].day)) {
+        const struct perf_early *early = &h->lots.early[0];
+
+        t.type = PERF_DELIVERY_IN;
+        t.account = early->account;
+        t.quantity_e8 = early->quantity_e8;
+        t.price_e8 = early->price_e8;
+        t.currency = early->currency;
+        lots_drop_early(&h->lots);
+        if (!book_delivery(p, h, &t, false))
+            return false;
+    }
     return true;
 }

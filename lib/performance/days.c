@@ -194,7 +194,7 @@ static bool open_period(struct fp_performance *p)
     for (size_t i = 0; i < p->n_holdings; i++) {
         struct perf_holding *h = &p->holdings[i];
 
-        h->active |= h->quantity_e8 != 0;
+        h->active |= h->quantity_e8 != 0 || h->lots.n_early;
         if (h->active && h->unknown)
             return perf_fail(p, "unknown_instrument", "instrument %lld", perf_id(p, h->instrument));
         lots_rebase(&h->lots, h->quantity_e8, h->value_e8);
@@ -221,7 +221,7 @@ static bool begin_day(struct fp_performance *p)
 
         if (h->next_split < h->data->n_splits && !perf_split_to(p, h, p->day))
             return false;
-        if (h->lots.transit_e8 && !perf_book_lost_transit(p, h))
+        if (perf_is_on_its_way(h) && !perf_book_overdue(p, h))
             return false;
     }
     return perf_cash_revalue(p);

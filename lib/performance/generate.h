@@ -167,17 +167,21 @@ static inline void split_some(struct world *w, struct random *r, int i)
     w->splits[i][at] = (struct perf_split){day, ratio[0], ratio[1]};
 }
 
-/* Shares leave one account and arrive in another, usually the same day. */
+/* Shares leave one account and arrive in another, usually the same day; some
+ * are booked in before they are booked out. */
 static inline void transfer(struct world *w, struct random *r, int32_t day, int i)
 {
     int64_t quantity_e8 = between(r, 1, 900000000);
     struct perf_tx *t = add(w, day, PERF_TRANSFER_OUT, i, "EUR");
+    int32_t arrives;
 
     t->quantity_e8 = quantity_e8;
     t->account = between(r, 1, WILD_ACCOUNTS);
     if (!between(r, 0, 9)) /* never arrives */
         return;
-    t = add(w, day + (int32_t)(between(r, 0, 3) ? 0 : between(r, 1, 12)), PERF_TRANSFER_IN, i, "EUR");
+    arrives = day + (int32_t)(between(r, 0, 3) ? 0 : between(r, -12, 12));
+    t = add(w, arrives < FIRST - WILD_DAYS ? day : arrives, PERF_TRANSFER_IN, i, "EUR");
+    t->price_e8 = between(r, 0, 3) ? 0 : between(r, 1, 10000000000);
     t->quantity_e8 = quantity_e8;
     t->account = between(r, 1, WILD_ACCOUNTS);
 }

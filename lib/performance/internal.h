@@ -227,10 +227,15 @@ void perf_slots_reset(struct fp_performance *p);
 bool perf_split_to(struct fp_performance *p, struct perf_holding *h, int32_t day);
 /* Cash, quantity, lots and flows; in the period also results. */
 bool perf_book(struct fp_performance *p, const struct perf_tx *t);
-/* What has been in transit for too long has been delivered out. */
 /* After the day's transactions: see there. */
 void perf_book_lone_transfers(struct fp_performance *p);
-bool perf_book_lost_transit(struct fp_performance *p, struct perf_holding *h);
+/* What has been in transit for too long has been delivered out, what has been
+ * expected for too long has been delivered in. */
+bool perf_book_overdue(struct fp_performance *p, struct perf_holding *h);
+static inline bool perf_is_on_its_way(const struct perf_holding *h)
+{
+    return h->lots.transit_e8 || h->lots.n_early;
+}
 
 /* --- days.c */
 bool perf_begin(struct fp_performance *p);

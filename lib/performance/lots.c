@@ -181,9 +181,15 @@ bool lots_change(struct perf_lots *l, const struct perf_lots_change *c, struct p
 
 /* --- transfers ------------------------------------------------------------------------------ */
 
-/* Parts keep their day; a part is a lot of its own. Returns how many moved. */
+struct place {
+    int64_t account;
+    bool transit;
+};
+
+/* Parts keep their day; a part is a lot of its own. `account` is what `from`
+ * compares. Returns how many moved. */
 static int64_t move(struct perf_lots *l, bool (*from)(const struct perf_lot *, int64_t), int64_t account,
-                    bool to_transit, int64_t quantity_e8)
+                    const struct place *to, int64_t quantity_e8)
 {
     int64_t left = quantity_e8;
     size_t n = l->n;
@@ -195,8 +201,8 @@ static int64_t move(struct perf_lots *l, bool (*from)(const struct perf_lot *, i
             continue;
         part = take(&l->lots[i], smaller(l->lots[i].quantity_e8, left));
         left -= part.quantity_e8;
-        part.transit = to_transit;
-        part.account = account;
+        part.transit = to->transit;
+        part.account = to->account;
         l->lots[l->n++] = part;
     }
     drop_empty(l);
@@ -231,30 +237,104 @@ static bool in_transit(const struct perf_lot *lot, int64_t account)
     return lot->transit;
 }
 
+static void drop_early(struct perf_lots *l, int i)
+{
+    memmove(l->early + i, l->early + i + 1, (size_t)(--l->n_early - i) * sizeof *l->early);
+}
+
+void lots_drop_early(struct perf_lots *l)
+{
+    drop_early(l, 0);
+}
+
+/* To where shares are expected, of which the source has had the other side
+ * already. What is sold since has not moved, and is waited for no more. */
+static int64_t serve_early(struct perf_lots *l, int64_t account, int64_t quantity_e8)
+{
+    int64_t left = quantity_e8;
+
+    for (int i = 0; i < l->n_early && left;) {
+        struct perf_early *e = &l->early[i];
+        const struct place to = {e->account, false};
+        int64_t n = smaller(e->quantity_e8, left);
+
+        if (e->account == account) {
+            i++;
+            continue;
+        }
+        move(l, in_account, account, &to, n);
+        left -= n;
+        e->quantity_e8 -= n;
+        if (!e->quantity_e8)
+            drop_early(l, i);
+    }
+    return quantity_e8 - left;
+}
+
 int64_t lots_leave(struct perf_lots *l, int64_t account, int32_t day, int64_t quantity_e8)
 {
-    int64_t moved = move(l, in_account, account, true, quantity_e8);
+    const struct place transit = {account, true};
+    int64_t moved = l->n_early ? serve_early(l, account, quantity_e8) : 0;
 
+    if (moved < quantity_e8) {
+        moved += move(l, in_account, account, &transit, quantity_e8 - moved);
+        l->transit_day = day;
+    }
     if (moved < quantity_e8)
-        moved += move(l, elsewhere, account, true, quantity_e8 - moved);
+        moved += move(l, elsewhere, account, &transit, quantity_e8 - moved);
     sort_by_day(l);
-    l->transit_day = day;
     return moved;
 }
 
 int64_t lots_arrive(struct perf_lots *l, int64_t account, int64_t quantity_e8)
 {
-    int64_t moved = l->transit_e8 ? move(l, in_transit, account, false, quantity_e8) : 0;
+    const struct place here = {account, false};
+    int64_t moved = l->transit_e8 ? move(l, in_transit, account, &here, quantity_e8) : 0;
 
     sort_by_day(l);
     return moved;
 }
 
+bool lots_expect(struct perf_lots *l, const struct perf_early *e)
+{
+    fp_i128 there_e8 = 0;
+
+    if (l->n_early == LOTS_EARLY_MAX)
+        return false;
+    for (size_t i = 0; i < l->n; i++)
+        if (l->lots[i].quantity_e8 > 0 && elsewhere(&l->lots[i], e->account))
+            there_e8 += l->lots[i].quantity_e8;
+    for (int i = 0; i < l->n_early; i++)
+        there_e8 -= l->early[i].quantity_e8;
+    if (there_e8 < e->quantity_e8)
+        return false;
+    if (!l->early)
+        l->early = mem_alloc(LOTS_EARLY_MAX * sizeof *l->early);
+    l->early[l->n_early++] = *e;
+    return true;
+}
+
 /* --- splits, the opening, sums ------------------------------------------------------------------ */
 
 /* One lot never takes more than what is left of the rounded whole: all keep its sign. */
+static bool split_early(struct perf_lots *l, int32_t numerator, int32_t denominator)
+{
+    for (int i = l->n_early; i-- > 0;) {
+        struct perf_early *e = &l->early[i];
+
+        if (!fixed_muldiv(e->quantity_e8, numerator, denominator, &e->quantity_e8) ||
+            !fixed_muldiv(e->price_e8, denominator, numerator, &e->price_e8))
+            return false;
+        if (!e->quantity_e8)
+            drop_early(l, i);
+    }
+    return true;
+}
+
 bool lots_split(struct perf_lots *l, int32_t numerator, int32_t denominator, int64_t total_e8)
 {
+    if (!split_early(l, numerator, denominator))
+        return false;
     for (size_t i = 0; i < l->n; i++) {
         int64_t *quantity_e8 = &l->lots[i].quantity_e8;
 
@@ -298,10 +378,12 @@ void lots_clear(struct perf_lots *l)
     l->average_cost_e8 = 0;
     l->transit_e8 = 0;
     l->transit_day = 0;
+    l->n_early = 0;
 }
 
 void lots_free(struct perf_lots *l)
 {
     mem_free(l->lots);
+    mem_free(l->early);
     *l = (struct perf_lots){0};
 }

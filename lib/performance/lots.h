@@ -17,7 +17,8 @@
 
 #include "lib/base/fixed.h"
 
-#define LOTS_MAX 100000 /* of one holding */
+#define LOTS_MAX       100000 /* of one holding */
+#define LOTS_EARLY_MAX 8      /* arrivals that wait for the side that leaves; more are deliveries */
 
 struct perf_lot {
     int64_t account;
@@ -28,12 +29,23 @@ struct perf_lot {
     fp_i128 basis_e8; /* in the period: opening value, or purchase before costs */
 };
 
+/* Shares that were booked in before they were booked out: till then they count
+ * where they are, and so once. */
+struct perf_early {
+    int64_t account; /* they go there */
+    int32_t day;
+    int32_t currency; /* of the price */
+    int64_t quantity_e8, price_e8;
+};
+
 struct perf_lots {
     struct perf_lot *lots; /* by day within an account */
     size_t n, cap;
     fp_i128 average_cost_e8; /* of the whole quantity */
     int64_t transit_e8;
-    int32_t transit_day; /* of the last that left */
+    int32_t transit_day;      /* of the last that left */
+    struct perf_early *early; /* by day; room for LOTS_EARLY_MAX */
+    int n_early;
 };
 
 /* A change of quantity and what it is worth, signed alike: a purchase is
@@ -58,11 +70,17 @@ typedef void perf_lots_seen(void *ctx, const struct perf_lot *lot, int64_t quant
 /* False when there are more than LOTS_MAX. */
 bool lots_change(struct perf_lots *l, const struct perf_lots_change *c, struct perf_lots_result *r,
                  perf_lots_seen *seen, void *ctx);
-/* Moves up to so many shares of an account (then of others) into transit; what
- * is there no more stays where it is. Returns how many moved. */
+/* Moves up to so many shares of an account (then of others) to where some are
+ * expected, and the others into transit; what is there no more stays where it is.
+ * Returns how many moved. */
 int64_t lots_leave(struct perf_lots *l, int64_t account, int32_t day, int64_t quantity_e8);
 /* Moves up to so many from transit into the account. Returns how many. */
 int64_t lots_arrive(struct perf_lots *l, int64_t account, int64_t quantity_e8);
+/* Waits for the side that leaves, when other accounts hold so much that nobody
+ * waits for yet. False: they do not, or too many wait; then nothing is noted. */
+bool lots_expect(struct perf_lots *l, const struct perf_early *e);
+/* Removes the oldest of those expected. */
+void lots_drop_early(struct perf_lots *l);
 /* Each lot's quantity times numerator / denominator; they sum to total_e8. */
 bool lots_split(struct perf_lots *l, int32_t numerator, int32_t denominator, int64_t total_e8);
 /* The period opens: the holding's value becomes the lots' basis, by quantity. */

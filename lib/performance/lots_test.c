@@ -120,6 +120,51 @@ static void a_sale_may_take_what_is_in_transit(void **state)
     lots_free(&l);
 }
 
+static void shares_may_be_booked_in_before_they_leave(void **state)
+{
+    (void)state;
+    struct perf_lots l = {0};
+    struct perf_early e = {.account = 2, .day = 20, .quantity_e8 = SHARES(4)};
+
+    change(&l, 1, 10, 10, 1000);
+    change(&l, 2, 5, 10, 500);
+    assert_true(lots_expect(&l, &e));
+    e.quantity_e8 = SHARES(7); /* nobody holds so much more */
+    assert_false(lots_expect(&l, &e));
+    assert_int_equal(lots_leave(&l, 2, 21, SHARES(1)), SHARES(1)); /* not from there to there */
+    assert_int_equal(l.transit_e8, SHARES(1));
+    assert_int_equal(lots_arrive(&l, 3, SHARES(1)), SHARES(1));
+    assert_int_equal(lots_leave(&l, 1, 22, SHARES(6)), SHARES(6)); /* four are expected, two go on */
+    assert_int_equal(l.n_early, 0);
+    assert_int_equal(l.transit_e8, SHARES(2));
+    /* of account 2 the nine of day 5 go first, then the four of day 10 */
+    assert_true(change(&l, 2, 23, -13, -1300).fifo_e8 == MONEY(1300 - 450 - 400));
+    lots_free(&l);
+}
+
+static void what_is_expected_follows_splits(void **state)
+{
+    (void)state;
+    struct perf_lots l = {0};
+    struct perf_early e = {.account = 2, .day = 20, .quantity_e8 = SHARES(4), .price_e8 = MONEY(100)};
+
+    change(&l, 1, 10, 1, 1000);
+    e.quantity_e8 = 1;
+    assert_true(lots_expect(&l, &e));
+    e.quantity_e8 = FP_E8 - 1;
+    assert_true(lots_expect(&l, &e));
+    assert_true(lots_split(&l, 1, 4, FP_E8 / 4)); /* a quarter of the smallest unit is none */
+    assert_int_equal(l.n_early, 1);
+    assert_int_equal(l.early[0].quantity_e8, FP_E8 / 4);
+    assert_int_equal(l.early[0].price_e8, MONEY(400));
+    for (int i = 1; i < LOTS_EARLY_MAX; i++) {
+        e.quantity_e8 = 0;
+        assert_true(lots_expect(&l, &e));
+    }
+    assert_false(lots_expect(&l, &e));
+    lots_free(&l);
+}
+
 /* Five halves of the smallest unit round up one by one, and to three together. */
 static void a_reverse_split_turns_no_lot_negative(void **state)
 {
@@ -164,6 +209,8 @@ int main(void)
         cmocka_unit_test(thirds_lose_nothing),
         cmocka_unit_test(lots_travel_with_day_and_cost),
         cmocka_unit_test(a_sale_may_take_what_is_in_transit),
+        cmocka_unit_test(shares_may_be_booked_in_before_they_leave),
+        cmocka_unit_test(what_is_expected_follows_splits),
         cmocka_unit_test(a_reverse_split_turns_no_lot_negative),
         cmocka_unit_test(the_opening_value_becomes_the_basis),
     };

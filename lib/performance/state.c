@@ -110,6 +110,20 @@ static void put_trade_price(struct writer *w, const struct fp_performance *p, co
         put_u(w, (uint32_t)p->cash[h->trade_cash].currency);
 }
 
+static void put_early(struct writer *w, const struct perf_lots *l)
+{
+    put_u(w, (uint32_t)l->n_early);
+    for (int i = 0; i < l->n_early; i++) {
+        const struct perf_early *e = &l->early[i];
+
+        put_s(w, e->account);
+        put_s(w, e->day);
+        put_u(w, (uint32_t)e->currency);
+        put_s(w, e->quantity_e8);
+        put_s(w, e->price_e8);
+    }
+}
+
 static void put_holding(struct writer *w, const struct fp_performance *p, const struct perf_holding *h)
 {
     put_s(w, p->in->market->instrument_ids[h->instrument]);
@@ -118,6 +132,7 @@ static void put_holding(struct writer *w, const struct fp_performance *p, const 
     put_s(w, h->cost_e8);
     put_s(w, h->lots.average_cost_e8);
     put_s(w, h->lots.transit_e8 ? h->lots.transit_day : 0);
+    put_early(w, &h->lots);
     put_u(w, h->lots.n);
     for (size_t i = 0; i < h->lots.n; i++) {
         const struct perf_lot *lot = &h->lots.lots[i];
@@ -130,6 +145,11 @@ static void put_holding(struct writer *w, const struct fp_performance *p, const 
     }
 }
 
+static bool is_kept(const struct perf_holding *h)
+{
+    return h->quantity_e8 || h->lots.n_early;
+}
+
 /* In the order of ids and codes: the same books are the same bytes, however
  * they came about. */
 static void put_holdings(struct writer *w, const struct fp_performance *p)
@@ -137,13 +157,13 @@ static void put_holdings(struct writer *w, const struct fp_performance *p)
     size_t n = 0;
 
     for (size_t i = 0; i < p->n_holdings; i++)
-        n += p->holdings[i].quantity_e8 != 0;
+        n += is_kept(&p->holdings[i]);
     put_u(w, n);
     for (size_t i = 0; i < p->n_ever; i++) {
         int32_t instrument = perf_index_of(p->in->market, p->ever[i]);
         int32_t slot = instrument < 0 ? 0 : p->slot_of[instrument];
 
-        if (slot && p->holdings[slot - 1].quantity_e8)
+        if (slot && is_kept(&p->holdings[slot - 1]))
             put_holding(w, p, &p->holdings[slot - 1]);
     }
 }
@@ -375,6 +395,24 @@ static void get_ever(struct reader *r, struct fp_performance *p)
     }
 }
 
+static void get_early(struct reader *r, struct fp_performance *p, struct perf_lots *l)
+{
+    size_t n = get_count(r, LOTS_EARLY_MAX);
+
+    if (n && !l->early)
+        l->early = mem_alloc(LOTS_EARLY_MAX * sizeof *l->early);
+    for (size_t i = 0; i < n && !r->bad; i++) {
+        struct perf_early e = {.account = get_s(r, INT64_MIN, INT64_MAX)};
+
+        e.day = get_day(r, p->day);
+        e.currency = get_u31(r);
+        e.quantity_e8 = get_s(r, 1, INT64_MAX);
+        e.price_e8 = get_s(r, 0, INT64_MAX);
+        r->bad |= (i && e.day < l->early[i - 1].day) || perf_cash_slot(p, e.currency) < 0;
+        l->early[l->n_early++] = e;
+    }
+}
+
 /* All lots of the holding's sign; together its quantity. */
 static void get_lots(struct reader *r, struct perf_holding *h, int32_t day)
 {
@@ -424,7 +462,8 @@ static bool get_holding(struct reader *r, struct fp_performance *p)
     h->cost_e8 = get_s128(r);
     h->lots.average_cost_e8 = get_s128(r);
     h->lots.transit_day = get_day(r, p->day);
-    r->bad |= !h->quantity_e8;
+    get_early(r, p, &h->lots);
+    r->bad |= !is_kept(h);
     if (!r->bad)
         get_lots(r, h, p->day);
     while (h->next_split < h->data->n_splits && h->data->splits[h->next_split].day <= p->day)

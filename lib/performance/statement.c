@@ -164,7 +164,7 @@ static bool add_position(struct fp_performance *p, struct perf_summary *s, const
     PERF_ROOM(p->positions, p->n_positions, p->cap_positions);
     p->positions[p->n_positions++] = pos;
     s->holdings++;
-    if (h->lots.transit_e8)
+    if (perf_is_on_its_way(h))
         p->flags |= PERF_IN_TRANSIT;
     return true;
 }

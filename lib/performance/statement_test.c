@@ -208,6 +208,106 @@ static void shares_in_transit_are_still_owned(void **state)
     world_free(w);
 }
 
+/* Ten bought for 80 each in account 1; booked into account 2 before they leave. */
+static struct world *moved_early(const char *arrives, const char *leaves)
+{
+    struct world *w = world_new("EUR", "2024-03-01", "2024-03-31");
+    int a = world_instrument(w, "EUR");
+
+    world_close(w, a, "2024-02-20", "80");
+    for (int32_t day = world_day("2024-02-21"); day <= world_day("2024-03-31"); day++)
+        world_put(w->closes[a], &w->instruments[a].closes_e8.n, day, 100 * FP_E8);
+    world_cash(w, "2024-02-20", PERF_DEPOSIT, "800", "EUR");
+    world_trade(w, "2024-02-20", PERF_BUY, a, "10", "-800", "EUR")->account = 1;
+    world_trade(w, arrives, PERF_TRANSFER_IN, a, "10", "0", "EUR")->account = 2;
+    world_trade(w, leaves, PERF_TRANSFER_OUT, a, "10", "0", "EUR")->account = 1;
+    return w;
+}
+
+static void shares_that_arrive_before_they_leave_count_once(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {{"2024-03-05", "2024-03-05"},
+                                           {"2024-03-05", "2024-03-06"},
+                                           {"2024-03-05", "2024-03-15"}};
+
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        struct world *w = moved_early(pairs[i][0], pairs[i][1]);
+
+        world_trade(w, "2024-03-20", PERF_SELL, 0, "4", "400", "EUR")->account = 2;
+        run(w);
+        assert_int_equal(w->summary.close_value_minor, 100000);
+        assert_int_equal(w->summary.net_contributions_minor, 0);
+        assert_int_equal(w->summary.realised_fifo_minor, 8000); /* bought for 80 */
+        assert_int_equal(w->summary.cost_fifo_minor, 48000);
+        assert_true(w->summary.twr == 0 && w->summary.closes);
+        assert_false(w->summary.flags & PERF_IN_TRANSIT);
+        world_free(w);
+    }
+}
+
+/* Before, its remark; then at the close of the eleventh day, at what the source
+ * says they cost. */
+static void shares_that_nobody_sends_were_delivered(void **state)
+{
+    (void)state;
+    struct world *w = moved_early("2024-03-05", "2024-03-28");
+
+    w->in.period_end = world_day("2024-03-15");
+    run(w);
+    assert_int_equal(w->summary.close_value_minor, 100000);
+    assert_true(w->summary.flags & PERF_IN_TRANSIT);
+    w->txs[2].price_e8 = 90 * FP_E8;
+    w->in.period_end = world_day("2024-03-16");
+    run(w);
+    assert_int_equal(w->summary.close_value_minor, 200000);
+    assert_int_equal(w->summary.net_contributions_minor, 100000);
+    assert_int_equal(w->summary.cost_fifo_minor, 80000 + 90000);
+    assert_false(w->summary.flags & PERF_IN_TRANSIT);
+    assert_true(w->summary.twr == 0 && w->summary.closes);
+    world_free(w);
+}
+
+/* Booked in in February, out in March: what the month's end keeps says so; also
+ * when the shares were sold in between and nothing else is left of them. */
+static void a_pair_may_lie_across_a_checkpoint(void **state)
+{
+    (void)state;
+    for (int sold = 0; sold < 2; sold++) {
+        struct world *w = moved_early("2024-02-27", "2024-03-05");
+        struct perf_summary whole;
+        uint8_t state_bytes[4096];
+        size_t n;
+
+        if (sold) {
+            w->txs[3] = w->txs[1];
+            w->txs[3].id = 4;
+            w->txs[3].day = world_day("2024-02-28");
+            w->txs[3].type = PERF_SELL;
+            w->txs[3].amount_e4 = 10000000;
+        }
+        w->in.keep_day = world_day("2024-02-29");
+        run(w);
+        whole = w->summary;
+        assert_int_equal(whole.close_value_minor, sold ? 200000 : 100000);
+        assert_int_equal(whole.net_contributions_minor, sold ? 100000 : 0);
+        assert_int_equal(whole.cost_fifo_minor, sold ? 100000 : 80000);
+        assert_non_null(performance_checkpoint(w->performance, &n));
+        assert_true(n <= sizeof state_bytes);
+        memcpy(state_bytes, performance_checkpoint(w->performance, &n), n);
+        w->in.checkpoint = state_bytes;
+        w->in.n_checkpoint = n;
+        w->txs[0] = w->txs[3];
+        w->in.n_txs = sold ? 0 : 1;
+        w->in.keep_day = INT32_MIN;
+        run(w);
+        world_clear_padding(&whole);
+        world_clear_padding(&w->summary);
+        assert_memory_equal(&whole, &w->summary, sizeof whole);
+        world_free(w);
+    }
+}
+
 static void a_jump_by_a_round_ratio_is_a_suspected_split(void **state)
 {
     (void)state;
@@ -421,6 +521,9 @@ int main(void)
         cmocka_unit_test(spans_begin_where_they_should),
         cmocka_unit_test(days_without_prices_are_linked_by_modified_dietz),
         cmocka_unit_test(shares_in_transit_are_still_owned),
+        cmocka_unit_test(shares_that_arrive_before_they_leave_count_once),
+        cmocka_unit_test(shares_that_nobody_sends_were_delivered),
+        cmocka_unit_test(a_pair_may_lie_across_a_checkpoint),
         cmocka_unit_test(a_jump_by_a_round_ratio_is_a_suspected_split),
         cmocka_unit_test(an_allocation_adds_up),
         cmocka_unit_test(the_chart_ends_at_the_close),
