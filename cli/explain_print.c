@@ -132,13 +132,19 @@ static const char *exchanged(double amount, fp_i128 value_e8, char out[NUMBER])
     return out;
 }
 
+/* What is to be known of a price: " STALE", " AFTER"; "" mostly. */
+static const char *price_remark(const struct perf_step *s)
+{
+    return s->flags & PERF_STALE_PRICE ? " STALE" : s->flags & PERF_PRICE_AFTER ? " AFTER" : "";
+}
+
 static void print_line(const struct explain *e, const struct perf_step *s)
 {
     char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], f[NUMBER], code[4];
     if (s->kind == PERF_STEP_HOLDING) {
         if (s->text[0])
-            printf("  value   %-24s %16s x %s of %s%s = %s\n", instrument(e, s->instrument, a),
-                   quantity(s->quantity_e8, b), quantity(s->price_e8, c), s->text,
+            printf("  value   %-24s %16s x %s of %s%s%s = %s\n", instrument(e, s->instrument, a),
+                   quantity(s->quantity_e8, b), quantity(s->price_e8, c), s->text, price_remark(s),
                    exchanged((double)s->quantity_e8 * (double)s->price_e8 / 1e8, s->value_e8, f),
                    amount(s->value_e8, 4, d));
         else
@@ -149,6 +155,14 @@ static void print_line(const struct explain *e, const struct perf_step *s)
     perf_currency_text(s->currency, code);
     printf("  value   cash %-19s %16s%s = %s\n", code, amount(s->quantity_e8, 4, b),
            exchanged((double)s->quantity_e8, s->value_e8, f), amount(s->value_e8, 4, d));
+}
+
+static void print_finding(const struct explain *e, const struct perf_step *s)
+{
+    char a[NUMBER], b[NUMBER], c[NUMBER];
+    printf("  SUSPECT %-24s %s: %s after %s\n", instrument(e, s->instrument, a),
+           wire_enum_name(&foliopost__v1__event_kind__descriptor, (int)s->finding), quantity(s->price_e8, b),
+           quantity(s->value_e8, c));
 }
 
 static void print_link(const struct perf_step *s)
@@ -186,6 +200,9 @@ void explain_step(void *ctx, const struct perf_step *s)
     case PERF_STEP_LOT_IN:
     case PERF_STEP_LOT_OUT:
         print_lot(e, s);
+        return;
+    case PERF_STEP_FINDING:
+        print_finding(e, s);
         return;
     case PERF_STEP_HOLDING:
     case PERF_STEP_CASH:

@@ -28,7 +28,8 @@ static void trace_holding(struct fp_performance *p, const struct perf_holding *h
                              .instrument = h->instrument,
                              .quantity_e8 = h->quantity_e8,
                              .value_e8 = h->value_e8,
-                             .price_e8 = h->valued_price.value_e8};
+                             .price_e8 = h->valued_price.value_e8,
+                             .flags = h->valued_price.flags};
 
     if (perf_is_priced(h))
         day_format(h->valued_price.quote_day, step.text);

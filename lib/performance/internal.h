@@ -165,6 +165,7 @@ bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t
 /* Is the rate finite, and within an int64 of 1e-8? What is not is undefined. */
 bool perf_rate_fits(double rate);
 void perf_event(struct fp_performance *p, const struct perf_event *e);
+int perf_event_compare(const void *a, const void *b);
 /* qsort() for what is nearly always in order already, or empty. */
 void perf_sort(void *base, size_t n, size_t bytes, int (*compare)(const void *, const void *));
 /* Calls the trace, which must be there. */
@@ -214,6 +215,10 @@ size_t perf_series_seek(const struct perf_series *s, size_t next, int32_t day);
 bool perf_is_stale(int32_t quote_day, int32_t day);
 /* p->benchmark_e8 for the present day; 0 when there is no quote, or a stale one. */
 void perf_benchmark_today(struct fp_performance *p);
+
+/* --- quality.c */
+/* Remarks on a new quote beside h->valued_price, which it takes the place of. */
+void perf_judge_quote(struct fp_performance *p, const struct perf_holding *h, const struct perf_price *now);
 
 /* --- slots.c */
 /* Checks the transactions and orders them, and makes a slot for each holding. */

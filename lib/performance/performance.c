@@ -127,10 +127,34 @@ bool perf_rate_fits(double rate)
     return isfinite(rate) && fabs(rate) < 9e10; /* an int64 of 1e-8 ends at 9.2e10 */
 }
 
+/* By day, then by what does not depend on the order of the books. */
+int perf_event_compare(const void *a, const void *b)
+{
+    const struct perf_event *x = a, *y = b;
+
+    if (x->day != y->day)
+        return x->day < y->day ? -1 : 1;
+    if (x->instrument != y->instrument)
+        return x->instrument < y->instrument ? -1 : 1;
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    return x->amount_minor < y->amount_minor ? -1 : x->amount_minor > y->amount_minor;
+}
+
+/* The first ones are kept, in whatever order they come. */
 void perf_event(struct fp_performance *p, const struct perf_event *e)
 {
-    if (p->n_events < PERF_EVENTS_KEPT)
+    struct perf_event *last = &p->events[0];
+
+    if (p->n_events < PERF_EVENTS_KEPT) {
         p->events[p->n_events++] = *e;
+        return;
+    }
+    for (int i = 1; i < p->n_events; i++)
+        if (perf_event_compare(&p->events[i], last) > 0)
+            last = &p->events[i];
+    if (perf_event_compare(e, last) < 0)
+        *last = *e;
 }
 
 bool performance_summarise(struct fp_performance *p, const struct perf_input *in, struct perf_summary *out,

@@ -14,9 +14,6 @@
 /* After these a close says little of today: notes of Portfolio Performance's
  * and ghostfolio's users in docs/statistics.md. */
 #define STALE_TRADING_DAYS 5
-/* Ratios of splits that are common enough to be meant by a jump. */
-#define SPLIT_LEAST 2
-#define SPLIT_MOST  50
 /* Times 10^8 it is within 64 bits. */
 #define SMALL_QUANTITY_E8 INT64_C(90000000000)
 
@@ -124,31 +121,6 @@ bool perf_position_value(struct fp_performance *p, struct perf_holding *h, int64
     return value_at(p, &price, quantity_e8, out_e8);
 }
 
-/* A new quote that is n or 1/n of the one before, within a percent, and no
- * split on file: the quote before is in the shares of the day already. */
-static void suspect_split(struct fp_performance *p, const struct perf_holding *h,
-                          const struct perf_price *now)
-{
-    int64_t before_e8 = h->valued_price.value_e8, after_e8 = now->value_e8, n;
-    bool up = after_e8 > before_e8;
-    struct perf_event event = {PERF_EVENT_SUSPECTED_SPLIT, p->day, h->instrument, 1, 1, 0};
-
-    if (after_e8 - after_e8 / 4 < before_e8 && before_e8 - before_e8 / 4 < after_e8)
-        return; /* nearly always: less than a third more or less */
-    if (now->quote_day != p->day || h->valued_price.quote_day >= p->day || before_e8 <= 0 || after_e8 <= 0 ||
-        now->flags || h->valued_price.flags & PERF_PRICE_AFTER)
-        return;
-    if (!fixed_muldiv(up ? after_e8 : before_e8, 1, up ? before_e8 : after_e8, &n) || n < SPLIT_LEAST ||
-        n > SPLIT_MOST)
-        return;
-    fp_i128 large = up ? after_e8 : before_e8, exact = (fp_i128)(up ? before_e8 : after_e8) * n;
-    if ((large > exact ? large - exact : exact - large) * 100 > exact)
-        return;
-    *(up ? &event.denominator : &event.numerator) = (int32_t)n;
-    p->day_flags |= PERF_SUSPECTED_SPLIT;
-    perf_event(p, &event);
-}
-
 /* Splits on file since the last valuation, so that two quotes can be compared. */
 static bool restate_last_price(struct fp_performance *p, struct perf_holding *h)
 {
@@ -233,7 +205,7 @@ bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
         return false;
     p->day_flags |= price.flags;
     if (h->valued_quantity_e8 && p->in_period)
-        suspect_split(p, h, &price);
+        perf_judge_quote(p, h, &price);
     same_price = price.value_e8 == h->valued_price.value_e8 && price.cash == h->valued_price.cash;
     h->valued_price = price;
     h->steady_until = steady_until(h, &price);

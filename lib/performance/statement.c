@@ -225,22 +225,9 @@ static bool sum_holdings(struct fp_performance *p, struct perf_summary *s)
 
 /* --- together --------------------------------------------------------------------------------- */
 
-static int by_day(const void *a, const void *b)
-{
-    const struct perf_event *x = a, *y = b;
-
-    if (x->day != y->day)
-        return x->day < y->day ? -1 : 1;
-    if (x->instrument != y->instrument)
-        return x->instrument < y->instrument ? -1 : 1;
-    if (x->kind != y->kind)
-        return x->kind < y->kind ? -1 : 1;
-    return x->amount_minor < y->amount_minor ? -1 : x->amount_minor > y->amount_minor;
-}
-
 static void put_events(struct fp_performance *p, struct perf_summary *s)
 {
-    perf_sort(p->events, (size_t)p->n_events, sizeof p->events[0], by_day);
+    perf_sort(p->events, (size_t)p->n_events, sizeof p->events[0], perf_event_compare);
     s->n_events = p->n_events < PERF_EVENTS ? p->n_events : PERF_EVENTS;
     memcpy(s->events, p->events, (size_t)s->n_events * sizeof s->events[0]);
 }

@@ -330,6 +330,69 @@ static void a_jump_by_a_round_ratio_is_a_suspected_split(void **state)
     world_free(w);
 }
 
+static void a_quote_unlike_the_one_before_is_a_finding(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *after;
+        int kind, numerator, denominator;
+    } rows[] = {
+        {"100", "190", 0, 0, 0}, /* a good day */
+        {"100", "10.05", PERF_EVENT_SUSPECTED_SPLIT, 10, 1},
+        {"100", "0", PERF_EVENT_PRICE_ZERO, 0, 0},
+        {"0", "100", PERF_EVENT_PRICE_ZERO, 0, 0},
+        {"0", "0", 0, 0, 0},
+        {"100", "1.03", PERF_EVENT_PRICE_UNITS, 100, 1},
+        {"1", "97", PERF_EVENT_PRICE_UNITS, 1, 100},
+        {"100", "555", PERF_EVENT_PRICE_JUMP, 0, 0},
+        {"100", "451", 0, 0, 0},
+        {"100", "4.9", PERF_EVENT_PRICE_JUMP, 0, 0},
+        {"100", "5.4", 0, 0, 0},
+        {"90000000000", "0.00000001", PERF_EVENT_PRICE_JUMP, 0, 0},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world *w = world_new("EUR", "2024-03-04", "2024-03-08");
+        int a = world_instrument(w, "EUR");
+
+        world_close(w, a, "2024-03-01", rows[i].before);
+        world_close(w, a, "2024-03-05", rows[i].after);
+        world_cash(w, "2024-01-02", PERF_DEPOSIT, "100000", "EUR");
+        world_trade(w, "2024-01-02", PERF_BUY, a, "0.5", "-50", "EUR");
+        run(w);
+        assert_int_equal(w->summary.n_events, rows[i].kind != 0);
+        assert_int_equal(w->summary.events[0].kind, rows[i].kind);
+        assert_int_equal(w->summary.events[0].numerator, rows[i].numerator);
+        assert_int_equal(w->summary.events[0].denominator, rows[i].denominator);
+        assert_int_equal(!!(w->summary.flags & PERF_SUSPECT_PRICE),
+                         rows[i].kind > PERF_EVENT_SUSPECTED_SPLIT);
+        world_free(w);
+    }
+}
+
+/* A quote of weeks ago may be far away; and who buys on that day lost nothing. */
+static void only_a_day_that_was_held_through_is_judged(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-04", "2024-03-08");
+    int a = world_instrument(w, "EUR");
+    struct perf_tx *buy;
+
+    world_close(w, a, "2024-02-01", "100");
+    world_close(w, a, "2024-03-05", "555");
+    world_cash(w, "2024-01-02", PERF_DEPOSIT, "100000", "EUR");
+    buy = world_trade(w, "2024-01-02", PERF_BUY, a, "1", "-100", "EUR");
+    run(w);
+    assert_false(w->summary.flags & PERF_SUSPECT_PRICE);
+    world_close(w, a, "2024-03-04", "100");
+    run(w);
+    assert_true(w->summary.flags & PERF_SUSPECT_PRICE);
+    buy->day = world_day("2024-03-05");
+    run(w);
+    assert_false(w->summary.flags & PERF_SUSPECT_PRICE);
+    world_free(w);
+}
+
 static void an_allocation_adds_up(void **state)
 {
     (void)state;
@@ -525,6 +588,8 @@ int main(void)
         cmocka_unit_test(shares_that_nobody_sends_were_delivered),
         cmocka_unit_test(a_pair_may_lie_across_a_checkpoint),
         cmocka_unit_test(a_jump_by_a_round_ratio_is_a_suspected_split),
+        cmocka_unit_test(a_quote_unlike_the_one_before_is_a_finding),
+        cmocka_unit_test(only_a_day_that_was_held_through_is_judged),
         cmocka_unit_test(an_allocation_adds_up),
         cmocka_unit_test(the_chart_ends_at_the_close),
         cmocka_unit_test(a_state_taken_up_gives_the_same_bytes),

@@ -7,7 +7,7 @@
 #define PERF_MOVERS 3  /* at the top, and at the bottom */
 #define PERF_GROUPS 12 /* of an allocation; the smallest others share the last one */
 #define PERF_EVENTS 12
-#define PERF_FLAGS  10 /* the last one's bit */
+#define PERF_FLAGS  11 /* the last one's bit */
 
 /* Bit n is the value n of SummaryFlag in foliopost/v1/portfolio.proto. */
 enum perf_flag {
@@ -21,6 +21,7 @@ enum perf_flag {
     PERF_SHORT_POSITION = 1 << 8,
     PERF_SUSPECTED_SPLIT = 1 << 9,
     PERF_IN_TRANSIT = 1 << 10,
+    PERF_SUSPECT_PRICE = 1 << 11,
 };
 
 struct perf_rate {
@@ -56,7 +57,10 @@ enum perf_event_kind { /* as EventKind */
                        PERF_EVENT_DIVIDEND,
                        PERF_EVENT_STALE_PRICE,
                        PERF_EVENT_NOT_PRICED,
-                       PERF_EVENT_SUSPECTED_SPLIT
+                       PERF_EVENT_SUSPECTED_SPLIT,
+                       PERF_EVENT_PRICE_JUMP,
+                       PERF_EVENT_PRICE_ZERO,
+                       PERF_EVENT_PRICE_UNITS
 };
 struct perf_event {
     enum perf_event_kind kind;

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "lib/base/fixed.h"
-#include "lib/performance/input.h"
+#include "lib/performance/summary.h"
 
 enum perf_step_kind {
     PERF_STEP_OPEN,   /* the period opens: value_e8 */
@@ -20,7 +20,8 @@ enum perf_step_kind {
     PERF_STEP_LOT_IN, /* instrument, account, quantity_e8, value_e8: cost with fees and taxes */
     PERF_STEP_LOT_OUT,  /* instrument, account, lot's day in text, quantity_e8, value_e8: its cost, flow_e8:
                            proceeds */
-    PERF_STEP_HOLDING,  /* instrument, quantity_e8, price_e8 and its day in text, value_e8 */
+    PERF_STEP_HOLDING,  /* instrument, quantity_e8, price_e8, its day in text, its flags, value_e8 */
+    PERF_STEP_FINDING,  /* instrument, finding, price_e8, and value_e8: the price before */
     PERF_STEP_CASH,     /* currency, quantity_e8: the balance, value_e8 */
     PERF_STEP_DAY,      /* value_e8, flow_e8 (in less out), rate: the return, wealth */
     PERF_STEP_SUBPERIOD /* as DAY, linked by Modified Dietz over days without fresh prices */
@@ -35,6 +36,8 @@ struct perf_step {
     int64_t account;
     fp_i128 quantity_e8, value_e8, flow_e8; /* values in the base currency */
     int64_t price_e8;
+    enum perf_event_kind finding;
+    unsigned flags; /* of a price */
     double rate, wealth;
     bool in_period; /* else it belongs to year to date or since inception only */
     char text[40];

@@ -58,6 +58,7 @@
     X(EVENT_STALE, "event.stale", "name date")                                                               \
     X(EVENT_NOT_PRICED, "event.not_priced", "name")                                                          \
     X(EVENT_SUSPECTED_SPLIT, "event.suspected_split", "name date")                                           \
+    X(EVENT_SUSPECT_PRICE, "event.suspect_price", "name date")                                               \
     X(REMARK_STALE_PRICE, "remark.stale_price", "")                                                          \
     X(REMARK_PRICE_AFTER, "remark.price_after", "")                                                          \
     X(REMARK_NOT_PRICED, "remark.not_priced", "")                                                            \
@@ -67,6 +68,7 @@
     X(REMARK_SUSPECT_DAY, "remark.suspect_day", "")                                                          \
     X(REMARK_SHORT_POSITION, "remark.short_position", "")                                                    \
     X(REMARK_SUSPECTED_SPLIT, "remark.suspected_split", "")                                                  \
+    X(REMARK_SUSPECT_PRICE, "remark.suspect_price", "")                                                      \
     X(REMARK_IN_TRANSIT, "remark.in_transit", "")                                                            \
     X(REMARK_SEVERAL_ROOTS, "remark.several_roots", "")
 

@@ -17,13 +17,13 @@ _Static_assert(PERF_SUSPECT_DAY == 1 << FLAG(SUSPECT_DAY), "flags");
 _Static_assert(PERF_SHORT_POSITION == 1 << FLAG(SHORT_POSITION), "flags");
 _Static_assert(PERF_SUSPECTED_SPLIT == 1 << FLAG(SUSPECTED_SPLIT), "flags");
 _Static_assert(PERF_IN_TRANSIT == 1 << FLAG(IN_TRANSIT), "flags");
-_Static_assert(PERF_FLAGS == FLAG(IN_TRANSIT), "the last flag");
+_Static_assert(PERF_SUSPECT_PRICE == 1 << FLAG(SUSPECT_PRICE), "flags");
+_Static_assert(PERF_FLAGS == FLAG(SUSPECT_PRICE), "the last flag");
 _Static_assert((int)PERF_SPAN_PERIOD + 1 == FOLIOPOST__V1__SPAN_KIND__SPAN_KIND_PERIOD, "spans");
 _Static_assert((int)PERF_SPAN_SINCE_INCEPTION + 1 == FOLIOPOST__V1__SPAN_KIND__SPAN_KIND_SINCE_INCEPTION,
                "spans");
 _Static_assert((int)PERF_EVENT_SPLIT == FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_SPLIT, "events");
-_Static_assert((int)PERF_EVENT_SUSPECTED_SPLIT == FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_SUSPECTED_SPLIT,
-               "events");
+_Static_assert((int)PERF_EVENT_PRICE_UNITS == FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_PRICE_UNITS, "events");
 
 struct filling {
     const struct fill *f;

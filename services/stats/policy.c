@@ -14,6 +14,7 @@ static const struct {
 } flags[] = {
     {"suspect-day", "suspect_day", PERF_SUSPECT_DAY},
     {"suspected-split", "suspected_split", PERF_SUSPECTED_SPLIT},
+    {"suspect-price", "suspect_price", PERF_SUSPECT_PRICE},
     {"not-priced", "not_priced", PERF_NOT_PRICED},
     {"stale-price", "stale_price", PERF_STALE_PRICE},
     {"price-after", "price_after", PERF_PRICE_AFTER},
@@ -54,8 +55,8 @@ static int parse_flags(struct stats_policy *p, const char *text, struct fp_err *
         if (i == N_FLAGS)
             return err_set(
                 err, FP_INVALID_ARGUMENT,
-                "hold-back: \"%s\" is none of suspect-day, suspected-split, not-priced, stale-price, "
-                "price-after, no-capital, negative-value, short-position, in-transit, none",
+                "hold-back: \"%s\" is none of suspect-day, suspected-split, suspect-price, not-priced, "
+                "stale-price, price-after, no-capital, negative-value, short-position, in-transit, none",
                 part);
         p->hold_back |= flags[i].flag;
     }

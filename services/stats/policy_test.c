@@ -19,7 +19,9 @@ static void flags_hold_back(void **state)
     assert_int_equal(policy_parse(&p, "suspect-day, suspected-split", "", &err), 0);
     assert_string_equal(policy_held(&p, PERF_SUSPECT_DAY | PERF_STALE_PRICE), "suspect_day");
     assert_string_equal(policy_held(&p, PERF_SUSPECTED_SPLIT), "suspected_split");
-    assert_null(policy_held(&p, PERF_STALE_PRICE));
+    assert_null(policy_held(&p, PERF_STALE_PRICE | PERF_SUSPECT_PRICE));
+    assert_int_equal(policy_parse(&p, "suspect-price", "", &err), 0);
+    assert_string_equal(policy_held(&p, PERF_SUSPECT_PRICE), "suspect_price");
     assert_int_equal(policy_parse(&p, "none", "", &err), 0);
     assert_null(policy_held(&p, ~0u));
     assert_int_equal(policy_parse(&p, "suspect-day,splits", "", &err), -1);

@@ -38,9 +38,9 @@ const struct config_setting settings_rows[] = {
      "periods (of jobs at once) whose prices and rates are kept in memory", AT(cache_periods)},
     {"cache-mb", CONFIG_INT, "MiB", "16", 1, 4096, NULL, "instruments kept for one period, in memory",
      AT(cache_mb)},
-    {"hold-back", CONFIG_STRING, NULL, "suspect-day,suspected-split", 0, 255, NULL,
-     "remarks that keep a summary from being mailed, by commas: suspect-day, suspected-split, not-priced, "
-     "stale-price, price-after, no-capital, negative-value, short-position, in-transit; or none. Its user "
+    {"hold-back", CONFIG_STRING, NULL, "suspect-day,suspected-split,suspect-price", 0, 255, NULL,
+     "remarks that keep a summary from being mailed, by commas: suspect-day, suspected-split, suspect-price, "
+     "not-priced, stale-price, price-after, no-capital, negative-value, short-position, in-transit; or none. Its user "
      "fails with that reason",
      AT(hold_back)},
     {"benchmarks", CONFIG_STRING, NULL, "", 0, 1024, NULL,
