@@ -51,6 +51,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA foliopost TO foliopost_scheduler;
 GRANT INSERT, UPDATE ON foliopost.jobs, foliopost.intervals, foliopost.batches, foliopost.deliveries,
     foliopost.leader, foliopost.schedules TO foliopost_scheduler;
 GRANT UPDATE ON foliopost.provider_rates, foliopost.delivery_events, foliopost.audit, foliopost.error_log TO foliopost_scheduler;
+GRANT DELETE ON foliopost.schedules TO foliopost_scheduler;
+GRANT INSERT, DELETE ON foliopost.firings TO foliopost_scheduler;
 GRANT INSERT ON foliopost.erased TO foliopost_scheduler;
 GRANT DELETE ON foliopost.checkpoints TO foliopost_scheduler;
 GRANT INSERT, UPDATE, DELETE ON foliopost.suppressions TO foliopost_scheduler;

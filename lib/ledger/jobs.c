@@ -172,26 +172,15 @@ int ledger_jobs_open(struct fp_ledger *l, struct ledger_job *out, int max, struc
 
 /* --- submitting ------------------------------------------------------------------ */
 
-/* 30 columns; times of null become the database's. */
 /* clang-format off */
 static const char submit_sql[] =
-    "WITH made AS ("
-    "  INSERT INTO foliopost.jobs (request_id, spec_hash, parent_job, kind, title, brand, template_name,"
-    "   template_hash, period_start, period_end, user_ids, registered_from, audience_end,"
-    "   ambiguous_policy, max_attempts, batch_size, window_batches, interval_delay_ms, deadline, as_of,"
-    "   mail_date, traceparent, canary_users, canary_wait_ms)"
-    "  SELECT $1, $2, $3::bigint, $4, $5, $6, $7, $8, $9::date, $10::date, $11::bigint[],"
-    "   $12::timestamptz, least($13::timestamptz, clock_timestamp() - $14 * interval '1 ms'), $15,"
-    "   $16::integer, $17::integer, $18::integer, $19::integer, $20::timestamptz,"
-    "   coalesce($21::timestamptz, clock_timestamp()), coalesce($22::timestamptz, clock_timestamp()), $23,"
-    "   $25::bigint, $26::bigint"
-    "  ON CONFLICT (request_id) DO NOTHING RETURNING id),"
+    "WITH made AS (" JOB_INSERT " ON CONFLICT (request_id) DO NOTHING RETURNING id),"
     " noted AS ("
     AUDIT_INSERT "  SELECT " AUDIT_BY("$24") ", 'submit', made.id, 'request id ' || $1 FROM made)"
     " SELECT made.id, foliopost.ensure_delivery_partition(made.id) FROM made";
 /* clang-format on */
 
-static void submit_args(struct pg_args *a, const struct ledger_job *j, int margin_ms, const char *actor)
+void ledger_job_args(struct pg_args *a, const struct ledger_job *j, int margin_ms, const char *actor)
 {
     pg_args_init(a);
     pg_arg_text(a, j->request_id);
@@ -234,7 +223,7 @@ int ledger_job_submit(struct fp_ledger *l, const struct ledger_job *j, int margi
     struct pg_args a;
     struct fp_rows *rows;
     bool found;
-    submit_args(&a, j, margin_ms, actor);
+    ledger_job_args(&a, j, margin_ms, actor);
     if (ledger_step(l, "job_submit", submit_sql, &a, &rows, err) != 0)
         return -1;
     *existing = pg_rows_count(rows) == 0;

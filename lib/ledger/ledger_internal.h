@@ -58,6 +58,21 @@
 #define AUDIT_INSERT " INSERT INTO foliopost.audit (actor, peer, action, job_id, detail)"
 #define AUDIT_BY(n)  "split_part(" n ", chr(10), 1), split_part(" n ", chr(10), 2)"
 
+/* The insert of a job by $1 to $26 (ledger_job_args()), but for what follows its
+ * SELECT; $24 is the actor. Times of null become the database's. */
+/* clang-format off */
+#define JOB_INSERT \
+    "INSERT INTO foliopost.jobs (request_id, spec_hash, parent_job, kind, title, brand, template_name," \
+    "  template_hash, period_start, period_end, user_ids, registered_from, audience_end," \
+    "  ambiguous_policy, max_attempts, batch_size, window_batches, interval_delay_ms, deadline, as_of," \
+    "  mail_date, traceparent, canary_users, canary_wait_ms)" \
+    " SELECT $1, $2, $3::bigint, $4, $5, $6, $7, $8, $9::date, $10::date, $11::bigint[]," \
+    "  $12::timestamptz, least($13::timestamptz, clock_timestamp() - $14 * interval '1 ms'), $15," \
+    "  $16::integer, $17::integer, $18::integer, $19::integer, $20::timestamptz," \
+    "  coalesce($21::timestamptz, clock_timestamp()), coalesce($22::timestamptz, clock_timestamp()), $23," \
+    "  $25::bigint, $26::bigint"
+/* clang-format on */
+
 struct fp_ledger {
     struct fp_pg *pg;
     char salt[129]; /* of the hashes of addresses, in hex; "": not read yet */
@@ -76,6 +91,9 @@ const char *ledger_sabotaged(const char *name, const char *sql);
 #else
 #define ledger_sabotaged(name, sql) (sql)
 #endif
+/* jobs.c: begins the parameters of a statement with JOB_INSERT. */
+struct ledger_job;
+void ledger_job_args(struct pg_args *a, const struct ledger_job *j, int margin_ms, const char *actor);
 /* batches.c: a statement of $1 owner, $2 batch and $3 epoch; the rows it changed, -1 on error. */
 int ledger_fenced(struct fp_ledger *l, const char *name, const char *sql, const char *owner, int64_t batch_id,
                   int32_t epoch, struct fp_err *err) FP_MUST_CHECK;
