@@ -50,6 +50,7 @@ const struct metrics_row metrics_table[] = {
     {"foliopost_ambiguous_by_expiry_total", "leader", "users",
      "users whose mail was going out when their mailer ended"},
     {"foliopost_jobs_completed_total", "leader", "jobs", "jobs proved complete"},
+    {"foliopost_schedule_firings_total", "leader", "due times", "due times of schedules, by outcome"},
     {"foliopost_guards_tripped_total", "leader", "jobs", "jobs that a guard paused"},
     {"foliopost_users_per_second", "leader", "users/s", "users finished a second, of all jobs in progress"},
     {"foliopost_leader_errors_total", "leader", "steps", "steps that failed for one job"},

@@ -19,6 +19,7 @@ static const ProtobufCEnumDescriptor *const enums[] = {
     &foliopost__v1__suppression_reason__descriptor, &foliopost__v1__skip_reason__descriptor,
     &foliopost__v1__summary_flag__descriptor,       &foliopost__v1__event_kind__descriptor,
     &foliopost__v1__span_kind__descriptor,          &foliopost__v1__ambiguous_resolution__descriptor,
+    &foliopost__v1__overlap_policy__descriptor,     &foliopost__v1__firing_outcome__descriptor,
 };
 
 #define N_ENUMS    (sizeof enums / sizeof enums[0])

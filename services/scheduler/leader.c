@@ -177,7 +177,8 @@ static int sweep(struct leader *l, struct fp_err *err)
     if (now < l->next_sweep_mono_us)
         return 0;
     l->next_sweep_mono_us = now + SWEEP_US;
-    if (sweep_instances(l, err) || sweep_jobs(l, err) || guard_jobs(l, err) || sweep_backlog(l, err))
+    if (sweep_instances(l, err) || sweep_jobs(l, err) || guard_jobs(l, err) || sweep_backlog(l, err) ||
+        sweep_schedules(l, err))
         return -1;
     if (!leader_holds(l))
         return 0;

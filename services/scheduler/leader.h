@@ -58,6 +58,7 @@ struct leader {
     bool leading;
     int64_t term;
     int64_t next_sweep_mono_us, next_backlog_mono_us;
+    int64_t next_fire_mono_us;   /* schedules are looked at again */
     struct ledger_job *jobs;     /* open ones, oldest first; without user ids */
     struct leader_track *tracks; /* tracks[i] belongs to jobs[i] */
     int n_jobs;
@@ -86,8 +87,9 @@ int grant_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;      /* gran
 int sweep_instances(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* sweep.c */
 int sweep_batches(struct leader *l, struct fp_err *err) FP_MUST_CHECK;
 int sweep_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;
-int sweep_backlog(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* backlog.c */
-int complete_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* complete.c */
+int sweep_backlog(struct leader *l, struct fp_err *err) FP_MUST_CHECK;   /* backlog.c */
+int sweep_schedules(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* schedules.c */
+int complete_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;   /* complete.c */
 
 /* Room of a job in its window, read from the ledger now. */
 int grant_room(struct leader *l, const struct ledger_job *j, struct leader_track *t, int64_t *room,

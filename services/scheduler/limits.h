@@ -16,5 +16,7 @@
 #define LIMIT_CANARY_WAIT_MS    604800000 /* a week: whoever waits longer cancels and submits again */
 #define LIMIT_JOBS_AT_ONCE      20        /* each costs the leader a handful of statements in every tick */
 #define LIMIT_OPEN_JOBS         200       /* PENDING, IN_PROGRESS or PAUSED; more are RESOURCE_EXHAUSTED */
+#define LIMIT_SCHEDULES         200       /* one page of ListSchedules */
+#define LIMIT_CATCH_UP_MS       604800000 /* a week of minutes is ten thousand steps in the leader's loop */
 
 #endif

@@ -45,6 +45,14 @@ const struct rpc_method methods_table[] = {
     METHOD(ListRates, list_rates, list_rates_response),
     METHOD(SetRate, set_rate, provider_rate),
     METHOD(ListAudit, list_audit, list_audit_response),
+    METHOD(CreateSchedule, create_schedule, schedule),
+    METHOD(GetSchedule, get_schedule, schedule),
+    METHOD(ListSchedules, list_schedules, list_schedules_response),
+    METHOD(UpdateSchedule, update_schedule, schedule),
+    METHOD(PauseSchedule, pause_schedule, schedule),
+    METHOD(ResumeSchedule, resume_schedule, schedule),
+    METHOD(DeleteSchedule, delete_schedule, delete_schedule_response),
+    METHOD(RunSchedule, run_schedule, submit_job_response),
 };
 const size_t methods_n = sizeof methods_table / sizeof methods_table[0];
 

@@ -34,6 +34,12 @@ ProtobufCMessage *methods_reply_of(const struct convert *c, ProtobufCMessage *m,
 /* The job as GetJob shows it. */
 ProtobufCMessage *methods_answer_job(struct rpc_call *call, int64_t job_id, struct fp_err *err);
 
+/* methods_submit.c: a resolved job is made, or found by its request id, and told in *r. */
+int methods_submit(struct rpc_call *call, const struct ledger_job *j, struct convert *c,
+                   Foliopost__V1__SubmitJobResponse *r, struct fp_err *err) FP_MUST_CHECK;
+/* The client's traceparent, or a new one. */
+void methods_take_trace(const struct rpc_call *call, struct ledger_job *j);
+
 /* 0, or INVALID_ARGUMENT that names the field. */
 int methods_check_job_id(int64_t job_id, struct fp_err *err) FP_MUST_CHECK;
 int methods_check_page(int32_t size, int max, int def, int *out, struct fp_err *err) FP_MUST_CHECK;
@@ -52,6 +58,9 @@ methods_handler method_retry_failed, method_resolve_ambiguous;
 /* methods_users.c */
 methods_handler method_list_deliveries, method_get_user_history, method_erase_user;
 methods_handler method_suppress, method_unsuppress, method_list_suppressions;
+/* methods_schedules.c */
+methods_handler method_create_schedule, method_get_schedule, method_list_schedules, method_update_schedule;
+methods_handler method_pause_schedule, method_resume_schedule, method_delete_schedule, method_run_schedule;
 /* methods_operate.c */
 methods_handler method_get_fleet, method_list_rates, method_set_rate, method_list_audit;
 

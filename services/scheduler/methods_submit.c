@@ -12,49 +12,19 @@
 
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
+#include "services/scheduler/audience.h"
 #include "services/scheduler/limits.h"
 #include "services/scheduler/person.h"
 #include "services/scheduler/report.h"
 #include "services/scheduler/spec.h"
 #include "services/scheduler/start.h"
 
-/* A replica of the source may not have what was committed a moment ago: the
- * audience ends where it certainly has everything (P1). */
-static int freeze_audience(struct methods_worker *w, const struct scheduler_settings *set,
-                           struct ledger_job *j, struct fp_err *err)
-{
-    int64_t replayed_us;
-
-    if (j->n_user_ids > 0)
-        return 0;
-    if (source_replayed_us(w->source, &replayed_us, err))
-        return err_prefix(err, "cannot ask the source database how far it has come");
-    replayed_us -= set->audience_margin_ms * 1000;
-    if (replayed_us < j->audience_end_us)
-        j->audience_end_us = replayed_us;
-    return 0;
-}
-
-/* A share of the audience becomes a number now, and stays that. */
-static int count_canary(struct methods_worker *w, const Foliopost__V1__JobSpec *s, struct ledger_job *j,
-                        struct fp_err *err)
-{
-    int64_t users = (int64_t)j->n_user_ids;
-
-    if (s->canary_ppm == 0)
-        return 0;
-    if (users == 0 && source_count_users(w->source, j->registered_from_us, j->audience_end_us, &users, err))
-        return err_prefix(err, "cannot count the audience for spec.canary_ppm");
-    j->canary_users = (users * s->canary_ppm + 999999) / 1000000;
-    return 0;
-}
-
 static bool is_traceparent(const char *s)
 {
     return s && strlen(s) == 55 && strncmp(s, "00-", 3) == 0 && strspn(s, "0123456789abcdef-") == 55;
 }
 
-static void take_trace(const struct rpc_call *call, struct ledger_job *j)
+void methods_take_trace(const struct rpc_call *call, struct ledger_job *j)
 {
     char made[56];
 
@@ -104,8 +74,8 @@ static int check_open_jobs(struct fp_ledger *l, struct fp_err *err)
     return n < 0 ? -1 : 0;
 }
 
-static int submit(struct rpc_call *call, const struct ledger_job *j, struct convert *c,
-                  Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
+int methods_submit(struct rpc_call *call, const struct ledger_job *j, struct convert *c,
+                   Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
 {
     const struct methods *m = call->ctx;
     struct fp_ledger *l = methods_worker_of(call)->ledger;
@@ -141,11 +111,10 @@ ProtobufCMessage *method_submit_job(struct rpc_call *call, const ProtobufCMessag
         return convert_too_large(err);
     foliopost__v1__submit_job_response__init(r);
     int failed = spec_resolve(q, m->o.set, clock_wall_us(), &j, err) ||
-                 freeze_audience(methods_worker_of(call), m->o.set, &j, err) ||
-                 count_canary(methods_worker_of(call), q->spec, &j, err);
+                 audience_freeze(methods_worker_of(call)->source, m->o.set, q->spec, &j, err);
     if (!failed) {
-        take_trace(call, &j);
-        failed = q->dry_run ? dry_run(call, &j, &c, r, err) : submit(call, &j, &c, r, err);
+        methods_take_trace(call, &j);
+        failed = q->dry_run ? dry_run(call, &j, &c, r, err) : methods_submit(call, &j, &c, r, err);
     }
     ledger_job_fini(&j);
     return methods_reply_of(&c, failed ? NULL : &r->base, err);
@@ -165,8 +134,8 @@ ProtobufCMessage *method_resend(struct rpc_call *call, const ProtobufCMessage *r
     foliopost__v1__submit_job_response__init(r);
     int failed = person_resend(w->ledger, w->source, (const void *)request, &j, err);
     if (!failed) {
-        take_trace(call, &j);
-        failed = submit(call, &j, &c, r, err);
+        methods_take_trace(call, &j);
+        failed = methods_submit(call, &j, &c, r, err);
     }
     ledger_job_fini(&j);
     return methods_reply_of(&c, failed ? NULL : &r->base, err);

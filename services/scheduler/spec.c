@@ -259,6 +259,12 @@ static int hash(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct 
 int spec_resolve(const Foliopost__V1__SubmitJobRequest *request, const struct scheduler_settings *set,
                  int64_t now_us, struct ledger_job *out, struct fp_err *err)
 {
+    return spec_resolve_on(request, set, day_from_us(now_us), now_us, out, err);
+}
+
+int spec_resolve_on(const Foliopost__V1__SubmitJobRequest *request, const struct scheduler_settings *set,
+                    int32_t today, int64_t now_us, struct ledger_job *out, struct fp_err *err)
+{
     const Foliopost__V1__JobSpec *s = request->spec;
 
     memset(out, 0, sizeof *out);
@@ -267,9 +273,8 @@ int spec_resolve(const Foliopost__V1__SubmitJobRequest *request, const struct sc
         return -1;
     if (!s)
         return err_set(err, FP_INVALID_ARGUMENT, "spec: must be given");
-    if (period(s, day_from_us(now_us), out, err) || audience(s, now_us, out, err) ||
-        sizes(s, set, out, err) || policy(s, out, err) || deadline(s, now_us, out, err) ||
-        canary(s, out, err))
+    if (period(s, today, out, err) || audience(s, now_us, out, err) || sizes(s, set, out, err) ||
+        policy(s, out, err) || deadline(s, now_us, out, err) || canary(s, out, err))
         return -1;
     if (name("spec.template_name", text_of(s->template_name), "statement", out->template_name,
              sizeof out->template_name, err) ||

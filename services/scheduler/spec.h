@@ -17,6 +17,11 @@
 int spec_resolve(const Foliopost__V1__SubmitJobRequest *request, const struct scheduler_settings *set,
                  int64_t now_us, struct ledger_job *out, struct fp_err *err) FP_MUST_CHECK;
 
+/* The same on a day that need not be now's in UTC: a schedule's period goes by
+ * the calendar of its time zone. */
+int spec_resolve_on(const Foliopost__V1__SubmitJobRequest *request, const struct scheduler_settings *set,
+                    int32_t today, int64_t now_us, struct ledger_job *out, struct fp_err *err) FP_MUST_CHECK;
+
 /* 128-bit FNV-1a as 32 hex digits. It tells a repeated request from another
  * one under the same id; a collision, which nobody has a reason to make, would
  * only answer with the first job. */

@@ -1,0 +1,39 @@
+/* Where an audience ends, and how many users a share of it is. */
+#include "services/scheduler/audience.h"
+
+/* A replica of the source may not have what was committed a moment ago: the
+ * audience ends where it certainly has everything (P1). */
+static int cut(struct fp_source *source, const struct scheduler_settings *set, struct ledger_job *j,
+               struct fp_err *err)
+{
+    int64_t replayed_us;
+
+    if (j->n_user_ids > 0)
+        return 0;
+    if (source_replayed_us(source, &replayed_us, err))
+        return err_prefix(err, "cannot ask the source database how far it has come");
+    replayed_us -= set->audience_margin_ms * 1000;
+    if (replayed_us < j->audience_end_us)
+        j->audience_end_us = replayed_us;
+    return 0;
+}
+
+/* A share of the audience becomes a number now, and stays that. */
+static int count_canary(struct fp_source *source, const Foliopost__V1__JobSpec *s, struct ledger_job *j,
+                        struct fp_err *err)
+{
+    int64_t users = (int64_t)j->n_user_ids;
+
+    if (s->canary_ppm == 0)
+        return 0;
+    if (users == 0 && source_count_users(source, j->registered_from_us, j->audience_end_us, &users, err))
+        return err_prefix(err, "cannot count the audience for spec.canary_ppm");
+    j->canary_users = (users * s->canary_ppm + 999999) / 1000000;
+    return 0;
+}
+
+int audience_freeze(struct fp_source *source, const struct scheduler_settings *set,
+                    const Foliopost__V1__JobSpec *spec, struct ledger_job *j, struct fp_err *err)
+{
+    return cut(source, set, j, err) || count_canary(source, spec, j, err) ? -1 : 0;
+}
