@@ -26,6 +26,7 @@
 
 struct expected { /* what a checkpoint led to, for the sample */
     struct perf_summary summary;
+    struct fp_str outcome; /* the message of it */
     uint8_t *state;
     size_t n_state;
 };
@@ -158,15 +159,28 @@ static void keep_state(struct group *g, size_t i, int32_t day)
 
 /* --- the sample -------------------------------------------------------------------------------- */
 
+/* All that is said of the user, as bytes. What has no room on the bus is compared as nothing. */
+static struct fp_str pack_outcome(const struct member *m)
+{
+    struct fp_str bytes;
+    struct fp_err err;
+
+    str_init(&bytes, WIRE_MAX_MESSAGE_BYTES);
+    if (wire_pack(&m->item->base, WIRE_MAX_MESSAGE_BYTES, &bytes, &err))
+        str_clear(&bytes);
+    return bytes;
+}
+
 static void expect(const struct set *set, struct member *m, const struct perf_summary *s)
 {
     m->expected = mem_alloc(sizeof *m->expected);
     m->expected->summary = *s;
     m->expected->state = copy_state(set->w, &m->expected->n_state);
+    m->expected->outcome = pack_outcome(m);
     m->from_start = true;
 }
 
-/* The first figure that differs; NULL: none. */
+/* For the log: the first of the large figures that differs; NULL: none of them does. */
 static const char *other_figure(const struct perf_summary *a, const struct perf_summary *b)
 {
     if (a->open_value_minor != b->open_value_minor || a->close_value_minor != b->close_value_minor)
@@ -186,20 +200,42 @@ static const char *other_figure(const struct perf_summary *a, const struct perf_
     return NULL;
 }
 
+static bool same_state(const struct set *set, const struct expected *x)
+{
+    size_t n;
+    const uint8_t *state = performance_checkpoint(set->w->t->performance, &n);
+
+    return !state == !x->state && (!state || (n == x->n_state && !memcmp(state, x->state, n)));
+}
+
+/* life: NULL when it failed. The message is all that anybody is told; the state,
+ * all that the next run begins with. */
 static void verify(const struct set *set, struct member *m, const struct perf_summary *life)
 {
     const struct expected *x = m->expected;
-    size_t n;
-    const uint8_t *state = performance_checkpoint(set->w->t->performance, &n);
-    bool same_state = !state == !x->state && (!state || (n == x->n_state && !memcmp(state, x->state, n)));
-    const char *what = other_figure(&x->summary, life);
+    struct fp_str outcome = pack_outcome(m);
+    bool same = outcome.len == x->outcome.len && !memcmp(outcome.data, x->outcome.data, outcome.len);
+    const char *what = life ? other_figure(&x->summary, life) : "failure";
 
     metrics_add("foliopost_stats_checkpoints_verified_total", "", 1);
-    if (what || !same_state)
-        checkpoints_wrong(set->w->t->ledger, m->user.id, what ? what : "state");
+    if (!same)
+        checkpoints_wrong(set->w->t->ledger, m->user.id, what ? what : "message");
+    else if (life && !same_state(set, x))
+        checkpoints_wrong(set->w->t->ledger, m->user.id, "state");
+    str_fini(&outcome);
 }
 
 /* --- one user ------------------------------------------------------------------------------------ */
+
+/* What is mailed of figures, or why nothing is. */
+static void tell(struct group *g, const struct member *m, const struct perf_input *in,
+                 const struct perf_summary *s)
+{
+    if (s->nothing)
+        batch_skip(m->item, FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_NOTHING_TO_REPORT);
+    else
+        judge(g->set->w, &g->view, in, s, m->item);
+}
 
 /* False when it has no figures; from_start when his checkpoint cannot be read: once more, from the start. */
 static bool run(struct group *g, size_t i, const struct perf_input *in, struct perf_summary *s)
@@ -247,18 +283,18 @@ static void compute_member(struct group *g, size_t i)
         batch_skip(m->item, FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_NOTHING_TO_REPORT);
         return;
     }
-    if (!run(g, i, &in, &s))
+    if (!run(g, i, &in, &s)) {
+        if (m->expected)
+            verify(g->set, m, NULL);
         return;
+    }
+    tell(g, m, &in, &s);
     if (m->expected)
         verify(g->set, m, &s);
     if (m->user.verify && m->user.state)
         expect(g->set, m, &s);
     else if (s.closes)
         keep_state(g, i, in.keep_day);
-    if (s.nothing)
-        batch_skip(m->item, FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_NOTHING_TO_REPORT);
-    else
-        judge(w, &g->view, &in, &s, m->item);
 }
 
 /* --- groups ------------------------------------------------------------------------------------------ */
@@ -383,6 +419,7 @@ static void close_set(struct set *set)
     for (size_t i = 0; i < set->n; i++)
         if (set->members[i].expected) {
             mem_free(set->members[i].expected->state);
+            str_fini(&set->members[i].expected->outcome);
             mem_free(set->members[i].expected);
         }
     for (size_t i = 0; i < set->n_made; i++)
