@@ -36,6 +36,7 @@ static const struct {
     {"TAX_REFUND", PERF_TAX, 1},
     {"DELIVERY_IN", PERF_DELIVERY_IN, 0},
     {"DELIVERY_OUT", PERF_DELIVERY_OUT, 0},
+    {"ITEM", PERF_DELIVERY_IN, 0}, /* ghostfolio's: something of worth, from outside */
     {"TRANSFER_IN", PERF_TRANSFER_IN, 1},
     {"TRANSFER_OUT", PERF_TRANSFER_OUT, -1},
 };
@@ -200,6 +201,8 @@ static void read_transaction(struct vcase *c, const json_t *m, enum reading read
     struct book *b = c->book;
     struct booking k, payment;
 
+    if (strcmp(text_of(m, "type", ""), "LIABILITY") == 0)
+        return; /* beside the portfolio, here as in ghostfolio's performance */
     if (!read_booking(c, m, &k)) {
         case_differs(c, "transaction of %s: unknown type or date \"%s\"", text_of(m, "date", "?"),
                      text_of(m, "type", ""));
@@ -217,6 +220,18 @@ static void read_transaction(struct vcase *c, const json_t *m, enum reading read
             add_tx(b, &k, (int32_t)i, b->parts[i].weight)->account = custody_account(c, m);
     if (reading != WHOLE && k.sign) /* so that there is no cash */
         pay_from_outside(b, &k, k.amount);
+}
+
+/* The one that the case names; of a single instrument, itself. */
+static int64_t benchmark_of(const struct vcase *c)
+{
+    const struct book *b = c->book;
+    const char *name = text_of(c->json, "benchmark", "");
+
+    for (size_t i = 0; i < b->n; i++)
+        if (strcmp(b->parts[i].name, name) == 0)
+            return b->ids[i];
+    return b->n == 1 ? b->ids[0] : 0;
 }
 
 /* --- a run ------------------------------------------------------------------------------------------ */
@@ -344,7 +359,7 @@ static void run(struct vcase *c, struct run *r)
                             .base_currency = base,
                             .period_start = r->view.from,
                             .period_end = r->view.to,
-                            .benchmark_id = b->n == 1 ? b->ids[0] : 0,
+                            .benchmark_id = benchmark_of(c),
                             .keep_day = INT32_MIN,
                             .trace = &trace};
     struct perf_fault fault;

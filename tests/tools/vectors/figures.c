@@ -75,7 +75,16 @@ static const struct {
     {" market_value ", HELD, PERIOD, AMOUNT(close_value_minor)},
     {" transfers cashflow net_contributions ", OF_WHOLE, PERIOD, AMOUNT(net_contributions_minor)},
     {" gain absolute_change ", OF_WHOLE, PERIOD, AMOUNT(gain_minor)},
-    {" earnings ", OF_WHOLE, PERIOD, AMOUNT(income_minor)},
+    {" cumulative_contributions ", OF_WHOLE, LIFE, AMOUNT(net_contributions_minor)},
+    {" cumulative_gain ", OF_WHOLE, LIFE, AMOUNT(gain_minor)},
+    {" cumulative_income cumulative_earnings ", OF_WHOLE, LIFE, AMOUNT(income_minor)},
+    {" cumulative_dividends ", OF_WHOLE, LIFE, AMOUNT(dividends_minor)},
+    {" cumulative_interest ", OF_WHOLE, LIFE, AMOUNT(interest_minor)},
+    {" cumulative_fees ", INSTRUMENT_OR_WHOLE, LIFE, AMOUNT(fees_minor)},
+    {" cumulative_taxes ", OF_WHOLE, LIFE, AMOUNT(taxes_minor)},
+    {" total_fees fees_total commissions ", INSTRUMENT_OR_WHOLE, PERIOD, AMOUNT(fees_minor)},
+    {" withheld_tax withholding_tax ", OF_WHOLE, PERIOD, AMOUNT(withheld_tax_minor)},
+    {" earnings income ", OF_WHOLE, PERIOD, AMOUNT(income_minor)},
     {" interest ", OF_WHOLE, PERIOD, AMOUNT(interest_minor)},
     {" dividend dividends dividend_in_base_currency ", OF_WHOLE, PERIOD, AMOUNT(dividends_minor)},
     {" fees ", INSTRUMENT_OR_WHOLE, PERIOD, AMOUNT(fees_minor)},
@@ -397,16 +406,17 @@ static void figure_of_run(struct vcase *c, const char *name, const struct run *r
     bool defined;
     double rate = rate_of(c, r, &defined);
 
-    if (strstr(name, "irr")) {
+    if (strstr(name, "irr") || strncmp(name, "mwr", 3) == 0 || strncmp(name, "money", 5) == 0) {
         struct returns_mwr mwr = rate_of_money(r, strstr(c->source, "fava") != NULL);
 
-        case_figure(c, name, UNIT_RATE, mwr.defined, mwr.annual);
+        case_figure(c, name, UNIT_RATE, mwr.defined, strstr(name, "period") ? mwr.period : mwr.annual);
     } else if (strcmp(name, "max_drawdown") == 0) {
         case_figure(c, name, UNIT_RATE, defined,
                     number_of(c->expected, name, 0) < 0 ? -drawdown_of(r) : drawdown_of(r));
     } else if (strcmp(name, "twr_annualized") == 0) {
         annualised(c, name, r);
-    } else if (strncmp(name, "twr", 3) == 0 || strcmp(name, "instrument_twr") == 0) {
+    } else if (strncmp(name, "twr", 3) == 0 || strncmp(name, "cumulative", 10) == 0 ||
+               strcmp(name, "instrument_twr") == 0) {
         bool nothing = r->summary.nothing && number_of(c->expected, name, 1) == 0;
 
         if (nothing)
@@ -423,6 +433,7 @@ static bool returns(struct vcase *c, const char *name)
     const struct run *r;
 
     if (!is_among(
+            " cumulative_return mwr mwr_annual mwr_period money_weighted_return irr_holding_period"
             " twr twr_day_before twr_annualized instrument_twr instrument_irr irr max_drawdown volatility_period"
             " instrument_volatility_period portfolio_volatility_period semi_deviation ",
             name))

@@ -219,7 +219,8 @@ static bool xirr_of_dietz(struct vcase *c, const struct dietz *d, const char *na
     f[d->n + 1] = (struct returns_flow){d->length, d->close};
     r = returns_xirr(f, d->n + 2);
     mem_free(f);
-    case_figure(c, name, UNIT_RATE, r.defined, strstr(name, "holding") ? r.period : r.annual);
+    case_figure(c, name, UNIT_RATE, r.defined,
+                strstr(name, "holding") || strstr(name, "period") ? r.period : r.annual);
     return true;
 }
 
@@ -228,12 +229,16 @@ static bool dietz_figure(struct vcase *c, const struct dietz *d, const char *nam
     double rate = NAN, average = NAN;
     bool defined = returns_dietz(d->open, d->close, d->length, d->flows, d->n, &rate, &average);
 
-    if (strncmp(name, "irr", 3) == 0)
+    if (strncmp(name, "irr", 3) == 0 || strncmp(name, "mwr", 3) == 0 || strncmp(name, "money_w", 7) == 0)
         return xirr_of_dietz(c, d, name);
     if (strncmp(name, "modified_dietz", 14) == 0)
         case_figure(c, name, UNIT_RATE, defined, rate);
     else if (strncmp(name, "average_capital", 15) == 0)
         case_figure(c, name, UNIT_RATE, true, average);
+    else if (strcmp(name, "simple_return") == 0)
+        case_figure(c, name, UNIT_RATE, d->open + d->net > 0, simple_return(d->open, d->close, d->net));
+    else if (strcmp(name, "gain") == 0)
+        case_figure(c, name, UNIT_RATE, true, d->close - d->open - d->net);
     else if (strcmp(name, "net_cashflow") == 0)
         case_figure(c, name, UNIT_RATE, true, d->net);
     else if (strcmp(name, "weighted_cashflow") == 0)
@@ -270,11 +275,11 @@ fp_i128 formulas_e8(double v)
     return llroundl((long double)v * FP_E8);
 }
 
-/* Adds a sub-period; returns its rate. */
-static double link_one(struct perf_chain *c, double open, double close, double in, double out)
+/* Adds a sub-period that ends on `day`; returns its rate. */
+static double link_one(struct perf_chain *c, int32_t day, double open, double close, double in, double out)
 {
     double before = c->wealth, weight;
-    const struct perf_day d = {.day = c->drawdown.peak_day + 1,
+    const struct perf_day d = {.day = day,
                                .open_e8 = formulas_e8(open),
                                .close_e8 = formulas_e8(close),
                                .in_e8 = formulas_e8(in),
@@ -296,17 +301,23 @@ static void chain_valuations(const json_t *valuations, const json_t *flows, stru
     const json_t *m;
     size_t i, k;
     double open = 0, in = 0;
+    int32_t day = 0;
 
     json_array_foreach(valuations, i, m)
     {
         double flow = 0, close = number_of(m, "value", NAN);
         const json_t *f;
 
+        if (!day_of(m, "date", &day))
+            day++;
+        if (i == 0)
+            perf_chain_init(&r->chain, day);
+
         json_array_foreach(flows, k, f) if (strcmp(text_of(f, "date", ""), text_of(m, "date", "-")) == 0)
             flow += number_of(f, "amount", NAN);
         if (i > 0 && r->n < 1000)
             r->rates[r->n++] =
-                link_one(&r->chain, open, flow < 0 ? close + flow : close, in, flow < 0 ? -flow : 0);
+                link_one(&r->chain, day, open, flow < 0 ? close + flow : close, in, flow < 0 ? -flow : 0);
         open = flow < 0 ? close + flow : close;
         in = flow > 0 ? flow : 0;
     }
@@ -318,7 +329,7 @@ static void chain_subperiods(const json_t *list, struct chained *r)
     size_t i;
 
     json_array_foreach(list, i, m) if (r->n < 1000) r->rates[r->n++] =
-        link_one(&r->chain, number_of(m, "begin", NAN), number_of(m, "end", NAN), 0,
+        link_one(&r->chain, (int32_t)i, number_of(m, "begin", NAN), number_of(m, "end", NAN), 0,
                  number_of(m, "income", 0) - number_of(m, "flow", 0));
 }
 
@@ -335,8 +346,8 @@ static void chain_days(const struct vcase *c, const json_t *daily, struct chaine
         bool at_start = flow > 0 && says(c, "inflow", "start");
 
         if (i > 0 && r->n < 1000) /* what comes at the end of a day is worth itself */
-            r->rates[r->n++] = at_start ? link_one(&r->chain, open, close, flow, 0)
-                                        : link_one(&r->chain, open, close, 0, -flow);
+            r->rates[r->n++] = at_start ? link_one(&r->chain, (int32_t)i, open, close, flow, 0)
+                                        : link_one(&r->chain, (int32_t)i, open, close, 0, -flow);
         open = close;
     }
 }
@@ -370,8 +381,11 @@ static bool chain_figure(struct vcase *c, const char *name, const json_t *want)
     if (!chain_of(c, &r))
         return false;
     linked = !r.chain.negative && r.chain.since_day != INT32_MAX; /* there was something to earn on */
-    if (strcmp(name, "twr") == 0) {
+    if (strcmp(name, "twr") == 0 || strcmp(name, "cumulative_return") == 0) {
         case_figure(c, name, UNIT_RATE, linked, r.chain.wealth - 1);
+    } else if (day_of_fall(name)) {
+        compare_day(c, name, want,
+                    day_of_fall(name) == 1 ? r.chain.drawdown.max_peak_day : r.chain.drawdown.max_trough_day);
     } else if (strcmp(name, "max_drawdown") == 0) {
         case_figure(c, name, UNIT_RATE, linked,
                     number_value(want) < 0 ? -r.chain.drawdown.max : r.chain.drawdown.max);
@@ -408,6 +422,19 @@ static void annualised(struct vcase *c, const char *name)
     case_figure(c, name, UNIT_RATE, defined, annual);
 }
 
+/* What the solver brings to nothing, at a rate that is given: of the first flow's day. */
+static void xnpv(struct vcase *c, const char *name)
+{
+    double rate = number_of(c->json, "rate", number_of(c->json, "discount_rate", NAN)), sum = 0;
+    size_t n;
+    struct returns_flow *f = flows_of(json_object_get(c->json, "flows"), 1, &n);
+
+    for (size_t i = 0; i < n; i++)
+        sum += f[i].amount * pow(1 + rate, -(f[i].day - f[0].day) / days_of_year(c));
+    case_figure(c, name, UNIT_MONEY, rate > -1, sum);
+    mem_free(f);
+}
+
 /* --- which of them
  * ------------------------------------------------------------------------------------------ */
 
@@ -416,6 +443,10 @@ bool formulas_figure(struct vcase *c, const char *name, const json_t *want)
     if (json_object_get(c->json, "flows") &&
         (strcmp(name, "xirr") == 0 || (strcmp(name, "error") == 0 && strcmp(c->kind, "xirr") == 0))) {
         name[0] == 'x' ? xirr(c) : xirr_error(c);
+        return true;
+    }
+    if (json_object_get(c->json, "flows") && (strcmp(name, "xnpv") == 0 || strcmp(name, "npv") == 0)) {
+        xnpv(c, name);
         return true;
     }
     if (strncmp(name, "annualized", 10) == 0 && json_object_get(c->json, "total_return")) {

@@ -16,6 +16,12 @@ double rate_of_year(const struct vcase *c, double annual_365);
 bool is_trading_day(int32_t day);
 fp_i128 formulas_e8(double v);
 
+/* derived.c: 1 where the name is of a fall's peak day, 2 of its trough; 0: neither. */
+int day_of_fall(const char *name);
+void compare_day(struct vcase *c, const char *name, const json_t *want, int32_t day);
+/* Gain for each unit that was there or put in; NAN without any. */
+double simple_return(double open, double close, double net);
+
 /* lists.c and lots.c: false when the figure is not theirs. */
 bool list_figure(struct vcase *c, const char *name, const json_t *want);
 bool lots_figure(struct vcase *c, const char *name, const json_t *want);

@@ -89,13 +89,19 @@ static void add_instrument(struct vcase *c, const char *name)
     const json_t *classes = json_object_get(json_object_get(c->json, "classes"), name);
     const char *class;
     json_t *weight;
+    double left = 1;
 
     if (!name || known(c->book, name))
         return;
     if (!json_object_size(classes))
         add_part(c->book, name, "", 1);
     json_object_foreach((json_t *)classes, class, weight)
+    {
         add_part(c->book, name, class, number_value(weight));
+        left -= number_value(weight);
+    }
+    if (json_object_size(classes) && left > 1e-9)
+        add_part(c->book, name, "", left); /* what is in no class */
 }
 
 static void name_instruments(struct vcase *c)

@@ -6,7 +6,7 @@
  *   cases.c      a file becomes a case; comparing; what is not compared, and why
  *   formulas.c   bare numbers: flows and valuations; lists.c: returns; lots.c: lots
  *   book.c       transactions become the library's input, and a run; market.c: prices and rates
- *   figures.c    figures of a run, by name
+ *   figures.c    figures of a run, by name; derived.c: allocations and days of it
  *   series.c     lists of figures by date, month or window
  */
 #ifndef FP_TOOLS_VECTORS_H
@@ -24,7 +24,7 @@ struct vcase {
     const char *id, *kind, *source, *currency;
     const json_t *expected, *tolerance, *conventions;
     int32_t period_start, period_end; /* as in the file; from the transactions where it has none */
-    int differ, compared;
+    int differ, compared, left_out;
     bool refused; /* a run that the figure needed: the library has no statement for it */
     char *text;   /* what differs and what is not compared, a line for each */
     size_t text_bytes;
@@ -65,6 +65,7 @@ bool says(const struct vcase *c, const char *convention, const char *part); /* a
 
 bool formulas_figure(struct vcase *c, const char *name, const json_t *want);
 bool figures_figure(struct vcase *c, const char *name, const json_t *want);
+bool derived_figure(struct vcase *c, const char *name, const json_t *want);
 bool series_figure(struct vcase *c, const char *name, const json_t *want);
 
 /* --- book.c --------------------------------------------------------------------------- */
