@@ -88,13 +88,14 @@ static int not_won(struct fp_ledger *l, struct ledger_claim *out, struct fp_err 
     return 0;
 }
 
-/* Each user by the primary key of deliveries: LIMIT 1 keeps it that way. */
+/* Each user by the primary key of deliveries: LIMIT 1 keeps it that way. The job
+ * is behind a SELECT so that the plan is kept (see record.c). */
 /* clang-format off */
 static const char due_sql[] =
     "SELECT u.user_id, coalesce(d.attempts, 0)"
     " FROM foliopost.batches b CROSS JOIN unnest(b.user_ids) WITH ORDINALITY AS u (user_id, no)"
     " LEFT JOIN LATERAL (SELECT state, batch_id, attempts FROM foliopost.deliveries"
-    "  WHERE job_id = $2 AND user_id = u.user_id LIMIT 1) d ON true"
+    "  WHERE job_id = (SELECT $2::bigint) AND user_id = u.user_id LIMIT 1) d ON true"
     " WHERE b.id = $1 AND (d.state IS NULL OR (d.state = 'requeued' AND d.batch_id = b.id))"
     " ORDER BY u.no";
 /* clang-format on */
