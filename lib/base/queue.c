@@ -1,6 +1,11 @@
 /*
  * The bounded queue: a ring under one lock.
  *
+ * One sleeper at a time is woken: who comes and leaves items behind wakes the
+ * next. So a pusher makes one system call for many items, and threads that are
+ * fast enough alone leave the others asleep. Signals go out after the lock, so
+ * that who wakes does not run into it.
+ *
  * Waits count on CLOCK_MONOTONIC, so that a set clock neither ends nor extends
  * them. Closing is a state, not an item: what is in the ring can still be
  * popped, and every waiter wakes to see it.
@@ -21,6 +26,8 @@ struct fp_queue {
     size_t max_items;
     size_t first;
     size_t len;
+    size_t sleepers; /* in queue_pop() */
+    bool waking;     /* one of them is on its way; cleared by whoever comes out of its sleep */
     bool closed;
     void *items[];
 };
@@ -83,6 +90,15 @@ static bool wait_on(struct fp_queue *q, pthread_cond_t *cond, int timeout_ms, co
     return pthread_cond_timedwait(cond, &q->lock, until) != ETIMEDOUT;
 }
 
+/* With the lock held. True: has_item is to be signalled, once the lock is free. */
+static bool wake_one(struct fp_queue *q)
+{
+    if (q->len == 0 || q->sleepers == 0 || q->waking)
+        return false;
+    q->waking = true;
+    return true;
+}
+
 bool queue_push(struct fp_queue *q, void *item, int timeout_ms)
 {
     struct timespec until = timeout_ms > 0 ? deadline_in(timeout_ms) : (struct timespec){0};
@@ -97,9 +113,11 @@ bool queue_push(struct fp_queue *q, void *item, int timeout_ms)
     if (ok) {
         q->items[(q->first + q->len) % q->max_items] = item;
         q->len++;
-        pthread_cond_signal(&q->has_item);
     }
+    bool wake = wake_one(q);
     pthread_mutex_unlock(&q->lock);
+    if (wake)
+        pthread_cond_signal(&q->has_item);
     return ok;
 }
 
@@ -110,15 +128,23 @@ void *queue_pop(struct fp_queue *q, int timeout_ms)
 
     pthread_mutex_lock(&q->lock);
     bool waiting = true;
-    while (!q->closed && q->len == 0 && waiting)
+    while (!q->closed && q->len == 0 && waiting) {
+        q->sleepers++;
         waiting = wait_on(q, &q->has_item, timeout_ms, &until);
+        q->sleepers--;
+        q->waking = false;
+    }
     if (q->len > 0) {
         item = q->items[q->first];
         q->first = (q->first + 1) % q->max_items;
         q->len--;
-        pthread_cond_signal(&q->has_room);
     }
+    bool wake = wake_one(q);
     pthread_mutex_unlock(&q->lock);
+    if (item)
+        pthread_cond_signal(&q->has_room);
+    if (wake)
+        pthread_cond_signal(&q->has_item);
     return item;
 }
 

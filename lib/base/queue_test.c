@@ -81,6 +81,43 @@ static void closing_wakes_everybody(void **state)
     queue_free(full);
 }
 
+/* Each of the threads must have one item at the same time: all are woken, though pushes come faster. */
+struct together {
+    struct fp_queue *queue;
+    pthread_barrier_t all;
+};
+
+static void *pop_and_meet(void *arg)
+{
+    struct together *t = arg;
+    void *item = queue_pop(t->queue, -1);
+
+    pthread_barrier_wait(&t->all);
+    return item;
+}
+
+static void as_many_wake_as_items_wait(void **state)
+{
+    enum { N = 8 };
+    pthread_t threads[N];
+    struct together t = {.queue = queue_new(N)};
+    void *got;
+
+    (void)state;
+    pthread_barrier_init(&t.all, NULL, N);
+    for (int i = 0; i < N; i++)
+        pthread_create(&threads[i], NULL, pop_and_meet, &t);
+    clock_sleep_us(20000);
+    for (int i = 0; i < N; i++)
+        assert_true(queue_push(t.queue, &items[i], 0));
+    for (int i = 0; i < N; i++) {
+        pthread_join(threads[i], &got);
+        assert_non_null(got);
+    }
+    pthread_barrier_destroy(&t.all);
+    queue_free(t.queue);
+}
+
 #define THREADS 4
 #define EACH    2000
 
@@ -129,6 +166,7 @@ int main(void)
         cmocka_unit_test(it_is_first_in_first_out_and_bounded),
         cmocka_unit_test(waits_end_with_their_time),
         cmocka_unit_test(closing_wakes_everybody),
+        cmocka_unit_test(as_many_wake_as_items_wait),
         cmocka_unit_test(nothing_is_lost_between_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /*
  * The desk's inbox: three lists under one lock. It is bounded by what feeds
  * it: at most a claim slot's batch, the mails of claimed batches, no more.
+ * Where many come, the desk is signalled after the lock: it would only run into it.
  */
 #include "services/mailer/inbox.h"
 
@@ -121,9 +122,10 @@ void inbox_rendered(struct inbox *in, struct mail *m)
 {
     pthread_mutex_lock(&in->lock);
     chain_add(&in->rendered, m);
-    if (in->waiting && in->rendered.n >= in->want_rendered)
-        pthread_cond_signal(&in->cond);
+    bool wake = in->waiting && in->rendered.n >= in->want_rendered;
     pthread_mutex_unlock(&in->lock);
+    if (wake)
+        pthread_cond_signal(&in->cond);
 }
 
 /* The first reply wakes the desk too: only then it knows until when to wait. */
@@ -133,9 +135,10 @@ void inbox_replied(struct inbox *in, struct mail *m)
     chain_add(&in->replied, m);
     if (in->replied.n == 1)
         in->first_reply_us = clock_mono_us();
-    if (in->waiting && (in->replied.n == 1 || in->replied.n >= in->want_replies))
-        pthread_cond_signal(&in->cond);
+    bool wake = in->waiting && (in->replied.n == 1 || in->replied.n >= in->want_replies);
     pthread_mutex_unlock(&in->lock);
+    if (wake)
+        pthread_cond_signal(&in->cond);
 }
 
 void inbox_wake(struct inbox *in)
