@@ -13,6 +13,7 @@
 #include "lib/wire/check.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,57 @@
 #include "lib/base/text.h"
 
 #define MAX_DEPTH 8 /* the deepest today is 5: SummaryBatch.items[].summary.spans[].twr */
+
+/* --- rules by descriptor ------------------------------------------------------------- */
+
+/* The table of rules names fields. A batch has some ten thousand of them, so the
+ * names are looked up once, and a message's rules are found by its descriptor's
+ * address: open addressing in a table that stays more than half empty. */
+#define BOUND_SLOTS 256 /* a power of two */
+#define MAX_FIELDS  64
+
+struct bound {
+    const struct wire_rules *rules;              /* NULL: a free slot, or a message without */
+    const struct wire_limit *limits[MAX_FIELDS]; /* by place in the descriptor; NULL: none */
+};
+
+static struct bound slots[BOUND_SLOTS];
+static pthread_once_t slots_once = PTHREAD_ONCE_INIT;
+
+static struct bound *slot_of(const ProtobufCMessageDescriptor *d)
+{
+    size_t i = ((uintptr_t)d >> 4) * UINT32_C(2654435761) >> 8; /* Knuth's */
+    while (slots[i % BOUND_SLOTS].rules != NULL && slots[i % BOUND_SLOTS].rules->message != d)
+        i++;
+    return &slots[i % BOUND_SLOTS];
+}
+
+static void bind_limits(struct bound *b, const struct wire_rules *r)
+{
+    const ProtobufCMessageDescriptor *d = r->message;
+    if (d->n_fields > MAX_FIELDS)
+        fp_panic("%s has more than %d fields", d->name, MAX_FIELDS);
+    b->rules = r;
+    for (size_t i = 0; i < sizeof r->limits / sizeof r->limits[0] && r->limits[i].field != NULL; i++) {
+        const ProtobufCFieldDescriptor *f =
+            protobuf_c_message_descriptor_get_field_by_name(d, r->limits[i].field);
+        if (f == NULL)
+            fp_panic("a rule for %s.%s, which is no field", d->name, r->limits[i].field);
+        b->limits[f - d->fields] = &r->limits[i];
+    }
+}
+
+static void bind_all(void)
+{
+    size_t n;
+    const struct wire_rules *all = wire_rules(&n);
+    if (n > BOUND_SLOTS / 2)
+        fp_panic("%zu rules: more slots are needed", n);
+    for (size_t i = 0; i < n; i++)
+        bind_limits(slot_of(all[i].message), &all[i]);
+}
+
+/* --- where ----------------------------------------------------------------------------- */
 
 static void print_path(const struct wire_at *at, struct fp_str *out)
 {
@@ -148,14 +200,6 @@ static int check_list(const ProtobufCMessage *m, const ProtobufCFieldDescriptor 
     return 0;
 }
 
-static const struct wire_limit *limit_of(const struct wire_rules *r, const char *field)
-{
-    for (size_t i = 0; r != NULL && i < sizeof r->limits / sizeof r->limits[0] && r->limits[i].field; i++)
-        if (strcmp(r->limits[i].field, field) == 0)
-            return &r->limits[i];
-    return NULL;
-}
-
 /* Fields of a newer version are kept. Number 0 is none, though protobuf-c reads
  * it: what it packs again it could not read. */
 static int check_unknown(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
@@ -173,10 +217,11 @@ static int check_message(const ProtobufCMessage *m, bool strict, const struct wi
         return wire_fail(at, err, "nested deeper than %d messages", MAX_DEPTH);
     if (check_unknown(m, at, err) != 0)
         return -1;
-    const struct wire_rules *rules = wire_rules_of(m->descriptor);
+    const struct bound *bound = slot_of(m->descriptor);
+    const struct wire_rules *rules = bound->rules;
     for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
-        const struct wire_limit *l = limit_of(rules, f->name);
+        const struct wire_limit *l = rules != NULL ? bound->limits[i] : NULL;
         struct wire_at here = {.up = at, .field = f->name, .index = -1};
         if (f->label == PROTOBUF_C_LABEL_REPEATED) {
             if (check_list(m, f, strict, l, &here, depth, err) != 0)
@@ -194,7 +239,8 @@ static int check_message(const ProtobufCMessage *m, bool strict, const struct wi
 
 int wire_check(const ProtobufCMessage *m, struct fp_err *err)
 {
-    const struct wire_rules *rules = wire_rules_of(m->descriptor);
+    pthread_once(&slots_once, bind_all);
+    const struct wire_rules *rules = slot_of(m->descriptor)->rules;
     struct wire_at root = {.field = m->descriptor->short_name, .index = -1};
     return check_message(m, rules != NULL && rules->strict_enums, &root, 0, err);
 }

@@ -34,7 +34,7 @@ struct wire_rules {
     int (*check)(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err);
 };
 
-/* NULL when the message has no rules of its own. */
-const struct wire_rules *wire_rules_of(const ProtobufCMessageDescriptor *d);
+/* All rules. */
+const struct wire_rules *wire_rules(size_t *n);
 
 #endif
