@@ -5,6 +5,7 @@ script/stack is the command; script/demo and the scenarios use it too. Every
 process is remembered with its start time, and only ever signalled by that: a
 process id that was taken by somebody else is left alone.
 """
+import datetime
 import itertools
 import json
 import os
@@ -53,6 +54,14 @@ def start_time(pid):
     except OSError:
         return None
     return None if fields[0] == "Z" else int(fields[19])
+
+
+def months_ago(n):
+    """The last full month, or the n-th before it, as a period FIRST..LAST."""
+    last = datetime.date.today().replace(day=1) - datetime.timedelta(days=1)
+    for _ in range(n):
+        last = last.replace(day=1) - datetime.timedelta(days=1)
+    return f"{last.replace(day=1)}..{last}"
 
 
 def wait_for_port(port, seconds=10):
