@@ -134,14 +134,15 @@ static ProtobufCMessage *on_retry(struct rpc_call *call, const ProtobufCMessage 
 
 static const struct rpc_method methods[] = {
     {"GetUserHistory", &foliopost__v1__get_user_history_request__descriptor,
-     &foliopost__v1__get_user_history_response__descriptor, on_history},
+     &foliopost__v1__get_user_history_response__descriptor, RPC_ANYBODY, on_history},
     {"RetryFailed", &foliopost__v1__retry_failed_request__descriptor,
-     &foliopost__v1__retry_failed_response__descriptor, on_retry},
+     &foliopost__v1__retry_failed_response__descriptor, RPC_ANYBODY, on_retry},
     {"SubmitJob", &foliopost__v1__submit_job_request__descriptor,
-     &foliopost__v1__submit_job_response__descriptor, on_submit},
-    {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, on_get},
+     &foliopost__v1__submit_job_response__descriptor, RPC_ANYBODY, on_submit},
+    {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, RPC_ANYBODY,
+     on_get},
     {"ListDeliveries", &foliopost__v1__list_deliveries_request__descriptor,
-     &foliopost__v1__list_deliveries_response__descriptor, on_deliveries},
+     &foliopost__v1__list_deliveries_response__descriptor, RPC_ANYBODY, on_deliveries},
 };
 
 static char rpc_url[64];

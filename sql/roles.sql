@@ -49,7 +49,7 @@ GRANT USAGE ON SCHEMA foliopost TO foliopost_autoscaler;
 -- scheduler: every step of a job, and every question about one.
 GRANT SELECT ON ALL TABLES IN SCHEMA foliopost TO foliopost_scheduler;
 GRANT INSERT, UPDATE ON foliopost.jobs, foliopost.intervals, foliopost.batches, foliopost.deliveries,
-    foliopost.leader, foliopost.schedules TO foliopost_scheduler;
+    foliopost.leader, foliopost.schedules, foliopost.identities TO foliopost_scheduler;
 GRANT UPDATE ON foliopost.provider_rates, foliopost.delivery_events, foliopost.audit, foliopost.error_log TO foliopost_scheduler;
 GRANT DELETE ON foliopost.schedules TO foliopost_scheduler;
 GRANT INSERT, DELETE ON foliopost.firings TO foliopost_scheduler;

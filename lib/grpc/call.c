@@ -12,6 +12,7 @@
 #include "lib/base/text.h"
 #include "lib/grpc/internal.h"
 #include "lib/grpc/status.h"
+#include "lib/rpc/identity.h"
 
 #define LATE_MS 10000 /* for an answer to reach a client that reads slowly */
 
@@ -95,6 +96,7 @@ void grpc_call_free(struct grpc_call *c)
     str_fini(&c->out);
     forget_token(c);
     mem_free(c->message);
+    mem_free(c->identity);
     mem_free(c);
 }
 
@@ -251,6 +253,7 @@ static void find(struct grpc_call *c)
 void grpc_call_begin(struct grpc_call *c)
 {
     struct fp_grpc_server *s = c->conn->server;
+    struct rpc_identity who;
     struct fp_err err;
     char text[256];
     if (c->header_bytes > GRPC_MAX_HEADER_BYTES) {
@@ -274,10 +277,12 @@ void grpc_call_begin(struct grpc_call *c)
     } else if (c->encoding[0] != '\0' && strcmp(c->encoding, "identity") != 0) {
         grpc_call_end(c, FP_UNIMPLEMENTED, "grpc-encoding: this server takes no compressed messages");
     } else if ((c->builtin == NULL || !c->builtin->open) &&
-               rpc_authenticate(&s->dispatch, c->token != NULL ? c->token : "", &err) != 0) {
+               rpc_admit(&s->dispatch, c->method, c->token != NULL ? c->token : "", c->conn->subject, &who,
+                         &err) != 0) {
         grpc_call_end(c, err.code, err.msg);
     } else if (c->builtin == NULL || !c->builtin->open) {
         c->conn->trusted = true;
+        c->identity = mem_strdup(who.name);
     }
     forget_token(c);
 }
@@ -347,6 +352,7 @@ static void start_work(struct grpc_call *c)
     snprintf(w->traceparent, sizeof w->traceparent, "%s", c->traceparent);
     snprintf(w->peer, sizeof w->peer, "%s", c->conn->peer);
     w->subject = mem_strdup(c->conn->subject);
+    w->identity = mem_strdup(c->identity);
     if (!grpc_pool_put(c->conn->server->pool, w)) {
         grpc_work_free(w);
         grpc_call_end(c, FP_RESOURCE_EXHAUSTED, "too many calls wait already: try again later");

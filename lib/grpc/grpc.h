@@ -15,14 +15,15 @@
 struct grpc_options {
     const char
         *listen; /* "tcp://127.0.0.1:7710[,tls+tcp://0.0.0.0:7711...]", at most 4; port 0: a free one */
-    const char *service;              /* "foliopost.v1.JobService" */
-    const char *token_file;           /* "": no token asked for */
-    const char *cert_file, *key_file; /* for tls+tcp; PEM; read again when they change */
-    const char *client_ca_file;       /* "": no certificates of clients are asked for */
-    bool client_cert_optional;        /* asked for, checked when given */
-    int threads;                      /* calls at once: 1 to 64 */
-    int first_worker;                 /* rpc_call.worker counts from here */
-    int max_deadline_ms;              /* of one unary call */
+    const char *service;                     /* "foliopost.v1.JobService" */
+    const char *token_file;                  /* "": none */
+    const struct rpc_identities *identities; /* NULL: none; lib/rpc/identity.h */
+    const char *cert_file, *key_file;        /* for tls+tcp; PEM; read again when they change */
+    const char *client_ca_file;              /* "": no certificates of clients are asked for */
+    bool client_cert_optional;               /* asked for, checked when given */
+    int threads;                             /* calls at once: 1 to 64 */
+    int first_worker;                        /* rpc_call.worker counts from here */
+    int max_deadline_ms;                     /* of one unary call */
     int max_connections;
     int max_streams;                       /* calls at once on one connection */
     int idle_ms, keepalive_ms, max_age_ms; /* of a connection */

@@ -56,7 +56,7 @@ struct grpc_call {
     const struct rpc_method *method;
     const struct grpc_builtin *builtin;
     char path[128], content_type[48], encoding[24], request_id[129], traceparent[64];
-    char *token;
+    char *token, *identity;
     size_t header_bytes;
     int64_t since_us, deadline_us, timeout_ms; /* timeout -1: none given */
     bool post, bad_timeout, half_closed, has_message;

@@ -326,6 +326,7 @@ struct fp_grpc_server *grpc_server_start(const struct grpc_options *o, struct fp
     s->dispatch = (struct rpc_dispatch){.methods = o->methods,
                                         .n_methods = o->n_methods,
                                         .token = rpc_token_new(o->token_file, err),
+                                        .identities = o->identities,
                                         .ctx = o->ctx,
                                         .max_deadline_ms = o->max_deadline_ms,
                                         .calls_metric = "foliopost_grpc_calls_total",

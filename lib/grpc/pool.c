@@ -49,6 +49,7 @@ void grpc_work_free(struct grpc_work *w)
     str_fini(&w->request);
     str_fini(&w->reply);
     mem_free(w->subject);
+    mem_free(w->identity);
     mem_free(w);
 }
 
@@ -59,6 +60,7 @@ static void run(const struct grpc_pool *p, struct grpc_work *w, int no, struct f
                             .traceparent = w->traceparent,
                             .peer = w->peer,
                             .subject = w->subject != NULL ? w->subject : "",
+                            .identity = w->identity != NULL ? w->identity : "",
                             .deadline_mono_us = w->deadline_us,
                             .worker = no,
                             .arena = out};

@@ -20,7 +20,7 @@ struct grpc_work {
     const struct rpc_method *method;
     struct fp_str request; /* packed */
     char request_id[129], traceparent[64], peer[64];
-    char *subject;
+    char *subject, *identity;
     int64_t deadline_us;
     atomic_bool unwanted; /* nobody waits any more: not begun if it is still queued */
     /* What came of it: err.code FP_OK, or not. */

@@ -77,8 +77,10 @@ static ProtobufCMessage *t_watch(struct rpc_call *call, const ProtobufCMessage *
 }
 
 static const struct rpc_method t_methods[] = {
-    {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, t_job},
-    {"WatchJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, t_watch},
+    {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, RPC_ANYBODY,
+     t_job},
+    {"WatchJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, RPC_ANYBODY,
+     t_watch},
 };
 
 static T_UNUSED struct grpc_options t_options(void)

@@ -23,11 +23,6 @@ const struct rpc_method *rpc_find(const struct rpc_dispatch *d, const char *name
     return NULL;
 }
 
-int rpc_authenticate(const struct rpc_dispatch *d, const char *token, struct fp_err *err)
-{
-    return rpc_token_check(d->token, token, err);
-}
-
 int64_t rpc_deadline_us(const struct rpc_dispatch *d, int64_t wanted_ms)
 {
     int64_t ms = wanted_ms > 0 && wanted_ms < d->max_deadline_ms ? wanted_ms : d->max_deadline_ms;

@@ -1,6 +1,6 @@
 /*
- * What every door does with a call: who may call, which method, run it, check
- * and pack its reply, count it. A door owns connections, threads and framing.
+ * What every door does with a call: which method, run it, check and pack its
+ * reply, count it. Who may call is in identity.h. A door owns connections, threads and framing.
  */
 #ifndef FP_RPC_DISPATCH_H
 #define FP_RPC_DISPATCH_H
@@ -14,6 +14,7 @@ struct rpc_dispatch {
     const struct rpc_method *methods;
     size_t n_methods;
     struct rpc_token *token;
+    const struct rpc_identities *identities; /* NULL: none; identity.h */
     void *ctx;
     int max_deadline_ms;
     const char *calls_metric, *seconds_metric; /* of the door; literals */
@@ -21,8 +22,6 @@ struct rpc_dispatch {
 
 /* NULL when the table has none of that name. */
 const struct rpc_method *rpc_find(const struct rpc_dispatch *d, const char *name);
-/* 0, or UNAUTHENTICATED. Thread-safe. */
-int rpc_authenticate(const struct rpc_dispatch *d, const char *token, struct fp_err *err) FP_MUST_CHECK;
 /* When a call that came with this much time left (0: not said) must be done. */
 int64_t rpc_deadline_us(const struct rpc_dispatch *d, int64_t wanted_ms);
 /* Unpacks the request into the arena, runs the method and appends its packed

@@ -20,6 +20,7 @@ struct rpc_call {
     const char *traceparent;
     const char *peer;         /* the client's address where the door knows it, else "" */
     const char *subject;      /* of the client's certificate, verified; else "" */
+    const char *identity;     /* who calls: identity.h; "" at an open door */
     int64_t deadline_mono_us; /* CLOCK_MONOTONIC */
     int worker;               /* 0 .. threads - 1: for a connection of each worker */
     void *ctx;                /* rpc_server_options.ctx */
@@ -31,23 +32,29 @@ struct rpc_call {
     int again_ms;
 };
 
+/* Bits; an identity can have several. */
+enum rpc_role { RPC_VIEWER = 1, RPC_OPERATOR = 2, RPC_APPROVER = 4, RPC_ADMIN = 8, RPC_ANYBODY = 15 };
+
 struct rpc_method {
     const char *name; /* "SubmitJob" */
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *reply;
+    unsigned roles; /* of enum rpc_role: who may call it; 0 is nobody */
     /* Returns the reply, in call->arena, or NULL with *err filled. */
     ProtobufCMessage *(*handle)(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err);
 };
 
 struct bus_tls;
+struct rpc_identities;
 
 struct rpc_server_options {
     const char *listen_url; /* tcp://host:port, port 0 picks a free one; tls+tcp:// with TLS */
     /* For tls+tcp://, where clients must have a certificate of this CA; read
      * at the start only. tcp:// is plain whether it is given or not. */
     const struct bus_tls *tls;
-    const char *token_file; /* "": no token asked for */
-    int threads;            /* calls at once: 1 to 64 */
+    const char *token_file;                  /* "": none */
+    const struct rpc_identities *identities; /* NULL: none */
+    int threads;                             /* calls at once: 1 to 64 */
     int max_deadline_ms;
     const struct rpc_method *methods;
     size_t n_methods;

@@ -18,7 +18,7 @@
 #include "lib/base/text.h"
 #include "lib/bus/endpoint.h"
 #include "lib/log/log.h"
-#include "lib/rpc/dispatch.h"
+#include "lib/rpc/identity.h"
 
 #define RECV_MS     250  /* a stop is noticed within */
 #define SEND_MS     5000 /* to a client that does not read its answer */
@@ -51,15 +51,17 @@ static int run_call(struct worker *w, const Foliopost__V1__RpcRequest *envelope,
                     struct fp_err *err)
 {
     const struct rpc_dispatch *d = &w->server->dispatch;
-    if (rpc_authenticate(d, envelope->token, err) != 0)
-        return -1;
     const struct rpc_method *m = rpc_find(d, envelope->method);
+    struct rpc_identity who;
+    if (rpc_admit(d, m, envelope->token, "", &who, err) != 0)
+        return -1;
     if (m == NULL)
         return err_set(err, FP_UNIMPLEMENTED, "this server has no method \"%s\"", envelope->method);
     struct rpc_call call = {.request_id = envelope->request_id,
                             .traceparent = envelope->traceparent,
                             .peer = peer,
-                            .subject = "",
+                            .subject = "", /* NNG 1.5 does not tell it */
+                            .identity = who.name,
                             .deadline_mono_us = rpc_deadline_us(d, envelope->deadline_ms),
                             .worker = w->no,
                             .arena = w->reply_arena};
@@ -192,6 +194,7 @@ struct fp_rpc_server *rpc_server_start(const struct rpc_server_options *o, struc
         (struct rpc_dispatch){.methods = o->methods,
                               .n_methods = o->n_methods,
                               .token = rpc_token_new(o->token_file != NULL ? o->token_file : "", err),
+                              .identities = o->identities,
                               .ctx = o->ctx,
                               .max_deadline_ms = o->max_deadline_ms,
                               .calls_metric = "foliopost_rpc_calls_total",

@@ -81,18 +81,18 @@ static void look_again(struct rpc_token *t)
     }
 }
 
-int rpc_token_check(struct rpc_token *t, const char *given, struct fp_err *err)
+bool rpc_token_asked(const struct rpc_token *t)
 {
-    if (t->path[0] == '\0')
-        return 0;
+    return t->path[0] != '\0';
+}
+
+bool rpc_token_matches(struct rpc_token *t, const char *given)
+{
+    if (!rpc_token_asked(t))
+        return false;
     pthread_mutex_lock(&t->lock);
     look_again(t);
     bool equal = text_equal_secret(given, t->value);
     pthread_mutex_unlock(&t->lock);
-    if (equal)
-        return 0;
-    return err_set(err, FP_UNAUTHENTICATED,
-                   given[0] == '\0'
-                       ? "no token: this server asks for one (--token-file, FOLIOPOST_TOKEN_FILE)"
-                       : "the token is not the one of this server");
+    return equal;
 }

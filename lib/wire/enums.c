@@ -14,12 +14,19 @@
 #include "lib/wire/wire.h"
 
 static const ProtobufCEnumDescriptor *const enums[] = {
-    &foliopost__v1__job_kind__descriptor,           &foliopost__v1__job_state__descriptor,
-    &foliopost__v1__ambiguous_policy__descriptor,   &foliopost__v1__delivery_state__descriptor,
-    &foliopost__v1__suppression_reason__descriptor, &foliopost__v1__skip_reason__descriptor,
-    &foliopost__v1__summary_flag__descriptor,       &foliopost__v1__event_kind__descriptor,
-    &foliopost__v1__span_kind__descriptor,          &foliopost__v1__ambiguous_resolution__descriptor,
-    &foliopost__v1__overlap_policy__descriptor,     &foliopost__v1__firing_outcome__descriptor,
+    &foliopost__v1__job_kind__descriptor,
+    &foliopost__v1__job_state__descriptor,
+    &foliopost__v1__ambiguous_policy__descriptor,
+    &foliopost__v1__delivery_state__descriptor,
+    &foliopost__v1__suppression_reason__descriptor,
+    &foliopost__v1__skip_reason__descriptor,
+    &foliopost__v1__summary_flag__descriptor,
+    &foliopost__v1__event_kind__descriptor,
+    &foliopost__v1__span_kind__descriptor,
+    &foliopost__v1__ambiguous_resolution__descriptor,
+    &foliopost__v1__overlap_policy__descriptor,
+    &foliopost__v1__firing_outcome__descriptor,
+    &foliopost__v1__role__descriptor,
 };
 
 #define N_ENUMS    (sizeof enums / sizeof enums[0])

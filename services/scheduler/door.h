@@ -3,10 +3,13 @@
 #define FP_SCHEDULER_DOOR_H
 
 #include "lib/rpc/rpc.h"
+#include "services/scheduler/identities.h"
 #include "services/scheduler/methods.h"
 #include "services/scheduler/testing.h"
 
 static struct methods *methods;
+static struct identities *identities;
+static char door_url[64];
 static struct fp_rpc_server *server;
 static struct fp_rpc_client *client;
 static struct fp_arena *arena;
@@ -20,13 +23,16 @@ static inline void count_wake(void *ctx)
 
 static inline int door_up(void **state)
 {
-    char url[64];
-
     if (t_up(state))
         return -1;
+    identities = identities_new();
     t_set.rpc_threads = 2;
-    struct methods_options mo = {
-        .set = &t_set, .ledger = t_pg(), .source = t_pg(), .workers = 2, .wake = count_wake};
+    struct methods_options mo = {.set = &t_set,
+                                 .ledger = t_pg(),
+                                 .source = t_pg(),
+                                 .workers = 2,
+                                 .identities = identities,
+                                 .wake = count_wake};
     methods = methods_new(&mo, &t_err);
     struct rpc_server_options ro = {.listen_url = "tcp://127.0.0.1:0",
                                     .token_file = "",
@@ -34,14 +40,15 @@ static inline int door_up(void **state)
                                     .max_deadline_ms = 20000,
                                     .methods = methods_table,
                                     .n_methods = methods_n,
+                                    .identities = identities_door(identities),
                                     .ctx = methods};
     server = methods ? rpc_server_start(&ro, &t_err) : NULL;
     if (!server) {
         fprintf(stderr, "%s\n", t_err.msg);
         return -1;
     }
-    snprintf(url, sizeof url, "tcp://127.0.0.1:%d", rpc_server_port(server));
-    client = rpc_client_new(url, NULL, NULL, &t_err);
+    snprintf(door_url, sizeof door_url, "tcp://127.0.0.1:%d", rpc_server_port(server));
+    client = rpc_client_new(door_url, NULL, NULL, &t_err);
     arena = arena_new(WIRE_MAX_ARENA_BYTES);
     return client ? 0 : -1;
 }
@@ -52,6 +59,7 @@ static inline int door_down(void **state)
     rpc_client_free(client);
     rpc_server_stop(server);
     methods_free(methods);
+    identities_free(identities);
     return t_down(state);
 }
 
@@ -59,7 +67,10 @@ static inline int fresh(void **state)
 {
     arena_reset(arena);
     woken = 0;
-    return t_clean(state);
+    if (t_clean(state))
+        return -1;
+    t_sql("DELETE FROM foliopost.identities");
+    return identities_read(identities, t_ledger, &t_err);
 }
 
 static inline void *call(const char *method, const ProtobufCMessage *request,

@@ -16,43 +16,52 @@
 
 /* --- the table ------------------------------------------------------------------------ */
 
-/* A method, the name of its handler, which its request has too, and its reply. */
+/* Who may call what: here, and nowhere else. */
+#define VIEW      RPC_ANYBODY
+#define LOOK_INTO (RPC_OPERATOR | RPC_APPROVER | RPC_ADMIN) /* people and machines by name */
+#define OPERATE   (RPC_OPERATOR | RPC_ADMIN)
+#define STOP      (RPC_OPERATOR | RPC_APPROVER | RPC_ADMIN) /* who may approve may also refuse */
+
+/* A method, who may call it, the name of its handler, which its request has too, and its reply. */
 /* clang-format off */
-#define METHOD(name, handler, reply)                                                                         \
-    {#name, &foliopost__v1__##handler##_request__descriptor, &foliopost__v1__##reply##__descriptor,          \
+#define METHOD(name, roles, handler, reply)                                                                  \
+    {#name, &foliopost__v1__##handler##_request__descriptor, &foliopost__v1__##reply##__descriptor, roles,   \
      method_##handler}
 /* clang-format on */
 
 const struct rpc_method methods_table[] = {
-    METHOD(SubmitJob, submit_job, submit_job_response),
-    METHOD(GetJob, get_job, job),
-    METHOD(WatchJob, watch_job, job),
-    METHOD(ListJobs, list_jobs, list_jobs_response),
-    METHOD(PauseJob, pause_job, job),
-    METHOD(ResumeJob, resume_job, job),
-    METHOD(CancelJob, cancel_job, job),
-    METHOD(GetReport, get_report, report),
-    METHOD(ListDeliveries, list_deliveries, list_deliveries_response),
-    METHOD(GetUserHistory, get_user_history, get_user_history_response),
-    METHOD(RetryFailed, retry_failed, retry_failed_response),
-    METHOD(ResolveAmbiguous, resolve_ambiguous, resolve_ambiguous_response),
-    METHOD(GetFleet, get_fleet, get_fleet_response),
-    METHOD(Suppress, suppress, suppress_response),
-    METHOD(Unsuppress, unsuppress, unsuppress_response),
-    METHOD(ListSuppressions, list_suppressions, list_suppressions_response),
-    METHOD(EraseUser, erase_user, erase_user_response),
-    METHOD(Resend, resend, submit_job_response),
-    METHOD(ListRates, list_rates, list_rates_response),
-    METHOD(SetRate, set_rate, provider_rate),
-    METHOD(ListAudit, list_audit, list_audit_response),
-    METHOD(CreateSchedule, create_schedule, schedule),
-    METHOD(GetSchedule, get_schedule, schedule),
-    METHOD(ListSchedules, list_schedules, list_schedules_response),
-    METHOD(UpdateSchedule, update_schedule, schedule),
-    METHOD(PauseSchedule, pause_schedule, schedule),
-    METHOD(ResumeSchedule, resume_schedule, schedule),
-    METHOD(DeleteSchedule, delete_schedule, delete_schedule_response),
-    METHOD(RunSchedule, run_schedule, submit_job_response),
+    METHOD(SubmitJob, OPERATE, submit_job, submit_job_response),
+    METHOD(GetJob, VIEW, get_job, job),
+    METHOD(WatchJob, VIEW, watch_job, job),
+    METHOD(ListJobs, VIEW, list_jobs, list_jobs_response),
+    METHOD(PauseJob, OPERATE, pause_job, job),
+    METHOD(ResumeJob, OPERATE, resume_job, job),
+    METHOD(CancelJob, STOP, cancel_job, job),
+    METHOD(GetReport, VIEW, get_report, report),
+    METHOD(ListDeliveries, VIEW, list_deliveries, list_deliveries_response),
+    METHOD(GetUserHistory, VIEW, get_user_history, get_user_history_response),
+    METHOD(RetryFailed, OPERATE, retry_failed, retry_failed_response),
+    METHOD(ResolveAmbiguous, OPERATE, resolve_ambiguous, resolve_ambiguous_response),
+    METHOD(GetFleet, VIEW, get_fleet, get_fleet_response),
+    METHOD(Suppress, OPERATE, suppress, suppress_response),
+    METHOD(Unsuppress, OPERATE, unsuppress, unsuppress_response),
+    METHOD(ListSuppressions, VIEW, list_suppressions, list_suppressions_response),
+    METHOD(EraseUser, RPC_ADMIN, erase_user, erase_user_response),
+    METHOD(Resend, OPERATE, resend, submit_job_response),
+    METHOD(ListRates, VIEW, list_rates, list_rates_response),
+    METHOD(SetRate, OPERATE, set_rate, provider_rate),
+    METHOD(ListAudit, LOOK_INTO, list_audit, list_audit_response),
+    METHOD(CreateSchedule, OPERATE, create_schedule, schedule),
+    METHOD(GetSchedule, VIEW, get_schedule, schedule),
+    METHOD(ListSchedules, VIEW, list_schedules, list_schedules_response),
+    METHOD(UpdateSchedule, OPERATE, update_schedule, schedule),
+    METHOD(PauseSchedule, OPERATE, pause_schedule, schedule),
+    METHOD(ResumeSchedule, OPERATE, resume_schedule, schedule),
+    METHOD(DeleteSchedule, OPERATE, delete_schedule, delete_schedule_response),
+    METHOD(RunSchedule, OPERATE, run_schedule, submit_job_response),
+    METHOD(AddIdentity, RPC_ADMIN, add_identity, identity),
+    METHOD(RevokeIdentity, RPC_ADMIN, revoke_identity, identity),
+    METHOD(ListIdentities, RPC_ADMIN, list_identities, list_identities_response),
 };
 const size_t methods_n = sizeof methods_table / sizeof methods_table[0];
 
@@ -100,13 +109,21 @@ struct methods_worker *methods_worker_of(const struct rpc_call *call)
     return &m->workers[call->worker];
 }
 
+/* At an open door a certificate's subject, when there is one, says more than nothing. */
+const char *methods_who(const struct rpc_call *call)
+{
+    if (call->identity && call->identity[0])
+        return call->identity;
+    return call->subject && call->subject[0] ? call->subject : "rpc";
+}
+
 /* For the audit: who calls, and from where. */
 const char *methods_actor_of(struct rpc_call *call)
 {
     char who[ACTOR_BYTES], peer[ACTOR_BYTES];
     char *actor = arena_alloc(call->arena, 2 * ACTOR_BYTES);
 
-    text_clean(who, sizeof who, call->subject && call->subject[0] ? call->subject : "rpc");
+    text_clean(who, sizeof who, methods_who(call));
     text_clean(peer, sizeof peer, call->peer ? call->peer : "");
     if (actor)
         snprintf(actor, 2 * ACTOR_BYTES, "%s\n%s", who, peer);

@@ -12,12 +12,14 @@
 #include "lib/rpc/rpc.h"
 #include "services/scheduler/settings.h"
 
+struct identities;
 struct methods;
 
 struct methods_options {
     const struct scheduler_settings *set;
     struct pg_options ledger, source;
     int workers;
+    struct identities *identities; /* NULL: none are kept, and none can be added */
     void *ctx;
     void (*wake)(void *ctx); /* a job's state changed: the leader need not wait for its tick */
 };

@@ -26,6 +26,7 @@ struct methods {
 
 /* The connections of the worker that runs this call. */
 struct methods_worker *methods_worker_of(const struct rpc_call *call);
+const char *methods_who(const struct rpc_call *call); /* "rpc": at an open door */
 /* For the audit: who calls, and from where; lib/ledger/ledger.h. */
 const char *methods_actor_of(struct rpc_call *call);
 void methods_wake_leader(const struct rpc_call *call);
@@ -63,5 +64,7 @@ methods_handler method_create_schedule, method_get_schedule, method_list_schedul
 methods_handler method_pause_schedule, method_resume_schedule, method_delete_schedule, method_run_schedule;
 /* methods_operate.c */
 methods_handler method_get_fleet, method_list_rates, method_set_rate, method_list_audit;
+/* methods_identities.c */
+methods_handler method_add_identity, method_revoke_identity, method_list_identities;
 
 #endif

@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/bus/bus.h"
 #include "lib/log/log.h"
+#include "services/scheduler/identities.h"
 #include "services/scheduler/leader.h"
 #include "services/scheduler/methods.h"
 
@@ -34,6 +35,7 @@ struct scheduler {
     struct scheduler_settings set; /* first: see scheduler.h */
     struct fp_service *service;
     struct fp_bus_push *work;
+    struct identities *identities;
     struct methods *methods;
     struct fp_rpc_server *rpc;
     struct fp_grpc_server *grpc;            /* NULL: not wanted */
@@ -172,6 +174,7 @@ static int start_grpc(struct scheduler *s, struct fp_err *err)
     settings_grpc(&s->set, &o);
     o.methods = methods_table;
     o.n_methods = methods_n;
+    o.identities = identities_door(s->identities);
     o.ctx = s->methods;
     s->grpc = grpc_server_start(&o, err);
     return s->grpc ? 0 : err_prefix(err, "grpc-listen %s", s->set.grpc_listen);
@@ -185,6 +188,7 @@ static int start_doors(struct scheduler *s, const struct pg_options *ledger, con
                                  .ledger = *ledger,
                                  .source = *source,
                                  .workers = (int)(s->set.rpc_threads + s->set.grpc_threads),
+                                 .identities = s->identities,
                                  .ctx = s,
                                  .wake = wake};
 
@@ -201,6 +205,7 @@ static int start_doors(struct scheduler *s, const struct pg_options *ledger, con
                                     .max_deadline_ms = (int)s->set.rpc_deadline_ms,
                                     .methods = methods_table,
                                     .n_methods = methods_n,
+                                    .identities = identities_door(s->identities),
                                     .ctx = s->methods};
     s->rpc = rpc_server_start(&ro, err);
     if (!s->rpc)
@@ -255,7 +260,9 @@ int scheduler_start(struct fp_service *service, void *values, struct fp_err *err
     pthread_condattr_destroy(&attr);
     service_ledger_options(service, &ledger);
     source_options(s, &ledger, &source);
-    if (start_doors(s, &ledger, &source, err) || start_leader(s, &ledger, &source, err)) {
+    s->identities = identities_new();
+    if (identities_start(s->identities, &ledger, err) || start_doors(s, &ledger, &source, err) ||
+        start_leader(s, &ledger, &source, err)) {
         scheduler_stop(service, s);
         return -1;
     }
@@ -327,5 +334,7 @@ void scheduler_stop(struct fp_service *service, void *values)
     s->grpc = NULL;
     methods_free(s->methods);
     s->methods = NULL;
+    identities_free(s->identities);
+    s->identities = NULL;
     stop_leader(service, s);
 }

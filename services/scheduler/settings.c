@@ -57,7 +57,7 @@ const struct config_setting settings_rows[] = {
     {"rpc-listen", CONFIG_STRING, NULL, "tcp://0.0.0.0:7700", 1, 255, NULL,
      "where JobService answers over NNG REQ/REP", AT(rpc_listen)},
     {"rpc-token-file", CONFIG_SECRET_FILE, NULL, "", 0, 0, NULL,
-     "file with the bearer token that calls must carry; empty: none is asked for", AT(rpc_token_file)},
+     "file with a bearer token that may do everything; empty: none, and without identities an open door", AT(rpc_token_file)},
     {"rpc-threads", CONFIG_INT, NULL, "8", 1, 64, NULL,
      "calls answered at once; each has its own connections", AT(rpc_threads)},
     {"rpc-deadline", CONFIG_DURATION_MS, "s", "30s", 100, 600000, NULL, "longest time for one call",
