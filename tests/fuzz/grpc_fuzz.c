@@ -53,10 +53,12 @@ static const struct rpc_method methods[] = {
     {.name = "GetJob",
      .request = &foliopost__v1__get_job_request__descriptor,
      .reply = &foliopost__v1__job__descriptor,
+     .roles = RPC_ANYBODY,
      .handle = get_job},
     {.name = "WatchJob",
      .request = &foliopost__v1__get_job_request__descriptor,
      .reply = &foliopost__v1__job__descriptor,
+     .roles = RPC_ANYBODY,
      .handle = watch_job},
 };
 
