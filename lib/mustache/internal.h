@@ -24,6 +24,9 @@ struct op {
     const char *indent; /* OP_PARTIAL standing alone: the blanks before it */
     uint32_t indent_bytes;
     int line, column;
+    bool bound;                        /* what follows is known: mustache_set_bind() */
+    unsigned number;                   /* of a name, its first part; 0: no view has it */
+    const struct fp_mustache *partial; /* OP_PARTIAL; NULL: there is none */
 };
 
 struct fp_mustache {

@@ -108,6 +108,21 @@ int mustache_check_partials(const struct fp_mustache_set *s, struct fp_err *err)
     return 0;
 }
 
+void mustache_set_bind(struct fp_mustache_set *s, unsigned (*number)(const char *name))
+{
+    for (size_t i = 0; i < s->count; i++) {
+        struct fp_mustache *t = s->items[i];
+        for (uint32_t k = 0; k < t->n_ops; k++) {
+            struct op *op = &t->ops[k];
+            if (op->kind == OP_PARTIAL)
+                op->partial = mustache_partial(s, op->text);
+            else if (op->kind != OP_TEXT && op->segments > 0)
+                op->number = number(op->text);
+            op->bound = true;
+        }
+    }
+}
+
 /* --- the names a template uses ------------------------------------------------ */
 
 struct walk {

@@ -46,6 +46,8 @@ struct mustache_view {
     bool (*get)(const void *object, const char *name, struct mustache_value *out);
     /* The item of a list. */
     void (*item)(const void *list, size_t index, struct mustache_value *out);
+    /* As get, by the name's number (mustache_set_bind()); NULL: this view is asked by name. */
+    bool (*get_numbered)(const void *object, unsigned number, struct mustache_value *out);
 };
 
 struct fp_mustache_set *mustache_set_new(void);
@@ -61,6 +63,11 @@ int mustache_render(const struct fp_mustache_set *s, const struct fp_mustache *t
 /* Fails with file, line and column when a template of the set includes a
  * partial that is not there. */
 int mustache_check_partials(const struct fp_mustache_set *s, struct fp_err *err) FP_MUST_CHECK;
+
+/* To be called after the last template, and not while the set is used: finds
+ * partials and the numbers of names now, instead of at each rendering. number:
+ * that of a name, 0 when no view has it. */
+void mustache_set_bind(struct fp_mustache_set *s, unsigned (*number)(const char *name));
 
 /* A name as a template uses it. */
 struct mustache_use {

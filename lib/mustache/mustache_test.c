@@ -33,7 +33,7 @@ static void item(const void *list, size_t index, struct mustache_value *out)
     *out = (struct mustache_value){.kind = MUSTACHE_OBJECT, .ptr = list, .view = &view};
 }
 
-static const struct mustache_view view = {get, item};
+static const struct mustache_view view = {get, item, NULL};
 
 static struct fp_mustache_set *set;
 static struct fp_err err;

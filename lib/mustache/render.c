@@ -78,6 +78,16 @@ static bool member(const struct mustache_value *of, const char *name, struct mus
     return of->kind == MUSTACHE_OBJECT && of->view->get(of->ptr, name, out);
 }
 
+/* The first part of a name. Asked for some thousand times for a mail. */
+static bool first_member(const struct mustache_value *of, const struct op *op, struct mustache_value *out)
+{
+    if (of->kind != MUSTACHE_OBJECT)
+        return false;
+    if (op->bound && of->view->get_numbered)
+        return op->number != 0 && of->view->get_numbered(of->ptr, op->number, out);
+    return member(of, op->text, out);
+}
+
 static void look_up(const struct run *r, const struct op *op, struct mustache_value *out)
 {
     if (op->segments == 0) {
@@ -86,7 +96,7 @@ static void look_up(const struct run *r, const struct op *op, struct mustache_va
     }
     bool found = false;
     for (int i = r->top; i >= 0 && !found; i--)
-        found = member(&r->stack[i], op->text, out);
+        found = first_member(&r->stack[i], op, out);
     const char *name = op->text;
     for (uint32_t i = 1; found && i < op->segments; i++) {
         struct mustache_value of = *out;
@@ -179,7 +189,7 @@ static int run_inverted(struct run *r, const struct fp_mustache *t, uint32_t at,
 static int run_partial(struct run *r, const struct fp_mustache *t, const struct op *op,
                        const struct indent *outer)
 {
-    const struct fp_mustache *partial = mustache_partial(r->set, op->text);
+    const struct fp_mustache *partial = op->bound ? op->partial : mustache_partial(r->set, op->text);
     if (!partial)
         return 0;
     if (enter(r, t, op) != 0)

@@ -163,7 +163,7 @@ static void view_item(const void *list, size_t index, struct mustache_value *out
     to_value(v, out);
 }
 
-static const struct mustache_view json_view = {view_get, view_item};
+static const struct mustache_view json_view = {view_get, view_item, NULL};
 
 /* --- the cases ---------------------------------------------------------------------- */
 

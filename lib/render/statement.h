@@ -131,6 +131,8 @@ struct statement_from {
 int statement_fill(struct statement *s, const struct statement_from *from, struct fp_err *err) FP_MUST_CHECK;
 /* The value to render templates with. */
 void statement_root(const struct statement *s, struct mustache_value *out);
+/* The number of a name that a statement or something in it has; 0: none has. */
+unsigned statement_number(const char *name);
 /* Whether a template may use this name inside these sections. */
 bool statement_offers(const struct mustache_use *use);
 

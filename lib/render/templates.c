@@ -152,9 +152,11 @@ static int add_files(struct language *l, const struct files *files, struct fp_er
         if (text && add_file(l->text, f, l->messages, false, err) != 0)
             return -1;
     }
-    if (mustache_check_partials(l->html, err) != 0)
+    if (mustache_check_partials(l->html, err) != 0 || mustache_check_partials(l->text, err) != 0)
         return -1;
-    return mustache_check_partials(l->text, err);
+    mustache_set_bind(l->html, statement_number);
+    mustache_set_bind(l->text, statement_number);
+    return 0;
 }
 
 static const struct fp_mustache *part(const struct fp_mustache_set *set, const char *name, const char *end)

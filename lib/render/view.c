@@ -5,6 +5,7 @@
  * at start, whether a template asks for something that no statement has; for
  * each mail, what stands under a name.
  */
+#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -181,16 +182,12 @@ static const struct fields list_tables[LIST_KINDS] = {
     [LIST_SHARES] = FIELDS(share_fields),   [LIST_REMARKS] = {NULL, 0}, /* nothing but {{.}} */
 };
 
-/* Asked some thousand times for a mail, so most steps compare one letter. */
 static const struct field *find_field(const struct fields *f, const char *name)
 {
     size_t from = 0, to = f->n;
     while (from < to) {
         size_t at = from + (to - from) / 2;
-        const char *here = f->rows[at].name;
-        int order = (unsigned char)*name - (unsigned char)*here;
-        if (order == 0)
-            order = strcmp(name, here);
+        int order = strcmp(name, f->rows[at].name);
         if (order == 0)
             return &f->rows[at];
         if (order < 0)
@@ -200,6 +197,53 @@ static const struct field *find_field(const struct fields *f, const char *name)
     }
     return NULL;
 }
+
+/* --- numbers ----------------------------------------------------------------------- */
+
+/* Each name once, and the field it means in each kind of object: a template
+ * asks some thousand times for a mail, and comparing names took a sixth of it. */
+#define MAX_NAMES 160
+
+static const char *names[MAX_NAMES + 1]; /* by number, from 1 */
+static const struct field *numbered[MAX_NAMES + 1][LIST_KINDS + 1];
+static unsigned n_names;
+
+static unsigned number_of(const char *name)
+{
+    for (unsigned i = 1; i <= n_names; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return 0;
+}
+
+static void number_fields(const struct fields *f, int kind)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        unsigned number = number_of(f->rows[i].name);
+        if (number == 0) {
+            if (n_names == MAX_NAMES)
+                fp_panic("a statement has more than %d names", MAX_NAMES);
+            names[number = ++n_names] = f->rows[i].name;
+        }
+        numbered[number][kind] = &f->rows[i];
+    }
+}
+
+static void number_all(void)
+{
+    for (int kind = 0; kind < LIST_KINDS; kind++)
+        number_fields(&list_tables[kind], kind);
+    number_fields(&root_table, LIST_KINDS);
+}
+
+unsigned statement_number(const char *name)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, number_all);
+    return number_of(name);
+}
+
+/* --- what a template may ask for ---------------------------------------------------- */
 
 /* Names are looked for from the innermost section outwards, as they will be
  * when the template is rendered. */
@@ -224,10 +268,8 @@ bool statement_offers(const struct mustache_use *use)
 
 static const struct mustache_view list_views[LIST_KINDS];
 
-static bool get_from(const struct fields *table, const void *object, const char *name,
-                     struct mustache_value *out)
+static bool get_field(const struct field *f, const void *object, struct mustache_value *out)
 {
-    const struct field *f = find_field(table, name);
     if (!f)
         return false;
     const char *at = (const char *)object + f->offset;
@@ -253,7 +295,12 @@ static bool get_from(const struct fields *table, const void *object, const char 
 
 static bool root_get(const void *object, const char *name, struct mustache_value *out)
 {
-    return get_from(&root_table, object, name, out);
+    return get_field(find_field(&root_table, name), object, out);
+}
+
+static bool root_numbered(const void *object, unsigned number, struct mustache_value *out)
+{
+    return get_field(numbered[number][LIST_KINDS], object, out);
 }
 
 /* clang-format off */
@@ -261,7 +308,11 @@ static bool root_get(const void *object, const char *name, struct mustache_value
 #define LIST_VIEW(name, which, type)                                                                          \
     static bool name##_get(const void *object, const char *field, struct mustache_value *out)                \
     {                                                                                                        \
-        return get_from(&list_tables[which], object, field, out);                                             \
+        return get_field(find_field(&list_tables[which], field), object, out);                                \
+    }                                                                                                        \
+    static bool name##_numbered(const void *object, unsigned number, struct mustache_value *out)             \
+    {                                                                                                        \
+        return get_field(numbered[number][which], object, out);                                               \
     }                                                                                                        \
     static void name##_item(const void *list, size_t i, struct mustache_value *out)                          \
     {                                                                                                        \
@@ -286,12 +337,16 @@ static void remark_item(const void *list, size_t i, struct mustache_value *out)
                                 .text = (const char *)list + i * sizeof(((struct statement *)0)->remarks[0])};
 }
 
-static const struct mustache_view root_view = {root_get, NULL};
+static const struct mustache_view root_view = {root_get, NULL, root_numbered};
 static const struct mustache_view list_views[LIST_KINDS] = {
-    [LIST_ROWS] = {row_get, row_item},          [LIST_SPANS] = {span_get, span_item},
-    [LIST_COLUMNS] = {column_get, column_item}, [LIST_TABLES] = {table_get, table_item},
-    [LIST_MOVERS] = {mover_get, mover_item},    [LIST_ALLOCATIONS] = {allocation_get, allocation_item},
-    [LIST_SHARES] = {share_get, share_item},    [LIST_REMARKS] = {NULL, remark_item},
+    [LIST_ROWS] = {row_get, row_item, row_numbered},
+    [LIST_SPANS] = {span_get, span_item, span_numbered},
+    [LIST_COLUMNS] = {column_get, column_item, column_numbered},
+    [LIST_TABLES] = {table_get, table_item, table_numbered},
+    [LIST_MOVERS] = {mover_get, mover_item, mover_numbered},
+    [LIST_ALLOCATIONS] = {allocation_get, allocation_item, allocation_numbered},
+    [LIST_SHARES] = {share_get, share_item, share_numbered},
+    [LIST_REMARKS] = {NULL, remark_item, NULL},
 };
 
 void statement_root(const struct statement *s, struct mustache_value *out)

@@ -7,7 +7,7 @@
 
 static bool get(const void *object, const char *name, struct mustache_value *out);
 static void item(const void *list, size_t index, struct mustache_value *out);
-static const struct mustache_view view = {get, item};
+static const struct mustache_view view = {get, item, NULL};
 
 /* Every name is something: by its first letter. */
 static bool get(const void *object, const char *name, struct mustache_value *out)
