@@ -68,7 +68,9 @@ void str_grew(struct fp_str *s, size_t bytes)
 
 void str_add(struct fp_str *s, const void *data, size_t bytes)
 {
-    char *p = str_room(s, bytes);
+    size_t max = s->max_bytes ? s->max_bytes : STR_DEFAULT_MAX_BYTES;
+    bool fits = !s->overflow && bytes <= max - s->len && s->len + bytes < s->cap;
+    char *p = fits ? s->data + s->len : str_room(s, bytes); /* nearly always */
 
     if (!p)
         return;

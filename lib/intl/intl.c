@@ -192,15 +192,29 @@ static void learn_unknown(struct intl *l, struct figure *f, const char *currency
             (unsigned char)snprintf(f->after[i].text, sizeof f->after[i].text, "\xc2\xa0%s", name);
 }
 
+/* Whether this is what money_kind() says: asked for each figure, when printing it would take as long as the
+ * figure. */
+static bool is_money_of(const struct figure *f, const char *currency, int decimals)
+{
+    static const char start[] = "currency/";
+    size_t n = strnlen(currency, 3), begin = sizeof start - 1;
+    if (f->decimals != decimals)
+        return false;
+    if (n == 0)
+        return f->kind[0] != 'c';
+    return memcmp(f->kind, start, begin) == 0 && memcmp(f->kind + begin, currency, n) == 0 &&
+           f->kind[begin + n] == ' ';
+}
+
 static const struct figure *money_figure(struct intl *l, const char *currency, int decimals)
 {
     char kind[40];
     struct fp_err err;
-    money_kind(kind, currency, decimals);
     int known = l->n_money < MONEY_KEPT ? l->n_money : MONEY_KEPT;
     for (int i = 0; i < known; i++)
-        if (strcmp(l->money[i].kind, kind) == 0)
+        if (is_money_of(&l->money[i], currency, decimals))
             return &l->money[i];
+    money_kind(kind, currency, decimals);
     struct figure *f = &l->money[l->n_money++ % MONEY_KEPT];
     if (figure_learn(f, l->tag, kind, decimals, &err) != 0)
         learn_unknown(l, f, currency, decimals);

@@ -33,6 +33,7 @@ struct fp_mustache {
     char *name;
     char *source;
     size_t source_bytes;
+    struct fp_str encoded; /* its literal texts, when they are encoded */
     bool html;
     struct op *ops;
     uint32_t n_ops, cap_ops;
@@ -42,6 +43,7 @@ struct fp_mustache {
 struct fp_mustache_set {
     struct fp_mustache **items;
     size_t count;
+    void (*encode)(struct fp_str *out, const char *text, size_t bytes);
 };
 
 /* Fills ops from source. */

@@ -26,6 +26,7 @@ static void template_free(struct fp_mustache *t)
 {
     mem_free(t->name);
     mem_free(t->source);
+    str_fini(&t->encoded);
     mem_free(t->ops);
     mem_free(t);
 }
@@ -108,18 +109,41 @@ int mustache_check_partials(const struct fp_mustache_set *s, struct fp_err *err)
     return 0;
 }
 
-void mustache_set_bind(struct fp_mustache_set *s, unsigned (*number)(const char *name))
+static void bind_op(const struct fp_mustache_set *s, const struct mustache_bind *how, struct op *op)
 {
+    if (op->kind == OP_PARTIAL)
+        op->partial = mustache_partial(s, op->text);
+    else if (op->kind != OP_TEXT && op->segments > 0)
+        op->number = how->number(op->text);
+    op->bound = true;
+}
+
+/* Twice: where texts lie is known when all are there. */
+static void encode_texts(struct fp_mustache *t, const struct mustache_bind *how)
+{
+    size_t at = 0;
+    for (uint32_t k = 0; k < t->n_ops; k++)
+        if (t->ops[k].kind == OP_TEXT) {
+            size_t before = t->encoded.len;
+            how->encode(&t->encoded, t->ops[k].text, t->ops[k].bytes);
+            t->ops[k].bytes = (uint32_t)(t->encoded.len - before);
+        }
+    for (uint32_t k = 0; k < t->n_ops; k++)
+        if (t->ops[k].kind == OP_TEXT) {
+            t->ops[k].text = t->encoded.data + at;
+            at += t->ops[k].bytes;
+        }
+}
+
+void mustache_set_bind(struct fp_mustache_set *s, const struct mustache_bind *how)
+{
+    s->encode = how->encode;
     for (size_t i = 0; i < s->count; i++) {
         struct fp_mustache *t = s->items[i];
-        for (uint32_t k = 0; k < t->n_ops; k++) {
-            struct op *op = &t->ops[k];
-            if (op->kind == OP_PARTIAL)
-                op->partial = mustache_partial(s, op->text);
-            else if (op->kind != OP_TEXT && op->segments > 0)
-                op->number = number(op->text);
-            op->bound = true;
-        }
+        for (uint32_t k = 0; k < t->n_ops; k++)
+            bind_op(s, how, &t->ops[k]);
+        if (how->encode)
+            encode_texts(t, how);
     }
 }
 

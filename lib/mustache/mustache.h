@@ -64,10 +64,14 @@ int mustache_render(const struct fp_mustache_set *s, const struct fp_mustache *t
  * partial that is not there. */
 int mustache_check_partials(const struct fp_mustache_set *s, struct fp_err *err) FP_MUST_CHECK;
 
-/* To be called after the last template, and not while the set is used: finds
- * partials and the numbers of names now, instead of at each rendering. number:
- * that of a name, 0 when no view has it. */
-void mustache_set_bind(struct fp_mustache_set *s, unsigned (*number)(const char *name));
+/* To be called once, after the last template: finds partials and the numbers of
+ * names now, instead of at each rendering. */
+struct mustache_bind {
+    unsigned (*number)(const char *name); /* of a name; 0: no view has it */
+    /* NULL, or how all that is rendered is encoded: text is, now, and values each time. Must leave "\n". */
+    void (*encode)(struct fp_str *out, const char *text, size_t bytes);
+};
+void mustache_set_bind(struct fp_mustache_set *s, const struct mustache_bind *how);
 
 /* A name as a template uses it. */
 struct mustache_use {

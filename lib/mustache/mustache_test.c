@@ -189,6 +189,43 @@ static void output_is_bounded(void **state)
     str_fini(&out);
 }
 
+static unsigned number(const char *name)
+{
+    return strcmp(name, "x") == 0 ? 1 : strcmp(name, "self") == 0 ? 2 : 0;
+}
+
+static bool get_numbered(const void *object, unsigned n, struct mustache_value *out)
+{
+    return get(object, n == 1 ? "x" : n == 2 ? "self" : "", out);
+}
+
+/* Twice would be "=3D3D". */
+static void encode(struct fp_str *out, const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (text[i] == '=')
+            str_puts(out, "=3D");
+        else
+            str_putc(out, text[i]);
+}
+
+static void a_bound_set_renders_the_same_and_encodes_once(void **state)
+{
+    (void)state;
+    static const struct mustache_view numbered = {get, item, get_numbered};
+    static const struct mustache_bind how = {number, encode};
+    struct mustache_value root = {.kind = MUSTACHE_OBJECT, .ptr = "1=<2", .view = &numbered};
+    struct fp_str out;
+    str_init(&out, 0);
+    add("a.html", "a={{x}}\n{{#self}}={{self.x}}{{/self}}{{> p}}{{> none}}{{none}}{{{x}}}", true);
+    add("p", "p={{x}}", true);
+    mustache_set_bind(set, &how);
+    if (mustache_render(set, mustache_set_get(set, "a.html"), &root, &out, &err) != 0)
+        fail_msg("%s", err.msg);
+    assert_string_equal(out.data, "a=3D1=3D&lt;2\n=3D1=3D&lt;2p=3D1=3D&lt;21=3D<2");
+    str_fini(&out);
+}
+
 static void a_missing_partial_is_found_before_rendering(void **state)
 {
     (void)state;
@@ -233,6 +270,7 @@ int main(void)
         TEST(a_partial_that_includes_itself_ends_with_an_error),
         TEST(work_is_bounded_too),
         TEST(output_is_bounded),
+        TEST(a_bound_set_renders_the_same_and_encodes_once),
         TEST(a_missing_partial_is_found_before_rendering),
         TEST(all_names_are_told_with_the_sections_around_them),
     };

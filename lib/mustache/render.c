@@ -34,18 +34,26 @@ static const char *const escapes[256] = {
     ['&'] = "&amp;", ['"'] = "&quot;", ['<'] = "&lt;", ['>'] = "&gt;", ['\''] = "&#39;",
 };
 
-static void add_escaped(struct fp_str *out, const char *text)
+static void add_value(struct run *r, const char *text, size_t bytes)
+{
+    if (r->set->encode)
+        r->set->encode(r->out, text, bytes);
+    else
+        str_add(r->out, text, bytes);
+}
+
+static void add_escaped(struct run *r, const char *text)
 {
     const char *from = text;
     for (; *text; text++) {
         const char *escape = escapes[(unsigned char)*text];
         if (!escape)
             continue;
-        str_add(out, from, (size_t)(text - from));
-        str_puts(out, escape);
+        add_value(r, from, (size_t)(text - from));
+        str_puts(r->out, escape); /* nothing to be encoded in it */
         from = text + 1;
     }
-    str_add(out, from, (size_t)(text - from));
+    add_value(r, from, (size_t)(text - from));
 }
 
 static void add_indent(struct run *r, const struct indent *indent)
@@ -224,9 +232,9 @@ static int run_op(struct run *r, const struct fp_mustache *t, uint32_t at, const
         return is_truthy(&v) ? 0 : run_inverted(r, t, at, indent);
     default:
         if (r->html && op->kind == OP_VALUE)
-            add_escaped(r->out, text_of(&v));
+            add_escaped(r, text_of(&v));
         else
-            str_puts(r->out, text_of(&v));
+            add_value(r, text_of(&v), strlen(text_of(&v)));
         return 0;
     }
 }

@@ -43,25 +43,21 @@ static void put_label(const struct filling *f, const char *label, bool is_class,
     fill_clean(out, cap, label);
     for (size_t i = 0; is_class && i < sizeof classes / sizeof classes[0]; i++)
         if (strcasecmp(out, classes[i].name) == 0)
-            snprintf(out, cap, "%s", f->words->word[classes[i].word]);
+            fill_copy(out, cap, f->words->word[classes[i].word]);
 }
 
 static void fill_share(struct filling *f, struct statement_share *row, int64_t minor, int32_t percent_e2)
 {
-    char label[STATEMENT_NAME_BYTES + INTL_BYTES + 8];
     fill_money(f, minor, false, INTL_MINUS, row->amount);
     row->percent[0] = 0;
     if (!row->negative)
         intl_percent(f->intl, (int64_t)percent_e2 * 10000, 2, INTL_MINUS,
                      row->percent); /* all of them: the sum is 100 */
     int width = row->negative || percent_e2 < 50 ? 0 : percent_e2 / 100 > 1 ? percent_e2 / 100 : 1;
-    snprintf(row->width, sizeof row->width, "%d", width < 100 ? width : 100);
-    snprintf(label, sizeof label, "%s", row->label);
-    char left[STATEMENT_LINE_BYTES / 2], right[STATEMENT_LINE_BYTES / 2], part[STATEMENT_LINE_BYTES / 3];
-    columns_left(label, LABEL_COLUMNS, left, sizeof left);
-    columns_right(row->amount, 17, right, sizeof right);
-    columns_right(row->percent, 9, part, sizeof part);
-    snprintf(row->line, sizeof row->line, "%s %.190s %.130s", left, right, part);
+    fill_small(row->width, (unsigned)(width < 100 ? width : 100));
+    columns_left(row->label, LABEL_COLUMNS, row->line, STATEMENT_LINE_BYTES / 2);
+    fill_right(row->line, row->amount, 17);
+    fill_right(row->line, row->percent, 9);
 }
 
 static bool is_printable(const Foliopost__V1__Allocation *a)
@@ -87,7 +83,7 @@ static void add_rest(struct filling *f, struct statement_shares *t, Foliopost__V
         return;
     row->negative = false;
     row->color = colors[STATEMENT_MAX_SHARES];
-    snprintf(row->label, sizeof row->label, "%s", f->words->word[WORD_CLASS_OTHER]);
+    fill_copy(row->label, sizeof row->label, f->words->word[WORD_CLASS_OTHER]);
     fill_share(f, row, minor, percent);
     t->n_rows++;
 }

@@ -14,7 +14,7 @@
 static void fill_row(const struct filling *f, struct statement_row *row, const char *label, int64_t minor,
                      bool total)
 {
-    snprintf(row->label, sizeof row->label, "%s", label);
+    fill_copy(row->label, sizeof row->label, label);
     fill_money(f, minor, false, total ? INTL_MINUS : INTL_SIGNED, row->amount);
     fill_line(row->label, row->amount, row->line);
     row->total = total;

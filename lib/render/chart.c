@@ -75,8 +75,8 @@ static void add_column(struct statement *s, const struct points *p, size_t i, in
     int base = value < paid ? value : paid, step = value < paid ? paid - value : value - paid;
     c->above = value > paid;
     c->below = value < paid;
-    snprintf(c->base, sizeof c->base, "%d", base);
-    snprintf(c->step, sizeof c->step, "%d", step);
+    fill_small(c->base, (unsigned)base);
+    fill_small(c->step, (unsigned)step);
     s->chart_has_gain = s->chart_has_gain || c->above;
     s->chart_has_loss = s->chart_has_loss || c->below;
 }

@@ -55,10 +55,25 @@ static uint32_t next_char(const char **p)
     return n ? c : '?';
 }
 
-size_t columns_of_text(const char *text, size_t bytes)
+/* ASCII at the beginning of the text, and of most texts all there is. */
+static size_t ascii_bytes(const char *text, size_t bytes)
 {
     size_t n = 0;
-    for (const char *end = text + bytes; text < end;)
+    for (uint64_t v; bytes - n >= sizeof v; n += sizeof v) {
+        memcpy(&v, text + n, sizeof v);
+        if (v & UINT64_C(0x8080808080808080))
+            break;
+    }
+    while (n < bytes && (unsigned char)text[n] < 0x80)
+        n++;
+    return n;
+}
+
+size_t columns_of_text(const char *text, size_t bytes)
+{
+    size_t n = ascii_bytes(text, bytes);
+    const char *end = text + bytes;
+    for (text += n; text < end;)
         n += columns_of(next_char(&text));
     return n;
 }
@@ -66,8 +81,8 @@ size_t columns_of_text(const char *text, size_t bytes)
 /* How many bytes of the text fit in so many columns, and how many columns those take. */
 static size_t prefix_bytes(const char *text, size_t columns, size_t max_bytes, size_t *taken)
 {
-    const char *p = text;
-    size_t n = 0;
+    size_t most = columns < max_bytes ? columns : max_bytes, n = ascii_bytes(text, strnlen(text, most));
+    const char *p = text + n;
     while (*p) {
         const char *next = p;
         size_t w = columns_of(next_char(&next));

@@ -19,8 +19,14 @@ struct filling {
 
 /* Text from outside: no control characters, none that turn text round, no blanks at the ends. */
 void fill_clean(char *out, size_t cap, const char *in);
+/* A copy, cut where it does not fit: printf()'s own took a tenth of the work on a mail. */
+void fill_copy(char *out, size_t cap, const char *in);
+/* From 0 to 999, in digits. */
+void fill_small(char out[4], unsigned v);
 /* A figure in the summary's currency; with its name when named. */
 void fill_money(const struct filling *f, int64_t minor, bool named, enum intl_sign sign, char *out);
+/* Appends a blank, and the text at the right of so many columns. */
+void fill_right(char line[STATEMENT_LINE_BYTES], const char *text, size_t columns);
 /* Label and amount, which are set, in columns. */
 void fill_line(const char *label, const char *amount, char line[STATEMENT_LINE_BYTES]);
 /* The name of an instrument: its own, else its id. */

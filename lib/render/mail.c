@@ -21,9 +21,11 @@
 #include "lib/render/statement.h"
 #include "lib/render/templates.h"
 
-#define MAX_MAIL_BYTES  (256 * 1024)
-#define TEXT_COLUMNS    72          /* of the text part: what old mail readers and quoting leave of 80 */
-#define FIRST_MAIL_ROOM (64 * 1024) /* what a statement takes: saves growing step by step */
+#define MAX_MAIL_BYTES (256 * 1024)
+#define TEXT_COLUMNS   72 /* of the text part: what old mail readers and quoting leave of 80 */
+#define FIRST_MAIL_ROOM                                                                                      \
+    (64 * 1024 - 1) /* what a statement takes, with its NUL: saves growing step by step                      \
+                     */
 
 /* What one mail is made from and into. */
 struct making {
@@ -116,6 +118,7 @@ static int make_text(struct making *m)
     return rc;
 }
 
+/* Quoted: templates_load() says so. */
 static int make_html(struct making *m)
 {
     str_clear(&m->scratch);
@@ -233,15 +236,26 @@ static int add_headers(struct making *m)
 
 /* --- all together ---------------------------------------------------------------------------- */
 
-static void add_part(struct making *m, const char *type)
+static void add_part(struct making *m, const char *type, const struct fp_str *quoted)
 {
     str_printf(m->out,
                "--=_%.24s\r\n"
                "Content-Type: %s; charset=utf-8\r\n"
                "Content-Transfer-Encoding: quoted-printable\r\n\r\n",
                m->id, type);
-    mime_add_quoted_printable(m->out, m->scratch.data ? m->scratch.data : "", m->scratch.len);
+    mime_add_quoted(m->out, quoted->data, quoted->len);
     str_puts(m->out, "\r\n");
+}
+
+static void add_text_part(struct making *m)
+{
+    struct fp_str quoted;
+    str_init(&quoted, MAX_MAIL_BYTES);
+    str_room(&quoted, m->scratch.len + m->scratch.len / 8 + 1);
+    mime_quote(&quoted, m->scratch.data, m->scratch.len);
+    add_part(m, "text/plain", &quoted);
+    m->out->overflow = m->out->overflow || quoted.overflow;
+    str_fini(&quoted);
 }
 
 static int add_mail(struct making *m)
@@ -251,10 +265,10 @@ static int add_mail(struct making *m)
     if (add_headers(m) != 0 || make_text(m) != 0)
         return -1;
     hash_text(m);
-    add_part(m, "text/plain");
+    add_text_part(m);
     if (make_html(m) != 0)
         return -1;
-    add_part(m, "text/html");
+    add_part(m, "text/html", &m->scratch);
     str_printf(m->out, "--=_%.24s--\r\n", m->id);
     if (m->out->overflow || m->out->len - start > MAX_MAIL_BYTES)
         return err_set(m->err, FP_RESOURCE_EXHAUSTED, "the mail of user %lld is larger than %d bytes",
@@ -321,6 +335,8 @@ int render_part(const struct fp_templates *t, const struct render_sender *s,
         return -1;
     str_init(&m.scratch, MAX_MAIL_BYTES);
     int rc = part == RENDER_SUBJECT ? make_subject(&m) : part == RENDER_TEXT ? make_text(&m) : make_html(&m);
+    if (rc == 0 && part == RENDER_HTML)
+        mime_unquote(&m.scratch);
     if (rc == 0 && m.scratch.len)
         str_add(out, m.scratch.data, m.scratch.len);
     str_fini(&m.scratch);

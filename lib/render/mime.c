@@ -173,53 +173,9 @@ bool mime_is_uri(const char *uri)
     return true;
 }
 
-/* --- quoted-printable ------------------------------------------------------------- */
-
-struct qp {
-    struct fp_str *out;
-    char line[QP_COLUMNS + 2];
-    size_t n;
-};
-
-static void qp_end_line(struct qp *q, bool soft)
-{
-    if (soft)
-        q->line[q->n++] = '=';
-    q->line[q->n++] = '\r';
-    q->line[q->n++] = '\n';
-    str_add(q->out, q->line, q->n);
-    q->n = 0;
-}
-
-static void qp_escape(struct qp *q, unsigned char c)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    if (q->n + 3 > QP_COLUMNS - 1) /* one for the soft break's "=" */
-        qp_end_line(q, true);
-    q->line[q->n++] = '=';
-    q->line[q->n++] = hex[c >> 4];
-    q->line[q->n++] = hex[c & 15];
-}
-
-static void qp_copy(struct qp *q, const char *p, size_t bytes)
-{
-    while (bytes > 0) {
-        if (q->n == QP_COLUMNS - 1)
-            qp_end_line(q, true);
-        size_t room = QP_COLUMNS - 1 - q->n, n = bytes < room ? bytes : room;
-        memcpy(q->line + q->n, p, n);
-        q->n += n;
-        p += n;
-        bytes -= n;
-    }
-}
-
-/* 1: literal. Asked for each of some 40,000 bytes of a mail. */
-static const unsigned char literals[256] = {
-    ['\t'] = 1,
-    [' ' ... '<'] = 1,
-    ['>' ... '~'] = 1,
-};
+/* --- quoted-printable -------------------------------------------------------------
+ * In two steps, since templates take the first before any mail: bytes that are
+ * not literal become "=XX"; then lines are broken, blanks at their ends escaped. */
 
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
@@ -234,38 +190,103 @@ static bool eight_literals(const char *p)
     return ((v | (v - EACH(' ')) | (equals - EACH(1)) | (del - EACH(1))) & EACH(0x80)) == 0;
 }
 
-/* How many bytes can be copied as they are. A blank at the end of a line
- * cannot: relays take it off there. */
-static size_t literal_run(const char *p, const char *end)
+static bool is_literal(char c)
 {
-    const char *q = p;
-    while (end - q >= 8 && eight_literals(q))
-        q += 8;
-    while (q < end && literals[(unsigned char)*q])
-        q++;
-    bool line_ends = q == end || *q == '\n' || *q == '\r';
-    if (q > p && line_ends && (q[-1] == ' ' || q[-1] == '\t'))
-        q--;
-    return (size_t)(q - p);
+    return (c >= ' ' && c <= '~' && c != '=') || c == '\t' || c == '\n';
 }
 
-void mime_add_quoted_printable(struct fp_str *out, const char *text, size_t bytes)
+static const char *literals_end(const char *p, const char *end)
 {
-    struct qp q = {.out = out};
-    for (const char *p = text, *end = text + bytes; p < end;) {
-        size_t run = literal_run(p, end);
-        qp_copy(&q, p, run);
-        p += run;
+    while (end - p >= 8 && eight_literals(p))
+        p += 8;
+    while (p < end && is_literal(*p))
+        p++;
+    return p;
+}
+
+static char *put_escape(char *to, char c)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    to[0] = '=';
+    to[1] = hex[(unsigned char)c >> 4];
+    to[2] = hex[(unsigned char)c & 15];
+    return to + 3;
+}
+
+static char *put(char *to, const char *from, size_t bytes)
+{
+    memcpy(to, from, bytes);
+    return to + bytes;
+}
+
+void mime_quote(struct fp_str *out, const char *text, size_t bytes)
+{
+    char *const room = str_room(out, 3 * bytes), *to = room;
+    if (!room)
+        return;
+    for (const char *p = text, *end = text + bytes; p < end; p++) {
+        const char *stop = literals_end(p, end);
+        to = put(to, p, (size_t)(stop - p));
+        p = stop;
         if (p == end)
             break;
-        if (*p == '\r' && p + 1 < end && p[1] == '\n')
-            p++;
-        if (*p == '\n')
-            qp_end_line(&q, false);
-        else
-            qp_escape(&q, (unsigned char)*p);
-        p++;
+        if (*p != '\r' || p + 1 == end || p[1] != '\n') /* CRLF is a line's end as well */
+            to = put_escape(to, *p);
     }
-    if (q.n > 0)
-        qp_end_line(&q, false);
+    str_grew(out, (size_t)(to - room));
+}
+
+/* How much of the line fits: no escape is cut in two. */
+static size_t fitting(const char *p, size_t bytes)
+{
+    if (bytes < QP_COLUMNS)
+        return bytes;
+    size_t n = QP_COLUMNS - 1; /* one for the soft break's "=" */
+    return p[n - 1] == '=' ? n - 1 : p[n - 2] == '=' ? n - 2 : n;
+}
+
+/* A blank that ends its line is escaped: relays take it off there. */
+static char *put_line(char *to, const char *p, size_t bytes)
+{
+    bool blank = bytes > 0 && (p[bytes - 1] == ' ' || p[bytes - 1] == '\t');
+    size_t left = blank ? bytes - 1 : bytes;
+    for (size_t n; (n = fitting(p, left)) < left; p += n, left -= n) {
+        to = put(to, p, n);
+        to = put(to, "=\r\n", 3);
+    }
+    to = put(to, p, left);
+    if (blank && left + 3 > QP_COLUMNS - 1)
+        to = put(to, "=\r\n", 3);
+    if (blank)
+        to = put_escape(to, p[left]);
+    return put(to, "\r\n", 2);
+}
+
+void mime_add_quoted(struct fp_str *out, const char *quoted, size_t bytes)
+{
+    for (const char *p = quoted, *end = quoted + bytes; p < end;) {
+        const char *nl = memchr(p, '\n', (size_t)(end - p)), *stop = nl ? nl : end;
+        size_t line = (size_t)(stop - p);
+        char *room =
+            str_room(out, line + line / 70 * 3 + 12); /* a soft break for each 73; one, an escape, CRLF */
+        if (!room)
+            return;
+        str_grew(out, (size_t)(put_line(room, p, line) - room));
+        p = nl ? nl + 1 : end;
+    }
+}
+
+void mime_unquote(struct fp_str *quoted)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char *to = quoted->data;
+    for (const char *p = quoted->data, *end = p + quoted->len; p < end; p++) {
+        const char *high = *p == '=' && end - p > 2 ? strchr(hex, p[1]) : NULL,
+                   *low = high ? strchr(hex, p[2]) : NULL;
+        *to++ = low ? (char)((high - hex) << 4 | (low - hex)) : *p;
+        p += low ? 2 : 0;
+    }
+    quoted->len = (size_t)(to - quoted->data);
+    if (quoted->cap)
+        *to = '\0';
 }

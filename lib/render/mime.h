@@ -22,7 +22,12 @@ void mime_add_address_header(struct fp_str *out, const char *name, const char *d
 /* An https URI that may stand in a header as it is: printable ASCII without
  * <, > and blanks, so short that its line stays under 998. */
 bool mime_is_uri(const char *uri);
-/* RFC 2045 section 6.7. "\n" and CRLF in text are line ends. */
-void mime_add_quoted_printable(struct fp_str *out, const char *text, size_t bytes);
+/* Quoted-printable, RFC 2045 section 6.7, in two steps. First: "=XX" for what is not
+ * literal; "\n" and CRLF in text are line ends, and become "\n". */
+void mime_quote(struct fp_str *out, const char *text, size_t bytes);
+/* Then, of all that was quoted: lines of at most 76 columns, ended by CRLF. */
+void mime_add_quoted(struct fp_str *out, const char *quoted, size_t bytes);
+/* Takes the first step back, in place. */
+void mime_unquote(struct fp_str *quoted);
 
 #endif

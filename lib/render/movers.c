@@ -18,13 +18,12 @@ static uint64_t bar_weight(const Foliopost__V1__Mover *m, bool by_share)
 
 static void fill_mover_line(struct statement_mover *row, bool has_share)
 {
-    char left[STATEMENT_LINE_BYTES / 2], gain[INTL_BYTES + GAIN_COLUMNS], share[INTL_BYTES + SHARE_COLUMNS],
-        label[STATEMENT_NAME_BYTES + 72];
+    char label[STATEMENT_NAME_BYTES + 72];
     snprintf(label, sizeof label, *row->symbol ? "%s (%s)" : "%s", row->name, row->symbol);
-    columns_left(label, MOVER_COLUMNS, left, sizeof left);
-    columns_right(row->gain, GAIN_COLUMNS, gain, sizeof gain);
-    columns_right(row->share, has_share ? SHARE_COLUMNS : 0, share, sizeof share);
-    snprintf(row->line, sizeof row->line, "%s %s%s%s", left, gain, *share ? " " : "", share);
+    columns_left(label, MOVER_COLUMNS, row->line, STATEMENT_LINE_BYTES / 2);
+    fill_right(row->line, row->gain, GAIN_COLUMNS);
+    if (has_share)
+        fill_right(row->line, row->share, SHARE_COLUMNS);
 }
 
 static void fill_mover(struct filling *f, struct statement_mover *row, const Foliopost__V1__Mover *m,
@@ -42,8 +41,8 @@ static void fill_mover(struct filling *f, struct statement_mover *row, const Fol
     unsigned bar = 1; /* what is there at all is to be seen */
     if (widest > 0)
         bar += (unsigned)((fp_i128)bar_weight(m, has_share) * 98 / widest);
-    snprintf(row->bar, sizeof row->bar, "%u", bar);
-    snprintf(row->rest, sizeof row->rest, "%u", 100 - bar);
+    fill_small(row->bar, bar);
+    fill_small(row->rest, 100 - bar);
     fill_mover_line(row, has_share);
 }
 

@@ -48,9 +48,10 @@ static void add_row(struct statement_span *o, const char *label, const char *rat
     if (*annual)
         snprintf(row->label, sizeof row->label, "%.200s (%.190s)", label, annual);
     else
-        snprintf(row->label, sizeof row->label, "%s", label);
-    snprintf(name, sizeof name, "  %.390s", row->label);
-    snprintf(row->amount, sizeof row->amount, "%s", rate);
+        fill_copy(row->label, sizeof row->label, label);
+    memcpy(name, "  ", 2);
+    fill_copy(name + 2, sizeof name - 2, row->label);
+    fill_copy(row->amount, sizeof row->amount, rate);
     fill_line(name, rate, row->line);
     row->total = row->up = row->down = false;
 }

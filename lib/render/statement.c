@@ -59,18 +59,42 @@ void fill_clean(char *out, size_t cap, const char *in)
     memmove(out, out + lead, (size_t)(o - out) - lead + 1);
 }
 
+void fill_copy(char *out, size_t cap, const char *in)
+{
+    size_t n = strnlen(in, cap - 1);
+    memcpy(out, in, n);
+    out[n] = '\0';
+}
+
+void fill_small(char out[4], unsigned v)
+{
+    char *o = out;
+    if (v >= 100)
+        *o++ = (char)('0' + v / 100 % 10);
+    if (v >= 10)
+        *o++ = (char)('0' + v / 10 % 10);
+    *o++ = (char)('0' + v % 10);
+    *o = '\0';
+}
+
 void fill_money(const struct filling *f, int64_t minor, bool named, enum intl_sign sign, char *out)
 {
     intl_money(f->intl, minor, f->m->exponent, named ? f->s->currency : "", sign, out);
 }
 
+void fill_right(char line[STATEMENT_LINE_BYTES], const char *text, size_t columns)
+{
+    size_t n = strlen(line);
+    if (n + 2 > STATEMENT_LINE_BYTES)
+        return;
+    line[n++] = ' ';
+    columns_right(text, columns, line + n, STATEMENT_LINE_BYTES - n);
+}
+
 void fill_line(const char *label, const char *amount, char line[STATEMENT_LINE_BYTES])
 {
-    char right[STATEMENT_LINE_BYTES / 2];
     columns_left(label, LABEL_COLUMNS, line, STATEMENT_LINE_BYTES / 2);
-    columns_right(amount, AMOUNT_COLUMNS, right, sizeof right);
-    size_t n = strlen(line);
-    snprintf(line + n, STATEMENT_LINE_BYTES - n, " %s", right);
+    fill_right(line, amount, AMOUNT_COLUMNS);
 }
 
 void fill_instrument(const struct filling *f, const char *name, const char *symbol, int64_t id, char *out,

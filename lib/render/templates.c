@@ -18,6 +18,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/render/files.h"
+#include "lib/render/mime.h"
 #include "lib/render/statement.h"
 #include "lib/render/translate.h"
 
@@ -154,8 +155,9 @@ static int add_files(struct language *l, const struct files *files, struct fp_er
     }
     if (mustache_check_partials(l->html, err) != 0 || mustache_check_partials(l->text, err) != 0)
         return -1;
-    mustache_set_bind(l->html, statement_number);
-    mustache_set_bind(l->text, statement_number);
+    /* the HTML part is quoted-printable from the start: nearly all of it is the template's */
+    mustache_set_bind(l->html, &(struct mustache_bind){statement_number, mime_quote});
+    mustache_set_bind(l->text, &(struct mustache_bind){statement_number, NULL});
     return 0;
 }
 
