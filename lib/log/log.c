@@ -30,6 +30,15 @@ static struct {
     enum log_level least;
 } the = {"foliopost", false, LOG_INFO_LEVEL};
 
+static _Thread_local char trace_id[33];
+
+void log_trace(const char *traceparent)
+{
+    const char *id = traceparent && strlen(traceparent) == 55 ? traceparent + 3 : "";
+
+    snprintf(trace_id, sizeof trace_id, "%.32s", id);
+}
+
 void log_init(const char *service, bool json, enum log_level least)
 {
     text_clean(the.service, sizeof the.service, service);
@@ -58,8 +67,11 @@ static void write_text(const char *time, enum log_level level, const char *id, c
 {
     char raw[LOG_LINE_BYTES], line[LOG_LINE_BYTES];
 
-    snprintf(raw, sizeof raw, "%s %s %s %s%s%s%s%s", time, level_name(level), the.service, id, *id ? " " : "",
-             event, *detail ? " " : "", detail);
+    bool traced = *id && trace_id[0];
+
+    snprintf(raw, sizeof raw, "%s %s %s %s%s%s%s%s%s%s", time, level_name(level), the.service, id,
+             *id ? " " : "", event, *detail ? " " : "", detail, traced ? " trace=" : "",
+             traced ? trace_id : "");
     text_clean(line, sizeof line - 1, raw); /* one byte left for the newline */
     size_t n = strlen(line);
     line[n++] = '\n';
@@ -84,6 +96,8 @@ static void write_json(const char *time, enum log_level level, const char *id, c
     json_field(&s, "service", the.service);
     if (*id)
         json_field(&s, "id", id);
+    if (*id && trace_id[0])
+        json_field(&s, "trace_id", trace_id);
     json_field(&s, "event", event);
     if (*detail)
         json_field(&s, "detail", detail);

@@ -6,9 +6,9 @@
  *   2026-11-01T00:00:00.000000Z info mailer job=12 batch=340 claimed epoch=1 users=100
  *
  * The id (of job, interval, batch, or "") comes first, then the event, then
- * key=value pairs, the reason last. warn: degraded and going on. error: a
- * fault somebody should look at. Control characters never reach the output.
- * Thread-safe; a line is one write(2).
+ * key=value pairs, the reason last, and the trace's id where the id belongs to one. warn: degraded and going
+ * on. error: a fault somebody should look at. Control characters never reach the output. Thread-safe; a line
+ * is one write(2).
  */
 #ifndef FP_LOG_LOG_H
 #define FP_LOG_LOG_H
@@ -26,6 +26,10 @@ void log_line(enum log_level level, const char *id, const char *event, const cha
 #define log_info(id, event, ...)  log_line(LOG_INFO_LEVEL, id, event, __VA_ARGS__)
 #define log_warn(id, event, ...)  log_line(LOG_WARN_LEVEL, id, event, __VA_ARGS__)
 #define log_error(id, event, ...) log_line(LOG_ERROR_LEVEL, id, event, __VA_ARGS__)
+
+/* This thread's lines with an id carry the trace id of this traceparent, until
+ * the next call; NULL or no traceparent: none. */
+void log_trace(const char *traceparent);
 
 /* True at most once in every `every_ms` for one call site's *last: keeps a
  * fault that repeats from filling the log. */

@@ -193,6 +193,27 @@ static void a_repeated_fault_is_limited(void **state)
     assert_true(log_limited(&last, 1));
 }
 
+static const char *logged(const char *id)
+{
+    capture();
+    log_info(id, "claimed", "n=%d", 1);
+    return captured();
+}
+
+static void a_line_with_an_id_carries_its_trace(void **state)
+{
+    (void)state;
+    log_init("mailer", false, LOG_INFO_LEVEL);
+    log_trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    assert_non_null(strstr(logged("job=1"), " job=1 claimed n=1 trace=0af7651916cd43dd8448eb211c80319c\n"));
+    assert_null(strstr(logged(""), "trace"));
+    log_init("mailer", true, LOG_INFO_LEVEL);
+    assert_non_null(strstr(logged("job=1"), "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\""));
+    log_trace("of another form");
+    assert_null(strstr(logged("job=1"), "trace"));
+    log_trace(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +226,7 @@ int main(void)
         cmocka_unit_test(errno_is_kept),
         cmocka_unit_test(lines_of_threads_do_not_mix),
         cmocka_unit_test(a_repeated_fault_is_limited),
+        cmocka_unit_test(a_line_with_an_id_carries_its_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,8 @@ const struct metrics_row metrics_table[] = {
      "time that statements of the database took, by statement; waits for locks and connecting included"},
     {"foliopost_ledger_retries_total", "scheduler, userstream, stats, mailer, inbound", "statements",
      "statements on the ledger that were tried again"},
+    {"foliopost_trace_spans_total", "all", "spans",
+     "spans sent to trace-endpoint, given up after three tries, or dropped because the queue was full, by outcome"},
     {"foliopost_bus_peers", "all of the pipeline", "connections", "connected peers, by pipe"},
     {"foliopost_bus_messages_total", "all of the pipeline", "messages",
      "messages sent and received, by pipe"},

@@ -14,6 +14,7 @@
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
+#include "lib/trace/trace.h"
 
 const struct rpc_method *rpc_find(const struct rpc_dispatch *d, const char *name)
 {
@@ -38,12 +39,9 @@ static int failed(const struct rpc_call *call, struct fp_err *err)
     return -1;
 }
 
-int rpc_run(const struct rpc_dispatch *d, const struct rpc_method *m, struct rpc_call *call,
-            const void *payload, size_t bytes, struct fp_arena *request_arena, struct fp_str *out,
-            struct fp_err *err)
+static int run(const struct rpc_method *m, struct rpc_call *call, const void *payload, size_t bytes,
+               struct fp_arena *request_arena, struct fp_str *out, struct fp_err *err)
 {
-    call->method = m->name;
-    call->ctx = d->ctx;
     const ProtobufCMessage *request = wire_unpack(m->request, payload, bytes, request_arena, err);
     if (request == NULL)
         return -1;
@@ -58,6 +56,33 @@ int rpc_run(const struct rpc_dispatch *d, const struct rpc_method *m, struct rpc
                        m->name);
     }
     return wire_pack(reply, RPC_MAX_PAYLOAD_BYTES, out, err);
+}
+
+/* Clients ask again and again: what only reads is no span. */
+static bool is_traced(const struct rpc_method *m)
+{
+    return strncmp(m->name, "Get", 3) != 0 && strncmp(m->name, "List", 4) != 0 &&
+           strncmp(m->name, "Watch", 5) != 0;
+}
+
+int rpc_run(const struct rpc_dispatch *d, const struct rpc_method *m, struct rpc_call *call,
+            const void *payload, size_t bytes, struct fp_arena *request_arena, struct fp_str *out,
+            struct fp_err *err)
+{
+    struct trace_span span = {.recorded = false};
+
+    call->method = m->name;
+    call->ctx = d->ctx;
+    log_trace(call->traceparent);
+    if (is_traced(m)) {
+        trace_begin(&span, call->traceparent, m->name, TRACE_SERVER);
+        call->traceparent = span.context;
+    }
+    int rc = run(m, call, payload, bytes, request_arena, out, err);
+    trace_end(&span, rc == 0 ? NULL : err_code_name(err->code));
+    log_trace(NULL);
+    call->traceparent = ""; /* span ends here */
+    return rc;
 }
 
 void rpc_count(const struct rpc_dispatch *d, const struct rpc_method *m, enum fp_code code, int64_t since_us)

@@ -23,6 +23,7 @@
 #include "lib/log/log.h"
 #include "lib/service/fatal.h"
 #include "lib/service/service_internal.h"
+#include "lib/trace/trace.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -331,6 +332,13 @@ static int work(struct fp_service *s, struct fp_err *err)
     return 0;
 }
 
+static int start_trace(struct fp_service *s, struct fp_err *err)
+{
+    const struct trace_options o = {s->program, config_version(), s->address, s->set.trace_endpoint};
+
+    return *o.endpoint ? trace_start(&o, err) : 0;
+}
+
 /* Everything after the settings; returns the exit code. */
 static int live(struct fp_service *s)
 {
@@ -339,6 +347,10 @@ static int live(struct fp_service *s)
     signals_start(s);
     if (s->def->validate && s->def->validate(s->def->values, &err) < 0) {
         log_error("", "wrong settings", "%s; see %s --help", err.msg, s->program);
+        return EXIT_SETTINGS;
+    }
+    if (start_trace(s, &err) < 0) {
+        log_error("", "wrong settings", "%s", err.msg);
         return EXIT_SETTINGS;
     }
     s->http = health_start(s, &err);
@@ -352,6 +364,7 @@ static int live(struct fp_service *s)
     /* In reverse; the port goes first here only because it reads the lease. */
     http_stop(s->http);
     lease_stop(s->lease);
+    trace_stop();
     log_info("", "ended", "exit=%d", code ? code : s->exit_code);
     return code ? code : s->exit_code;
 }

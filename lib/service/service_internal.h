@@ -30,6 +30,7 @@ struct service_settings {
     char *log_level;
     int64_t drain_timeout_ms;
     char *instance_address;
+    char *trace_endpoint; /* may hold a password: never logged */
 };
 extern const struct config_setting service_rows[];
 extern const size_t service_n_rows;

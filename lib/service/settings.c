@@ -67,5 +67,14 @@ const struct config_setting service_rows[] = {
      .max = 127,
      .help = "How this process is shown in the ledger's list of instances; the host's name when empty.",
      .offset = AT(instance_address)},
+    {.name = "trace-endpoint",
+     .type = CONFIG_STRING,
+     .def = "",
+     .min = 0,
+     .max = 900,
+     .help =
+         "Spans go here by OTLP/HTTP in JSON: http://collector:4318, or a whole URL. Empty: none are made; the "
+         "callers' trace context is carried all the same.",
+     .offset = AT(trace_endpoint)},
 };
 const size_t service_n_rows = sizeof service_rows / sizeof service_rows[0];

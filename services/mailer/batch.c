@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/log/log.h"
+
 #define BIT(s) (1u << (s))
 
 static const struct {
@@ -165,6 +167,11 @@ struct batch *batch_new(const struct ledger_claim *claim, const char *owner, str
     b->max_attempts = claim->max_attempts;
     b->arena = arena;
     b->job = message->job;
+    trace_begin(&b->span, message->traceparent, "mailer batch", TRACE_CONSUMER);
+    trace_number(&b->span, "foliopost.job_id", b->job_id);
+    trace_number(&b->span, "foliopost.batch_id", b->id);
+    trace_number(&b->span, "foliopost.epoch", b->epoch);
+    trace_number(&b->span, "messaging.batch.message_count", (int64_t)claim->n_due);
     b->mails = mem_array(claim->n_due + 1, sizeof(*b->mails));
     fill_mails(b, claim, message);
     if (message->job->job_id != claim->job_id) {
@@ -181,6 +188,9 @@ void batch_free(struct batch *b)
         return;
     if (b->count[MAIL_RENDERING] || b->count[MAIL_SENDING])
         fp_panic("batch %" PRId64 " freed with %zu mails in other hands", b->id, batch_out(b));
+    trace_end(&b->span, b->state == BATCH_LOST                 ? "claim_lost"
+                        : b->count[MAIL_SETTLED] == b->n_mails ? NULL
+                                                               : "given_back");
     for (size_t i = 0; i < b->n_mails; i++)
         mem_free(b->mails[i].data);
     mem_free(b->mails);
@@ -260,6 +270,7 @@ bool batch_complete(const struct batch *b)
 
 const char *batch_label(const struct batch *b, char out[64])
 {
+    log_trace(b->span.context);
     (void)snprintf(out, 64, "job=%" PRId64 " batch=%" PRId64, b->job_id, b->id);
     return out;
 }

@@ -211,6 +211,7 @@ bool intake_message(struct intake *in, const void *data, size_t bytes)
     struct fp_arena *arena = arena_new(WIRE_MAX_ARENA_BYTES);
     const Foliopost__V1__SummaryBatch *message =
         wire_unpack(&foliopost__v1__summary_batch__descriptor, data, bytes, arena, &err);
+    log_trace(message ? message->traceparent : NULL);
     if (message && !can_render(in, message->job)) {
         arena_free(arena);
         desk_give_slot(in->o.desk);

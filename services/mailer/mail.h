@@ -34,6 +34,7 @@
 
 #include "lib/ledger/batches.h"
 #include "lib/ledger/suppressions.h"
+#include "lib/trace/trace.h"
 #include "lib/wire/wire.h"
 #include "services/mailer/outcome.h"
 #include "services/mailer/renderers.h"
@@ -101,11 +102,12 @@ struct batch {
     int64_t judged_us;   /* when its users were last looked up in the suppressions */
     size_t count[MAIL_STATES];
     enum batch_state state;
-    const char *why;     /* it closes; a literal */
-    atomic_bool stopped; /* senders hand back what they have not begun */
-    int not_held;        /* records in a row that said so */
-    int refused;         /* partings in a row that changed nothing although it is ours */
-    size_t held_at;      /* its place in the record being made */
+    const char *why;        /* it closes; a literal */
+    atomic_bool stopped;    /* senders hand back what they have not begun */
+    int not_held;           /* records in a row that said so */
+    int refused;            /* partings in a row that changed nothing although it is ours */
+    size_t held_at;         /* its place in the record being made */
+    struct trace_span span; /* from the claim to the parting */
 };
 
 struct mail_list {
@@ -141,7 +143,7 @@ size_t batch_out(const struct batch *b);
 bool batch_at_rest(const struct batch *b);
 /* At rest, and everybody has his outcome in the ledger. */
 bool batch_complete(const struct batch *b);
-/* "job=12 batch=340", for logs. */
+/* "job=12 batch=340", for the line of the log that follows: it carries the batch's trace. */
 const char *batch_label(const struct batch *b, char out[64]);
 
 #endif

@@ -13,6 +13,7 @@
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
+#include "lib/trace/trace.h"
 #include "services/scheduler/leader.h"
 
 /* A proof that did not hold although the counters said so costs a full count: not every second. */
@@ -31,11 +32,28 @@ static void say_done(const struct ledger_job *j, const struct ledger_proof *p)
     char id[32];
 
     snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_trace(j->traceparent);
     metrics_add("foliopost_jobs_completed_total", "", 1);
     log_info(id, "COMPLETED",
              "round=%d users=%" PRId64 " sent=%" PRId64 " failed=%" PRId64 " skipped=%" PRId64
              " ambiguous=%" PRId64 " maybe_doubles=%" PRId64,
              p->round, p->users, p->sent, p->failed, p->skipped, p->ambiguous, p->maybe_doubles);
+}
+
+/* The whole job as one span, from its submission on. */
+static void trace_job(const struct ledger_job *j, const struct ledger_proof *p)
+{
+    struct trace_span s;
+
+    trace_begin(&s, j->traceparent, "job", TRACE_INTERNAL);
+    s.start_us = j->submitted_us;
+    trace_number(&s, "foliopost.job_id", j->id);
+    trace_number(&s, "foliopost.users", p->users);
+    trace_number(&s, "foliopost.sent", p->sent);
+    trace_number(&s, "foliopost.failed", p->failed);
+    trace_number(&s, "foliopost.skipped", p->skipped);
+    trace_number(&s, "foliopost.ambiguous", p->ambiguous);
+    trace_end(&s, NULL);
 }
 
 static int complete_job(struct leader *l, struct ledger_job *j, struct leader_track *t, struct fp_err *err)
@@ -51,10 +69,12 @@ static int complete_job(struct leader *l, struct ledger_job *j, struct leader_tr
     if (done) {
         j->state = JOB_COMPLETED;
         say_done(j, &proof);
+        trace_job(j, &proof);
         return 0;
     }
     if (t->counts.deferred == 0 && log_limited(&said_us, 30000)) {
         snprintf(id, sizeof id, "job=%" PRId64, j->id);
+        log_trace(j->traceparent);
         log_warn(id, "not proved yet",
                  "asking again; every batch is done, but not every user has a terminal outcome");
     }

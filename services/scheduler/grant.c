@@ -62,6 +62,7 @@ static int grant_interval(struct leader *l, const struct ledger_job *j, const st
         return 0;
     }
     snprintf(id, sizeof id, "job=%" PRId64 " interval=%" PRId32, j->id, iv->no);
+    log_trace(j->traceparent);
     if (iv->state[0] == 'g') {
         metrics_add("foliopost_grants_overdue_total", "", 1);
         log_info(id, "granted again",

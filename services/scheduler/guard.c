@@ -82,6 +82,7 @@ static int end_canary(struct leader *l, const struct ledger_job *j, const struct
     if (!done)
         return 0;
     snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_trace(j->traceparent);
     log_info(id, "canary sent", "users=%" PRId64 " wait_ms=%" PRId64, j->canary_users, j->canary_wait_ms);
     return 0;
 }
@@ -150,6 +151,7 @@ static int guard_job(struct leader *l, const struct ledger_job *j, struct leader
     if (!paused)
         return 0;
     snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_trace(j->traceparent);
     log_error(id, "PAUSED", "reason=%s", reason);
     metrics_add("foliopost_guards_tripped_total", "", 1);
     return 0;

@@ -152,6 +152,7 @@ bool leader_is_outage(const struct ledger_job *j, const char *step, const struct
         return true;
     if (log_limited(&said_us, 5000)) {
         snprintf(id, sizeof id, "job=%" PRId64, j->id);
+        log_trace(j->traceparent);
         log_error(id, step, "code=%s reason=%s", err_code_name(err->code), err->msg);
     }
     metrics_add("foliopost_leader_errors_total", "", 1);

@@ -12,6 +12,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
+#include "lib/trace/trace.h"
 #include "services/scheduler/audience.h"
 #include "services/scheduler/limits.h"
 #include "services/scheduler/person.h"
@@ -19,18 +20,13 @@
 #include "services/scheduler/spec.h"
 #include "services/scheduler/start.h"
 
-static bool is_traceparent(const char *s)
-{
-    return s && strlen(s) == 55 && strncmp(s, "00-", 3) == 0 && strspn(s, "0123456789abcdef-") == 55;
-}
-
 void methods_take_trace(const struct rpc_call *call, struct ledger_job *j)
 {
     char made[56];
 
     wire_new_traceparent(made);
     snprintf(j->traceparent, sizeof j->traceparent, "%s",
-             is_traceparent(call->traceparent) ? call->traceparent : made);
+             trace_is_valid(call->traceparent) ? call->traceparent : made);
 }
 
 static int count_planned(struct methods_worker *w, const struct scheduler_settings *set,

@@ -71,6 +71,7 @@ static int put_off(struct leader *l, const struct ledger_job *j, struct leader_t
     if (strcmp(before, t->trouble) == 0)
         return 0;
     snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_trace(j->traceparent);
     log_warn(id, "not planned yet", "asking again; reason=%s", why->msg);
     return ledger_error(l->o.ledger, "scheduler", l->owner, j->id, 0, err_code_name(why->code), why->msg,
                         err);
@@ -93,6 +94,7 @@ static int plan_failed(struct leader *l, const struct ledger_job *j, struct lead
     if (!done)
         return 0;
     snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_trace(j->traceparent);
     log_error(id, "FAILED", "reason=%s", why->msg);
     return ledger_error(l->o.ledger, "scheduler", l->owner, j->id, 0, err_code_name(why->code), why->msg,
                         err);
@@ -168,6 +170,7 @@ static int start_job(struct leader *l, struct ledger_job *j, struct leader_track
     t->trouble[0] = '\0';
     t->progress_mono_us = clock_mono_us();
     snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_trace(j->traceparent);
     log_info(id, "IN_PROGRESS", "kind=%s intervals=%d listed_users=%zu", j->kind, iv->n, whole->n_user_ids);
     return 0;
 }

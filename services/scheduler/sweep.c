@@ -109,6 +109,7 @@ static int emit(struct leader *l, const struct ledger_emit *e, int n, const char
         return 0;
     metrics_add(counter, "", sent);
     snprintf(id, sizeof id, "job=%" PRId64, e[0].job_id);
+    log_trace(e[0].traceparent);
     log_info(id, event, "batches=%d first=%" PRId64, sent, e[0].batch_id);
     return sent;
 }
@@ -266,6 +267,7 @@ static int tell_why(struct leader *l, struct ledger_job *j, const struct leader_
     if (strcmp(why, j->waiting) == 0)
         return 0;
     snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_trace(j->traceparent);
     if (why[0])
         log_warn(id, "waiting", "reason=%s", why);
     else

@@ -23,6 +23,7 @@
 #include "lib/ledger/batches.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
+#include "lib/trace/trace.h"
 #include "services/stats/batch.h"
 
 /* Short, so that a drain is noticed at once; a turn that yields nothing costs nothing. */
@@ -206,27 +207,40 @@ static int pack(struct worker *w, Foliopost__V1__SummaryBatch *out, struct fp_er
     return wire_pack(&out->base, WIRE_MAX_MESSAGE_BYTES, &w->packed, err);
 }
 
-static void finish(struct worker *w, const Foliopost__V1__UserBatch *b, const char *id)
+/* True when the summaries are on their way. */
+static bool finish(struct worker *w, const Foliopost__V1__UserBatch *b, const char *id,
+                   struct trace_span *span)
 {
     struct batch_counts counts;
     Foliopost__V1__SummaryBatch *out = compute(w, b, id, &counts);
     struct fp_err err;
 
     if (!out)
-        return;
+        return false;
+    out->traceparent = span->context;
     str_clear(&w->packed);
     if (pack(w, out, &err)) {
         dropped(w, b, id, &err); /* too large: the ledger's redos split it */
-        return;
+        return false;
     }
     if (send_packed(w, b, id))
-        return;
+        return false;
     metrics_add("foliopost_stats_batches_total", "", 1);
     metrics_add("foliopost_stats_users_total", "outcome=\"summary\"", counts.summaries);
     metrics_add("foliopost_stats_users_total", "outcome=\"failure\"", counts.failures);
     metrics_add("foliopost_stats_users_total", "outcome=\"skip\"", counts.skips);
     log_debug(id, "computed", "summaries=%d skips=%d failures=%d%s%s", counts.summaries, counts.skips,
               counts.failures, counts.failures ? " first=" : "", counts.first_failure);
+    trace_number(span, "foliopost.failures", counts.failures);
+    return true;
+}
+
+static void begin_span(struct trace_span *s, const Foliopost__V1__UserBatch *b)
+{
+    trace_begin(s, b->traceparent, "stats batch", TRACE_CONSUMER);
+    trace_number(s, "foliopost.job_id", b->job->job_id);
+    trace_number(s, "foliopost.batch_id", b->batch_id);
+    trace_number(s, "messaging.batch.message_count", (int64_t)b->n_users);
 }
 
 static void handle(struct worker *w, const void *data, size_t bytes)
@@ -244,7 +258,11 @@ static void handle(struct worker *w, const void *data, size_t bytes)
         return;
     }
     snprintf(id, sizeof id, "job=%lld batch=%lld", (long long)b->job->job_id, (long long)b->batch_id);
-    finish(w, b, id);
+    struct trace_span span;
+    begin_span(&span, b);
+    log_trace(span.context);
+    trace_end(&span, finish(w, b, id, &span) ? NULL : "not_sent");
+    log_trace(NULL);
     metrics_observe_s("foliopost_stats_batch_seconds", "", (double)(clock_mono_us() - begin_us) / 1e6);
 }
 

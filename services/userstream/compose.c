@@ -18,6 +18,7 @@
 #include "lib/ledger/suppressions.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
+#include "lib/trace/trace.h"
 #include "services/userstream/user.h"
 
 /* One try, so that a waiting worker sees the end of the process and its heart beats. */
@@ -48,8 +49,8 @@ static void fill_context(Foliopost__V1__JobContext *m, const struct ledger_job *
 }
 
 /* The message points into the worker's users. */
-static int pack(struct worker *w, const struct ledger_job *job, int64_t batch_id, size_t n,
-                struct fp_err *err)
+static int pack(struct worker *w, const struct ledger_job *job, const char *traceparent, int64_t batch_id,
+                size_t n, struct fp_err *err)
 {
     Foliopost__V1__User users[WIRE_MAX_USERS];
     Foliopost__V1__User *list[WIRE_MAX_USERS];
@@ -61,7 +62,7 @@ static int pack(struct worker *w, const struct ledger_job *job, int64_t batch_id
     }
     fill_context(&context, job);
     batch.schema_version = WIRE_SCHEMA_VERSION;
-    batch.traceparent = (char *)job->traceparent;
+    batch.traceparent = (char *)traceparent;
     batch.job = &context;
     batch.batch_id = batch_id;
     batch.users = list;
@@ -82,12 +83,30 @@ static int push(struct worker *w, struct fp_err *err)
     return -1;
 }
 
+/* A trace is the job's and has a span of each of its nth batches only: one with a
+ * hundred thousand spans is shown by nobody. */
+static void begin_span(struct trace_span *s, const struct worker *w, const struct ledger_job *job,
+                       int64_t batch_id, size_t n)
+{
+    trace_begin(s, job->traceparent, "userstream batch", TRACE_PRODUCER);
+    s->start_us = w->began_us;
+    trace_number(s, "foliopost.job_id", job->id);
+    trace_number(s, "foliopost.batch_id", batch_id);
+    trace_number(s, "messaging.batch.message_count", (int64_t)n);
+    if (batch_id % w->stream->set->trace_every != 0)
+        trace_unsample(s);
+}
+
 void compose_send(struct worker *w, const struct ledger_job *job, int64_t batch_id, size_t n)
 {
     static long long said_us;
     struct fp_err err = {0};
+    struct trace_span span;
     char id[64];
-    if (pack(w, job, batch_id, n, &err) == 0 && push(w, &err) == 0) {
+    begin_span(&span, w, job, batch_id, n);
+    bool sent = pack(w, job, span.context, batch_id, n, &err) == 0 && push(w, &err) == 0;
+    trace_end(&span, sent ? NULL : err_code_name(err.code));
+    if (sent) {
         metrics_add("foliopost_users_total", "", (double)n);
         return;
     }

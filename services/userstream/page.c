@@ -130,6 +130,7 @@ int page_once(struct worker *w, const struct ledger_job *job, const Foliopost__V
     struct ledger_paged done;
     int64_t ids[WIRE_MAX_USERS];
     *more = false;
+    w->began_us = clock_wall_us();
     if (ledger_interval_get(w->ledger, job->id, grant->interval_no, &iv, err) != 0)
         return -1;
     if (!is_current(&iv, grant)) {

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/metrics/metrics.h"
 #include "services/userstream/stream.h"
 
@@ -29,6 +30,7 @@ static int read_users(struct worker *w, const struct ledger_job *job, const stru
 int resend_batch(struct worker *w, const struct ledger_job *job, int64_t batch_id, struct fp_err *err)
 {
     struct ledger_batch b = {0};
+    w->began_us = clock_wall_us();
     if (ledger_batch_get(w->ledger, batch_id, &b, err) != 0)
         return -1;
     int failed = 0;

@@ -24,6 +24,8 @@ const struct config_setting settings_rows[] = {
     SERVICE_ROW_REDO_AFTER(AT(redo_after_ms)),
     {"send-wait", CONFIG_DURATION_MS, "ms", "5s", 100, 30000, NULL,
      "how long a batch waits for a stats that can take it, before it is left to redo", AT(send_wait_ms)},
+    {"trace-every", CONFIG_INT, "batches", "10", 1, 1e6, NULL,
+     "with --trace-endpoint: each nth batch has spans, here and in the services behind", AT(trace_every)},
     SERVICE_ROW_BUS_RESOLVE(AT(bus_resolve_ms)),
     SERVICE_ROWS_BUS_TLS(AT(bus_ca_file), AT(bus_cert_file), AT(bus_key_file)),
 };

@@ -16,6 +16,7 @@ struct userstream_settings {
     int64_t redo_after_ms;
     int64_t audience_margin_ms;
     int64_t send_wait_ms;
+    int64_t trace_every;
     int64_t bus_resolve_ms;
     char *bus_ca_file, *bus_cert_file, *bus_key_file;
 };

@@ -40,6 +40,7 @@ struct worker {
     struct fp_arena *arena; /* of the message in work */
     struct fp_str packed;
     int64_t deadline_us; /* of the message in work, CLOCK_MONOTONIC */
+    int64_t began_us;    /* the page or batch in work, wall clock: for its span */
     struct cached_job {
         struct ledger_job job; /* id 0: free */
         int64_t read_us;

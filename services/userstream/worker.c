@@ -206,10 +206,12 @@ static void do_message(struct worker *w, const void *data, size_t bytes)
         return;
     }
     w->deadline_us = clock_mono_us() + STREAM_PATIENCE_MS * 1000;
+    log_trace(work->traceparent);
     if (work->work_case == FOLIOPOST__V1__WORK__WORK_GRANT)
         do_grant(w, work->job_id, work->grant);
     else
         do_batch(w, work->job_id, work->batch->batch_id);
+    log_trace(NULL);
 }
 
 void *worker_main(void *worker)
