@@ -59,6 +59,18 @@ def by_name(docs):
 
 
 BROKEN = {
+    "schema": [lambda d: find(d, "Deployment", "foliopost-stats")["spec"].update(replicaz=2),
+               lambda d: pod(d)["securityContext"].update(runAsRot=False),
+               lambda d: container(d).update(livenessProbes={}),
+               lambda d: container(d)["ports"][0].update(containerPort="9100"),
+               lambda d: container(d)["env"].append({"value": "2"}),
+               lambda d: find(d, "Deployment", "foliopost-stats")["spec"].pop("selector"),
+               lambda d: find(d, "Deployment", "foliopost-stats").update(apiVersion="apps/v1beta1"),
+               lambda d: find(d, "NetworkPolicy", "foliopost-stats")["spec"]["ingress"][0].update(form=[]),
+               lambda d: find(d, "PodDisruptionBudget", "foliopost-stats")["spec"].update(maxUnavailible=1),
+               lambda d: find(d, "CronJob", "foliopost-submit")["spec"].update(timezone="Etc/UTC"),
+               lambda d: find(d, "ScaledObject", "foliopost-stats")["spec"].update(minReplica=1),
+               lambda d: find(d, "ScaledObject", "foliopost-stats")["spec"]["triggers"][0]["metadata"].update(targetQueryValue=5)],
     "variables": [lambda d: container(d)["env"].append({"name": "FOLIOPOST_WORKRES", "value": "2"}),
                   lambda d: container(d).update(args=["--workers=2"])],
     "ports": [lambda d: container(d)["livenessProbe"]["httpGet"].update(port="http"),
@@ -103,7 +115,7 @@ BROKEN = {
     "tls": [lambda d: variable(d, "FOLIOPOST_BUS_CA_FILE", None),
             lambda d: variable(d, "FOLIOPOST_USERS_FROM", "tcp://foliopost-userstream:7702")],
 }
-WITH = {"scaling": "hpa", "tls": "tls"} # components that the check is about
+WITH = {"schema": "keda", "scaling": "hpa", "tls": "tls"} # components that the check is about
 CASES = [(name, i) for name, broken in BROKEN.items() for i in range(len(broken))]
 
 
