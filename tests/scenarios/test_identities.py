@@ -75,7 +75,7 @@ def test_an_identity_comes_and_goes_by_the_command_line(new_stack, judge, tmp_pa
     with_root = ("--token-file", tmp_path / "root")
     assert "no token" in stack.foliopost("jobs", check=False).stderr
     stack.foliopost("identities", "add", "cron", "--roles", "operator,viewer", "--expires", "2099-01-01", "--out", tmp_path / "cron", *with_root)
-    stack.foliopost("submit", "--kind", "monthly", "--request-id", "by-cron", "--token-file", tmp_path / "cron")
+    stack.foliopost("submit", "monthly", "--request-id", "by-cron", "--token-file", tmp_path / "cron")
     assert j.sql("SELECT actor FROM foliopost.audit WHERE action = 'submit'") == [["cron"]]
     table = stack.foliopost("identities", *with_root).stdout
     assert "operator" in table and "2099-01-01" in table and root not in table
