@@ -89,6 +89,25 @@ static void print_day(struct explain *e, const struct perf_step *s)
     printf("%s\n", day);
 }
 
+/* " at 0.80000000 of 2026-10-30": units of the base currency for one of the
+ * line's, and the rate's day; "" where there is no rate. */
+static const char *exchanged(double amount, const struct perf_step *s, char out[NUMBER])
+{
+    char day[11];
+    out[0] = '\0';
+    if (s->rate_day == INT32_MIN || amount == 0)
+        return out;
+    day_format(s->rate_day, day);
+    snprintf(out, NUMBER, " at %.8f of %s", (double)s->value_e8 / amount, day);
+    return out;
+}
+
+/* In its own currency, before fee and tax. */
+static double gross_e8(const struct perf_tx *t)
+{
+    return ((double)t->amount_e4 + (double)t->fee_e4 + (double)t->tax_e4) * 10000;
+}
+
 static void print_booking(const struct explain *e, const struct perf_step *s)
 {
     char a[NUMBER], b[NUMBER], f[NUMBER], code[4];
@@ -103,7 +122,7 @@ static void print_booking(const struct explain *e, const struct perf_step *s)
         printf("  fee %s", amount((fp_i128)t->fee_e4 * 10000, 4, a));
     if (t->tax_e4)
         printf("  tax %s", amount((fp_i128)t->tax_e4 * 10000, 4, b));
-    printf("  = %s before costs", amount(s->value_e8, 4, a));
+    printf("%s = %s before costs", exchanged(gross_e8(t), s, b), amount(s->value_e8, 4, a));
     if (s->flow_e8)
         printf(", flow %s", amount(s->flow_e8, 4, f));
     putchar('\n');
@@ -111,25 +130,16 @@ static void print_booking(const struct explain *e, const struct perf_step *s)
 
 static void print_lot(const struct explain *e, const struct perf_step *s)
 {
-    char a[NUMBER], b[NUMBER], c[NUMBER], day[11];
+    char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], day[11];
     if (s->kind == PERF_STEP_LOT_IN) {
         printf("  lot +   %s  account %" PRId64 "  %s shares cost %s\n", instrument(e, s->instrument, a),
                s->account, quantity(s->quantity_e8, b), amount(s->value_e8, 4, c));
         return;
     }
     day_format(atoi(s->text), day);
-    printf("  lot -   of %s  account %" PRId64 "  %s shares that cost %s\n", day, s->account,
-           quantity(s->quantity_e8, b), amount(s->value_e8, 4, c));
-}
-
-/* " at 0.80000000": units of the base currency for one of the line's; "" where they are the same. */
-static const char *exchanged(double amount, fp_i128 value_e8, char out[NUMBER])
-{
-    double rate = amount != 0 ? (double)value_e8 / amount : 1;
-    out[0] = '\0';
-    if (rate < 1 - 1e-7 || rate > 1 + 1e-7)
-        snprintf(out, NUMBER, " at %.8f", rate);
-    return out;
+    printf("  lot -   of %s  account %" PRId64 "  %s shares that cost %s brought %s: %s\n", day, s->account,
+           quantity(s->quantity_e8, b), amount(s->value_e8, 4, c), amount(s->flow_e8, 4, d),
+           amount(s->flow_e8 - s->value_e8, 4, a));
 }
 
 /* What is to be known of a price: " STALE", " AFTER"; "" mostly. */
@@ -145,7 +155,7 @@ static void print_line(const struct explain *e, const struct perf_step *s)
         if (s->text[0])
             printf("  value   %-24s %16s x %s of %s%s%s = %s\n", instrument(e, s->instrument, a),
                    quantity(s->quantity_e8, b), quantity(s->price_e8, c), s->text, price_remark(s),
-                   exchanged((double)s->quantity_e8 * (double)s->price_e8 / 1e8, s->value_e8, f),
+                   exchanged((double)s->quantity_e8 * (double)s->price_e8 / 1e8, s, f),
                    amount(s->value_e8, 4, d));
         else
             printf("  value   %-24s %16s at cost = %s\n", instrument(e, s->instrument, a),
@@ -154,7 +164,7 @@ static void print_line(const struct explain *e, const struct perf_step *s)
     }
     perf_currency_text(s->currency, code);
     printf("  value   cash %-19s %16s%s = %s\n", code, amount(s->quantity_e8, 4, b),
-           exchanged((double)s->quantity_e8, s->value_e8, f), amount(s->value_e8, 4, d));
+           exchanged((double)s->quantity_e8, s, f), amount(s->value_e8, 4, d));
 }
 
 static void print_finding(const struct explain *e, const struct perf_step *s)

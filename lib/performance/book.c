@@ -147,14 +147,16 @@ static bool lots_worth(struct fp_performance *p, const struct entry *e, struct p
     return true;
 }
 
-static void saw_lot(void *ctx, const struct perf_lot *lot, int64_t quantity_e8, fp_i128 cost_e8)
+static void saw_lot(void *ctx, const struct perf_lot *lot, int64_t quantity_e8, fp_i128 cost_e8,
+                    fp_i128 proceeds_e8)
 {
     struct fp_performance *p = ctx;
     struct perf_step step = {.kind = PERF_STEP_LOT_OUT,
                              .instrument = -1,
                              .account = lot->account,
                              .quantity_e8 = quantity_e8,
-                             .value_e8 = cost_e8};
+                             .value_e8 = cost_e8,
+                             .flow_e8 = proceeds_e8};
 
     snprintf(step.text, sizeof step.text, "%d", lot->day);
     perf_step(p, step);
@@ -319,6 +321,7 @@ static void trace_entry(struct fp_performance *p, const struct entry *e)
                                     .instrument = e->t->instrument,
                                     .currency = e->t->currency,
                                     .account = e->t->account,
+                                    .rate_day = perf_rate_day(p, e->cash),
                                     .value_e8 = e->gross_e8,
                                     .flow_e8 = e->flow_e8});
 }

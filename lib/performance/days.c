@@ -29,10 +29,13 @@ static void trace_holding(struct fp_performance *p, const struct perf_holding *h
                              .quantity_e8 = h->quantity_e8,
                              .value_e8 = h->value_e8,
                              .price_e8 = h->valued_price.value_e8,
-                             .flags = h->valued_price.flags};
+                             .flags = h->valued_price.flags,
+                             .rate_day = INT32_MIN};
 
-    if (perf_is_priced(h))
+    if (perf_is_priced(h)) {
         day_format(h->valued_price.quote_day, step.text);
+        step.rate_day = perf_rate_day(p, h->valued_price.cash);
+    }
     perf_step(p, step);
 }
 

@@ -192,6 +192,8 @@ static inline bool perf_rates_today(struct fp_performance *p, struct perf_cash *
     p->day_flags |= c->flags;
     return true;
 }
+/* Of the rate in use, the older of two; INT32_MIN: none is, or not today. For a trace. */
+int32_t perf_rate_day(const struct fp_performance *p, int cash);
 /* Into the base currency at the present day's rate. */
 bool perf_to_base(struct fp_performance *p, int cash, fp_i128 v_e8, fp_i128 *out_e8);
 /* Revalues balances at the day's rates, before its transactions: what that

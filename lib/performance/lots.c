@@ -124,7 +124,7 @@ static void close_lot(struct use *u, struct perf_lot *lot)
     u->left.net_e8 -= net_e8;
     u->left.gross_e8 -= gross_e8;
     if (u->seen)
-        u->seen(u->ctx, &part, of_lot, part.cost_e8);
+        u->seen(u->ctx, &part, of_lot, part.cost_e8, -net_e8);
 }
 
 static bool is_first_choice(const struct use *u, const struct perf_lot *lot)

@@ -64,8 +64,10 @@ struct perf_lots_result {
     fp_i128 basis_e8;            /* realised, against the period's basis */
 };
 
-/* Called for each lot that is used up or shortened; may be NULL. */
-typedef void perf_lots_seen(void *ctx, const struct perf_lot *lot, int64_t quantity_e8, fp_i128 cost_e8);
+/* Called for each lot that is used up or shortened, with what that brought,
+ * after costs; may be NULL. */
+typedef void perf_lots_seen(void *ctx, const struct perf_lot *lot, int64_t quantity_e8, fp_i128 cost_e8,
+                            fp_i128 proceeds_e8);
 
 /* False when there are more than LOTS_MAX. */
 bool lots_change(struct perf_lots *l, const struct perf_lots_change *c, struct perf_lots_result *r,

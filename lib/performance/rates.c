@@ -155,6 +155,22 @@ bool perf_to_base(struct fp_performance *p, int cash, fp_i128 v_e8, fp_i128 *out
     return true;
 }
 
+int32_t perf_rate_day(const struct fp_performance *p, int cash)
+{
+    const struct perf_cash *c = &p->cash[cash];
+    int32_t day = INT32_MAX;
+
+    if (c->legs <= 0 || c->day != p->day)
+        return INT32_MIN;
+    for (int i = 0; i < c->legs; i++) {
+        const struct perf_leg *l = &c->leg[i];
+        int32_t of_leg = l->pair->rates_e10.points[l->next ? l->next - 1 : 0].day;
+
+        day = of_leg < day ? of_leg : day;
+    }
+    return day;
+}
+
 /* c->value_e8 for the present day. */
 static bool balance_value(struct fp_performance *p, int i)
 {
@@ -195,6 +211,7 @@ bool perf_cash_value(struct fp_performance *p, fp_i128 *sum_e8)
             perf_step(p, (struct perf_step){.kind = PERF_STEP_CASH,
                                             .instrument = -1,
                                             .currency = p->cash[i].currency,
+                                            .rate_day = perf_rate_day(p, i),
                                             .quantity_e8 = (fp_i128)p->cash[i].amount_e4 * PERF_E4_TO_E8,
                                             .value_e8 = p->cash[i].value_e8});
     }

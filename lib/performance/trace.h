@@ -37,7 +37,8 @@ struct perf_step {
     fp_i128 quantity_e8, value_e8, flow_e8; /* values in the base currency */
     int64_t price_e8;
     enum perf_event_kind finding;
-    unsigned flags; /* of a price */
+    unsigned flags;   /* of a price */
+    int32_t rate_day; /* of BOOK, HOLDING, CASH: of the exchange rate; INT32_MIN: there is none */
     double rate, wealth;
     bool in_period; /* else it belongs to year to date or since inception only */
     char text[40];

@@ -63,6 +63,19 @@ def test_the_text_shows_the_steps_and_that_the_statement_closes(explain):
     assert "@" not in text  # no address
 
 
+def test_each_lot_that_is_sold_says_what_it_earned(explain):
+    basis = json.loads(explain("--user", 40, "--period", PERIOD, "--json").stdout)["cost_basis"]
+    text = explain("--user", 40, "--period", PERIOD).stdout.split("\nTHE PERIOD\n")[1]
+    earned = [float(g.replace(",", "")) for g in re.findall(r"lot -.* brought [-\d,.]+: (-?[\d,.]+)$", text, re.M)]
+    assert earned and sum(earned) * 100 == pytest.approx(basis["realised_fifo_minor"], abs=1)
+
+
+def test_each_rate_has_its_day(explain):
+    texts = (explain("--user", user, "--period", PERIOD).stdout for user in range(20, 80))
+    text = next(t for t in texts if re.search(r"value   cash USD", t) and "in EUR" in t)
+    assert re.search(r"value   cash USD +[-\d,.]+ at \d\.\d{8} of \d{4}-\d\d-\d\d = ", text)
+
+
 # What sql/synthetic.sql makes out of the ordinary: user, what his statement must show.
 def realised(s):
     return s["bridge"]["realised_minor"] != 0

@@ -17,11 +17,13 @@ static void compare_pair(struct vcase *c, const char *name, const json_t *pair, 
     case_compare(c, name, name, json_array_get(pair, 1), UNIT_SHARES, cost);
 }
 
-static void saw_lot(void *ctx, const struct perf_lot *lot, int64_t quantity_e8, fp_i128 cost_e8)
+static void saw_lot(void *ctx, const struct perf_lot *lot, int64_t quantity_e8, fp_i128 cost_e8,
+                    fp_i128 proceeds_e8)
 {
     struct booked *b = ctx;
 
     (void)lot;
+    (void)proceeds_e8;
     compare_pair(b->c, "booked", json_array_get(b->want, b->n++), (double)quantity_e8 / 1e8,
                  (double)cost_e8 / (double)quantity_e8);
 }
