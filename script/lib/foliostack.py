@@ -399,7 +399,7 @@ class Stack:
             for p in self.of(service):
                 self.wait_ready(p)
 
-    def wait_ready(self, process, seconds=60):
+    def wait_ready(self, process, seconds=60, every=0.05):
         """Waits for /readyz; says what the log says when it does not come."""
         end = time.monotonic() + seconds
         url = f"http://127.0.0.1:{process.ports['admin']}/readyz"
@@ -414,7 +414,7 @@ class Stack:
                 why = e.read().decode(errors="replace").strip()
             except OSError as e:
                 why = str(e)
-            time.sleep(0.05)
+            time.sleep(every)
         raise StackError(f"{process.name} is not ready after {seconds} s: {why}\n{process.log_tail()}")
 
     def stop_services(self, seconds=40):
