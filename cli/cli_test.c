@@ -364,7 +364,7 @@ static void a_history_is_listed_and_a_retry_says_how_many(void **state)
     assert_contains(output, "it stays as it is");
 }
 
-static void help_names_every_setting_and_completion_is_valid_bash(void **state)
+static void help_names_every_setting_and_completion_is_valid(void **state)
 {
     (void)state;
     assert_int_equal(run("--help"), CLI_OK);
@@ -376,6 +376,13 @@ static void help_names_every_setting_and_completion_is_valid_bash(void **state)
     assert_int_equal(run("deliveries --help"), CLI_OK);
     assert_contains(output, "(users, 1 to 1000; default 100)");
     assert_int_equal(run("--version"), CLI_OK);
+    assert_int_equal(
+        run("completion zsh | { if command -v zsh >/dev/null; then zsh -n; else cat >/dev/null; fi; }"),
+        CLI_OK);
+    assert_int_equal(run("completion fish"), CLI_USAGE);
+    assert_int_equal(run("completion zsh"), CLI_OK);
+    assert_contains(output, "#compdef foliopost");
+    assert_contains(output, "submit:--policy) compadd -- hold resend; return;;");
     assert_int_equal(
         run("completion bash | bash -c 'eval \"$(cat)\"; COMP_WORDS=(foliopost submit --policy re); "
             "COMP_CWORD=3; _foliopost; echo \"${COMPREPLY[*]}\"; COMP_WORDS=(foliopost sub); COMP_CWORD=1; "
@@ -414,7 +421,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(interrupting_a_watch_leaves_the_job_alone),
         cmocka_unit_test(all_pages_of_deliveries_are_followed),
         cmocka_unit_test(a_history_is_listed_and_a_retry_says_how_many),
-        cmocka_unit_test(help_names_every_setting_and_completion_is_valid_bash),
+        cmocka_unit_test(help_names_every_setting_and_completion_is_valid),
         cmocka_unit_test(the_manual_has_every_command_and_no_line_that_roff_would_obey),
     };
     log_init("cli_test", false, LOG_ERROR_LEVEL);
