@@ -132,6 +132,15 @@ def test_a_broken_manifest_fails(name, i):
     assert list(check(docs))
 
 
+def test_spans_want_their_policy_and_the_policy_its_spans():
+    docs = copy.deepcopy(made("tracing"))
+    assert list(k8s.check_policies(docs)) == []
+    policy = find(docs, "NetworkPolicy", "foliopost-tracing")
+    docs.remove(policy)
+    assert list(k8s.check_policies(docs))
+    assert list(k8s.check_policies([*copy.deepcopy(made(None)), policy]))
+
+
 def test_what_people_install_is_the_overlay():
     """Made by: kubectl kustomize k8s/overlays/prod >k8s/install.yaml"""
     installed = list(yaml.load_all((ROOT / "k8s/install.yaml").read_text(), k8s.LOADER))
