@@ -123,6 +123,40 @@ static void slices_add_up_and_are_capped(void **state)
     assert_code(ledger_rate_configure(t_ledger, "smtp", -1, &t_err), FP_INVALID_ARGUMENT);
 }
 
+/* The row as an hour's step back leaves it. */
+static void set_the_clock_back(void)
+{
+    t_sql("UPDATE foliopost.provider_rates SET next_free = next_free + interval '1 h',"
+          " touched_at = touched_at + interval '1 h'");
+}
+
+static void a_clock_that_is_set_back_stops_nothing_and_makes_nothing_faster(void **state)
+{
+    (void)state;
+    int granted;
+    int64_t delay_us;
+    double rate;
+    assert_ok(ledger_rate_configure(t_ledger, "smtp", 10, &t_err));
+    for (int touched = 0; touched < 3; touched++) {
+        assert_ok(ledger_rate_take(t_ledger, "smtp", 10, &granted, &delay_us, &rate, &t_err));
+        set_the_clock_back();
+        if (touched == 1) /* by a mailer that starts, or by a probe, before the next slice */
+            assert_ok(ledger_rate_configure(t_ledger, "smtp", 10, &t_err));
+        if (touched == 2)
+            assert_ok(ledger_provider_fault(t_ledger, "smtp", "", &t_err));
+        assert_ok(ledger_rate_take(t_ledger, "smtp", 5, &granted, &delay_us, &rate, &t_err));
+        assert_int_equal(granted, 5);
+        /* behind the second before; it ran on since the row was touched */
+        assert_in_range(delay_us, touched == 0 ? 900000 : 0, 1001000);
+        t_sql("UPDATE foliopost.provider_rates SET next_free = clock_timestamp()");
+    }
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 30, &granted, &delay_us, &rate, &t_err));
+    set_the_clock_back();
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 1, &granted, &delay_us, &rate, &t_err));
+    assert_int_equal(granted, 0); /* three seconds ahead still */
+    assert_in_range(delay_us, 900000, 1001000);
+}
+
 static void an_unused_rate_is_not_saved_up(void **state)
 {
     (void)state;
@@ -342,6 +376,7 @@ int main(void)
         cmocka_unit_test_setup(a_lease_is_renewed_until_it_is_swept, t_clean),
         cmocka_unit_test_setup(one_leads_until_his_lease_is_over, t_clean),
         cmocka_unit_test_setup(slices_add_up_and_are_capped, t_clean),
+        cmocka_unit_test_setup(a_clock_that_is_set_back_stops_nothing_and_makes_nothing_faster, t_clean),
         cmocka_unit_test_setup(an_unused_rate_is_not_saved_up, t_clean),
         cmocka_unit_test_setup(no_limit_is_a_rate_of_nothing, t_clean),
         cmocka_unit_test_setup(throttling_lowers_the_rate_for_a_while, t_clean),

@@ -7,6 +7,10 @@
  * that dies with slices in its hands costs the others at most that. A slice
  * whose reply is lost goes unused.
  *
+ * Who touches the row says when. A row that was touched in the future is of
+ * before the database's clock was set back: what it holds ahead of that moment
+ * holds ahead of now, so that mails go on and none go faster (NEXT_FREE).
+ *
  * Each step is one UPDATE with conditions on its own row, which are checked
  * anew after waiting for it; no other table is read.
  */
@@ -14,11 +18,16 @@
 
 #include "lib/ledger/ledger_internal.h"
 
+#define SET_BACK "r.touched_at > clock_timestamp()"
+#define NEXT_FREE                                                                                            \
+    "(r.next_free - CASE WHEN " SET_BACK " THEN r.touched_at - clock_timestamp() ELSE interval '0' END)"
+
 /* clang-format off */
 static const char configure_sql[] =
     "INSERT INTO foliopost.provider_rates AS r (provider, rate, rate_limit, configured_limit) VALUES ($1, $2, $2, $2)"
     " ON CONFLICT (provider) DO UPDATE SET configured_limit = excluded.configured_limit,"
-    "  rate_limit = coalesce(r.operator_limit, excluded.rate_limit), touched_at = clock_timestamp(),"
+    "  rate_limit = coalesce(r.operator_limit, excluded.rate_limit), next_free = " NEXT_FREE ","
+    "  touched_at = clock_timestamp(),"
     "  rate = CASE WHEN r.rate_limit = coalesce(r.operator_limit, excluded.rate_limit) THEN r.rate"
     "   ELSE coalesce(r.operator_limit, excluded.rate_limit) END";
 /* clang-format on */
@@ -70,16 +79,16 @@ int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, struct 
 
 #define USED_TODAY "(CASE WHEN r.quota_day = " TODAY " THEN r.quota_used ELSE 0 END)"
 #define MAX_AHEAD  "interval '2 s'"
-#define BASE       "greatest(r.next_free, clock_timestamp())"
+#define BASE       "greatest(" NEXT_FREE ", clock_timestamp())"
 #define SLICE      "make_interval(secs => $2::float8 / nullif(r.rate, 0))"
 
 /* clang-format off */
 static const char take_sql[] =
     "UPDATE foliopost.provider_rates r"
-    " SET next_free = CASE WHEN r.rate > 0 THEN " BASE " + " SLICE " ELSE r.next_free END,"
+    " SET next_free = CASE WHEN r.rate > 0 THEN " BASE " + " SLICE " ELSE " NEXT_FREE " END,"
     "  touched_at = clock_timestamp(),"
     "  quota_day = " TODAY ", quota_used = " USED_TODAY " + $2"
-    " WHERE r.provider = $1 AND (r.daily_quota = 0 OR " USED_TODAY " + $2 <= r.daily_quota) AND (r.rate = 0 OR r.next_free <= clock_timestamp() + " MAX_AHEAD ")"
+    " WHERE r.provider = $1 AND (r.daily_quota = 0 OR " USED_TODAY " + $2 <= r.daily_quota) AND (r.rate = 0 OR " NEXT_FREE " <= clock_timestamp() + " MAX_AHEAD ")"
     " RETURNING r.rate, CASE WHEN r.rate > 0 THEN greatest(0,"
     "  extract(epoch FROM r.next_free - " SLICE " - clock_timestamp()) * 1000000)::bigint ELSE 0 END";
 /* clang-format on */
@@ -90,7 +99,7 @@ static const char take_sql[] =
 /* clang-format off */
 static const char wait_sql[] =
     "SELECT r.rate, greatest(1000,"
-    "  extract(epoch FROM r.next_free - " MAX_AHEAD " - clock_timestamp()) * 1000000)::bigint,"
+    "  extract(epoch FROM " NEXT_FREE " - " MAX_AHEAD " - clock_timestamp()) * 1000000)::bigint,"
     "  CASE WHEN r.daily_quota > 0 THEN greatest(0, floor(r.daily_quota - " USED_TODAY "))::bigint ELSE -1 END,"
     "  least(" LOOK_AGAIN ", extract(epoch FROM"
     "   ((" TODAY " + 1)::timestamp AT TIME ZONE 'UTC') - clock_timestamp()) * 1000000 + 1000)::bigint"
@@ -203,11 +212,11 @@ int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part, st
 
 /* clang-format off */
 static const char fault_sql[] =
-    "UPDATE foliopost.provider_rates"
-    " SET fault = $2,"
+    "UPDATE foliopost.provider_rates AS r"
+    " SET fault = $2, next_free = " NEXT_FREE ","
     "  fault_since = CASE WHEN $2 = '' THEN NULL WHEN fault = '' THEN clock_timestamp() ELSE fault_since END,"
     "  touched_at = clock_timestamp()"
-    " WHERE provider = $1";
+    " WHERE r.provider = $1";
 /* clang-format on */
 
 int ledger_provider_fault(struct fp_ledger *l, const char *provider, const char *fault, struct fp_err *err)

@@ -35,7 +35,9 @@ const struct config_setting settings_rows[] = {
      "more fails. A row takes some 300 bytes for a moment",
      AT(max_transactions)},
     {"cache-periods", CONFIG_INT, NULL, "4", 1, 64, NULL,
-     "periods (of jobs at once) whose prices and rates are kept in memory", AT(cache_periods)},
+     "periods whose prices and rates are kept in memory, one for each job at once; below the scheduler's"
+     " max-jobs each batch may load them anew",
+     AT(cache_periods)},
     {"cache-mb", CONFIG_INT, "MiB", "16", 1, 4096, NULL, "instruments kept for one period, in memory",
      AT(cache_mb)},
     {"hold-back", CONFIG_STRING, NULL, "suspect-day,suspected-split,suspect-price", 0, 255, NULL,
