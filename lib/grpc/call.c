@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/base/text.h"
+#include "lib/grpc/details.h"
 #include "lib/grpc/internal.h"
 #include "lib/grpc/status.h"
 #include "lib/rpc/identity.h"
@@ -204,7 +205,8 @@ static void refuse_http(struct grpc_call *c, const char *status)
 
 void grpc_call_end(struct grpc_call *c, enum fp_code code, const char *message)
 {
-    char text[sizeof((struct fp_err *)0)->msg], status[12], coded[GRPC_MAX_MESSAGE];
+    char text[sizeof((struct fp_err *)0)->msg], status[12], coded[GRPC_MAX_MESSAGE],
+        details[GRPC_MAX_DETAILS];
     if (c->ended)
         return;
     drop_work(c);
@@ -226,10 +228,12 @@ void grpc_call_end(struct grpc_call *c, enum fp_code code, const char *message)
         return;
     }
     size_t bytes = grpc_percent_encode(coded, sizeof coded, text);
+    size_t detail_bytes = grpc_status_details(details, code, text);
     nghttp2_nv nv[] = {NV(":status", "200", 3), NV("content-type", "application/grpc", 16),
                        NV("grpc-status", status, (size_t)snprintf(status, sizeof status, "%d", (int)code)),
-                       NV("grpc-message", coded, bytes)};
-    nghttp2_submit_response(c->conn->session, c->stream_id, nv, 4, NULL);
+                       NV("grpc-message", coded, bytes),
+                       NV("grpc-status-details-bin", details, detail_bytes)};
+    nghttp2_submit_response(c->conn->session, c->stream_id, nv, detail_bytes > 0 ? 5 : 4, NULL);
     c->conn->dirty = true;
 }
 

@@ -110,6 +110,10 @@ def test_errors_deadlines_and_cancelling_reach_a_grpc_client(new_stack, judge, p
         c = Client(pb, channel)
         job = c.SubmitJob(pb.jobs.SubmitJobRequest(request_id="é", spec=pb.jobs.JobSpec(kind=pb.jobs.JOB_KIND_MONTHLY))).job.id
         assert code(lambda: c.GetJob(pb.jobs.GetJobRequest(job_id=0))) == grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(grpc.RpcError) as wrong:
+            c.GetJob(pb.jobs.GetJobRequest(job_id=-1))
+        details = dict(wrong.value.trailing_metadata())["grpc-status-details-bin"]
+        assert b"google.rpc.BadRequest" in details and b"\n\x06job_id\x12" in details
         assert code(lambda: c.GetJob(pb.jobs.GetJobRequest(job_id=99))) == grpc.StatusCode.NOT_FOUND
         unknown = channel.unary_unary("/foliopost.v1.JobService/DropTables")
         assert code(lambda: unknown(b"")) == grpc.StatusCode.UNIMPLEMENTED
