@@ -219,7 +219,12 @@ bool perf_is_stale(int32_t quote_day, int32_t day);
 void perf_benchmark_today(struct fp_performance *p);
 
 /* --- quality.c */
-/* Remarks on a new quote beside h->valued_price, which it takes the place of. */
+/* Nearly always: less than a third more or less. */
+static inline bool perf_is_near(int64_t before_e8, int64_t after_e8)
+{
+    return after_e8 - after_e8 / 4 < before_e8 && before_e8 - before_e8 / 4 < after_e8;
+}
+/* Remarks on a new quote, not near the one before, beside h->valued_price, which it takes the place of. */
 void perf_judge_quote(struct fp_performance *p, const struct perf_holding *h, const struct perf_price *now);
 
 /* --- slots.c */

@@ -204,7 +204,7 @@ bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
     if (!new_price(p, h, &price))
         return false;
     p->day_flags |= price.flags;
-    if (h->valued_quantity_e8 && p->in_period)
+    if (h->valued_quantity_e8 && p->in_period && !perf_is_near(h->valued_price.value_e8, price.value_e8))
         perf_judge_quote(p, h, &price);
     same_price = price.value_e8 == h->valued_price.value_e8 && price.cash == h->valued_price.cash;
     h->valued_price = price;

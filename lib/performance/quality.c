@@ -75,8 +75,6 @@ void perf_judge_quote(struct fp_performance *p, const struct perf_holding *h, co
 {
     int64_t before_e8 = h->valued_price.value_e8, after_e8 = now->value_e8;
 
-    if (after_e8 - after_e8 / 4 < before_e8 && before_e8 - before_e8 / 4 < after_e8)
-        return; /* nearly always: less than a third more or less */
     if (now->quote_day != p->day || h->valued_price.quote_day >= p->day || now->flags ||
         h->valued_price.flags & PERF_PRICE_AFTER)
         return;
