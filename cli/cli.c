@@ -185,12 +185,23 @@ int cli_main(const struct cli_command *const *table, int argc, char **argv)
 
 /* --- for the commands ----------------------------------------------------------------- */
 
+/* Who names a CA wants TLS: no token goes out in the clear because of a scheme. */
+static int check_tls(const struct cli *c, struct fp_err *err)
+{
+    if (c->globals.bus_ca_file[0] == '\0' || strncmp(c->globals.rpc, "tls+", 4) == 0)
+        return 0;
+    return err_set(
+        err, FP_INVALID_ARGUMENT,
+        "--rpc %s is plain although --bus-ca-file is given: write tls+tcp://, or leave the file out",
+        c->globals.rpc);
+}
+
 static int connect_client(struct cli *c, struct fp_err *err)
 {
     char *token = NULL;
     if (c->client != NULL)
         return 0;
-    if (config_secret(c->globals.token_file, &token, err) != 0)
+    if (check_tls(c, err) != 0 || config_secret(c->globals.token_file, &token, err) != 0)
         return -1;
     const struct bus_tls tls = {c->globals.bus_ca_file, c->globals.bus_cert_file, c->globals.bus_key_file};
     c->client = rpc_client_new(c->globals.rpc, token, &tls, err);

@@ -145,6 +145,11 @@ def test_the_command_line_says_when_nobody_answers(stack):
     assert done.returncode not in (0, 2) and "127.0.0.1:1" in done.stderr and "UNAVAILABLE" in done.stderr
 
 
+def test_a_plain_door_is_refused_to_who_names_a_ca(stack):
+    done = run(stack, "foliopost", "jobs", "--rpc", "tcp://127.0.0.1:1", "--bus-ca-file", "ca.pem")
+    assert done.returncode == 2 and "tls+tcp://" in done.stderr and "--bus-ca-file" in done.stderr
+
+
 def test_an_unknown_job_is_not_found(new_stack):
     s = new_stack()
     done = s.foliopost("status", "424242", check=False)
