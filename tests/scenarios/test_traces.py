@@ -66,6 +66,7 @@ def test_a_jobs_spans_hang_together_and_name_nobody(new_stack, judge, collector)
     assert "@" not in json.dumps(spans)
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_changes_nothing(new_stack, judge):
     stack = new_stack(env={"FOLIOPOST_TRACE_ENDPOINT": "http://127.0.0.1:1"}, userstream={"trace_every": 1})
     j = judge(stack)
@@ -74,6 +75,7 @@ def test_a_collector_that_is_away_changes_nothing(new_stack, judge):
     j.accounted(job)
 
 
+@pytest.mark.slow
 def test_the_clients_trace_goes_through_all_services_logs(new_stack, judge):
     """Without an endpoint too: the lines carry the client's trace."""
     options = {s: {"log_level": "debug"} for s in ("scheduler", "userstream", "stats", "mailer")}
