@@ -3,10 +3,13 @@
  * stay. script/bench-grpc runs it against a scheduler.
  *
  *   grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT   JOB 0: an empty request
+ *   grpc_bench clients PORT PATH JOB SECONDS CONNECTIONS IN_FLIGHT
  *   grpc_bench watch PORT PATH JOB SECONDS CONNECTIONS STREAMS
  *
  * `calls` prints calls a second and the latency of the median and of the 99th
- * of a hundred; `watch` how many streams had their first message, and stays.
+ * of a hundred; `clients` the same of many connections, where who is answered
+ * RESOURCE_EXHAUSTED calls again a little later; `watch` how many streams had
+ * their first message, and stays. script/load runs `clients`.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -22,6 +25,8 @@
 #include "lib/base/mem.h"
 
 #define MAX_SAMPLES 2000000
+#define REFUSED     '8'   /* RESOURCE_EXHAUSTED */
+#define LATER_US    20000 /* after such an answer */
 #define NV(n, v)                                                                                             \
     {                                                                                                        \
         (uint8_t *)(n), (uint8_t *)(v), sizeof(n) - 1, strlen(v), NGHTTP2_NV_FLAG_NONE                       \
@@ -33,15 +38,18 @@ struct client {
     const char *path;
     uint8_t request[16];
     size_t request_bytes;
-    int in_flight, wrong;
-    size_t n_done, n_first;
+    int in_flight, wrong, refused;
+    size_t n_done, n_first, max_samples;
+    bool later; /* who is refused calls again later, and is not wrong */
+    int64_t later_us;
     int32_t *latency_us; /* NULL: not wanted */
 };
 
 struct call {
     int64_t since_us;
     size_t sent;
-    bool heard, well;
+    bool heard;
+    char status; /* of one digit, else 0 */
 };
 
 static void stop(const char *what)
@@ -81,7 +89,7 @@ static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *
     (void)flags;
     (void)arg;
     if (call != NULL && name_bytes == 11 && memcmp(name, "grpc-status", 11) == 0)
-        call->well = bytes == 1 && value[0] == '0';
+        call->status = bytes == 1 ? (char)value[0] : 0;
     return 0;
 }
 
@@ -103,11 +111,16 @@ static int on_close(nghttp2_session *s, int32_t id, uint32_t code, void *arg)
     struct client *c = arg;
     struct call *call = nghttp2_session_get_stream_user_data(s, id);
     (void)code;
-    if (c->latency_us != NULL && c->n_done < MAX_SAMPLES)
-        c->latency_us[c->n_done] = (int32_t)(clock_mono_us() - call->since_us);
-    c->n_done++;
     c->in_flight--;
-    c->wrong += !call->well;
+    if (call->status == REFUSED && c->later) {
+        c->refused++;
+        c->later_us = clock_mono_us() + LATER_US;
+    } else {
+        if (c->n_done < c->max_samples)
+            c->latency_us[c->n_done] = (int32_t)(clock_mono_us() - call->since_us);
+        c->n_done++;
+        c->wrong += call->status != '0';
+    }
     mem_free(call);
     return 0;
 }
@@ -176,6 +189,7 @@ static int calls(char **argv)
     int64_t since_us = clock_mono_us(), for_us = atoi(argv[5]) * FP_US_PER_S;
     open_client(&c, atoi(argv[2]), argv[3], atoi(argv[4]));
     c.latency_us = mem_array(MAX_SAMPLES, sizeof *c.latency_us);
+    c.max_samples = MAX_SAMPLES;
     while (clock_mono_us() - since_us < for_us) {
         while (c.in_flight < atoi(argv[6]))
             submit(&c);
@@ -188,6 +202,64 @@ static int calls(char **argv)
            (double)c.n_done / seconds, argv[6], n > 0 ? c.latency_us[n / 2] / 1e3 : 0,
            n > 0 ? c.latency_us[n * 99 / 100] / 1e3 : 0, c.wrong);
     return c.wrong == 0 && n > 0 ? 0 : 1;
+}
+
+/* One wait for all of them, then everything that came is read. */
+static void turn_all(struct client *c, struct pollfd *p, int n, int in_flight)
+{
+    int64_t now_us = clock_mono_us();
+    for (int i = 0; i < n; i++) {
+        while (c[i].in_flight < in_flight && c[i].later_us <= now_us)
+            submit(&c[i]);
+        nghttp2_session_send(c[i].session);
+        p[i] = (struct pollfd){.fd = c[i].fd, .events = POLLIN};
+    }
+    (void)poll(p, (nfds_t)n, LATER_US / 1000);
+    for (int i = 0; i < n; i++)
+        if (p[i].revents != 0)
+            turn(&c[i], 0);
+}
+
+/* All samples in one array, sorted; *n of them. */
+static int32_t *gather(const struct client *c, int n_clients, size_t *n)
+{
+    int32_t *all = mem_array(MAX_SAMPLES, sizeof *all);
+    *n = 0;
+    for (int i = 0; i < n_clients; i++)
+        for (size_t k = 0; k < c[i].n_done && k < c[i].max_samples; k++)
+            all[(*n)++] = c[i].latency_us[k];
+    qsort(all, *n, sizeof *all, by_latency);
+    return all;
+}
+
+static int clients(char **argv)
+{
+    int n = atoi(argv[6]), in_flight = atoi(argv[7]), wrong = 0;
+    struct client *c = mem_array((size_t)n, sizeof *c);
+    struct pollfd *p = mem_array((size_t)n, sizeof *p);
+    size_t samples, done = 0, refused = 0;
+    for (int i = 0; i < n; i++) {
+        open_client(&c[i], atoi(argv[2]), argv[3], atoi(argv[4]));
+        c[i].later = true;
+        c[i].max_samples = MAX_SAMPLES / (size_t)n;
+        c[i].latency_us = mem_array(c[i].max_samples, sizeof *c[i].latency_us);
+    }
+    int64_t since_us = clock_mono_us(), until_us = since_us + atoi(argv[5]) * FP_US_PER_S;
+    while (clock_mono_us() < until_us)
+        turn_all(c, p, n, in_flight);
+    double seconds = (double)(clock_mono_us() - since_us) / 1e6;
+    for (int i = 0; i < n; i++) {
+        done += c[i].n_done;
+        refused += (size_t)c[i].refused;
+        wrong += c[i].wrong;
+    }
+    int32_t *all = gather(c, n, &samples);
+    printf(
+        "%s: %.0f calls/s offered by %d clients, %.0f/s answered, %.0f/s refused, median %.2f ms, 99 of 100 within "
+        "%.2f ms, %d wrong\n",
+        argv[3], (double)(done + refused) / seconds, n, (double)done / seconds, (double)refused / seconds,
+        samples > 0 ? all[samples / 2] / 1e3 : 0, samples > 0 ? all[samples * 99 / 100] / 1e3 : 0, wrong);
+    return wrong == 0 && done > 0 ? 0 : 1;
 }
 
 static int watch(char **argv)
@@ -214,10 +286,12 @@ int main(int argc, char **argv)
 {
     if (argc == 7 && strcmp(argv[1], "calls") == 0)
         return calls(argv);
+    if (argc == 8 && strcmp(argv[1], "clients") == 0 && atoi(argv[6]) > 0)
+        return clients(argv);
     if (argc == 8 && strcmp(argv[1], "watch") == 0)
         return watch(argv);
-    fputs(
-        "grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT | watch PORT PATH JOB SECONDS CONNECTIONS STREAMS\n",
-        stderr);
+    fputs("grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT\n"
+          "           clients|watch PORT PATH JOB SECONDS CONNECTIONS IN_FLIGHT\n",
+          stderr);
     return 2;
 }
