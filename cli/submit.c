@@ -289,6 +289,9 @@ static void print_plan(const Foliopost__V1__SubmitJobResponse *r)
            job != NULL && job->spec != NULL ? job->spec->period_end : "?",
            format_count(r->planned_users, users), r->planned_intervals,
            format_time(job != NULL ? job->audience_end_us : 0, end));
+    if (r->planned_seconds > 0)
+        printf("about %s, at %s users a second\n", format_duration(r->planned_seconds, end),
+               format_count((int64_t)(r->planned_users_per_s + 0.5), users));
 }
 
 static void print_submitted(const Foliopost__V1__SubmitJobResponse *r)

@@ -13,12 +13,16 @@
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
 #include "lib/trace/trace.h"
+#include "lib/ledger/rates.h"
 #include "services/scheduler/audience.h"
 #include "services/scheduler/limits.h"
 #include "services/scheduler/person.h"
 #include "services/scheduler/report.h"
 #include "services/scheduler/spec.h"
 #include "services/scheduler/start.h"
+
+#define PACE_JOBS  10   /* completed ones that are looked at */
+#define PACE_USERS 1000 /* fewer say more of the start than of the pace */
 
 void methods_take_trace(const struct rpc_call *call, struct ledger_job *j)
 {
@@ -41,6 +45,39 @@ static int count_planned(struct methods_worker *w, const struct scheduler_settin
     return source_count_users(w->source, iv->lower_us[0], iv->upper_us[iv->n - 1], users, err);
 }
 
+/* Users a second of the last completed job that was big enough to tell; 0: none was. */
+static int last_pace(struct fp_ledger *l, double *per_s, struct fp_err *err)
+{
+    struct ledger_job jobs[PACE_JOBS];
+    struct ledger_proof p;
+    int n = ledger_job_list(l, JOB_COMPLETED, 0, jobs, PACE_JOBS, err);
+
+    *per_s = 0;
+    for (int i = 0; i < n && *per_s == 0; i++) {
+        int64_t took_us = jobs[i].finished_us - jobs[i].started_us;
+        if (ledger_job_proof(l, jobs[i].id, &p, err))
+            return -1;
+        if (p.users >= PACE_USERS && took_us > 0)
+            *per_s = (double)p.users * 1e6 / (double)took_us;
+    }
+    return n < 0 ? -1 : 0;
+}
+
+/* Who gets no mail uses no rate, so that it rather takes less. */
+static int estimate(struct fp_ledger *l, Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
+{
+    double limit, pace;
+    int64_t fault_for_s;
+    char fault[256];
+
+    if (ledger_rates_total(l, &limit, fault, &fault_for_s, err) || last_pace(l, &pace, err))
+        return -1;
+    r->planned_users_per_s = limit > 0 && (pace == 0 || limit < pace) ? limit : pace;
+    if (r->planned_users_per_s > 0)
+        r->planned_seconds = (double)r->planned_users / r->planned_users_per_s;
+    return 0;
+}
+
 static int dry_run(struct rpc_call *call, const struct ledger_job *j, struct convert *c,
                    Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
 {
@@ -50,7 +87,7 @@ static int dry_run(struct rpc_call *call, const struct ledger_job *j, struct con
 
     r->planned_intervals = iv->n;
     mem_free(iv);
-    if (failed)
+    if (failed || estimate(methods_worker_of(call)->ledger, r, err))
         return -1;
     r->job = convert_job(c, j, NULL, NULL);
     return 0;

@@ -52,8 +52,27 @@ static void a_dry_run_plans_and_makes_nothing(void **state)
     assert_int_equal(r->job->id, 0);
     assert_int_equal(r->planned_users, 100);
     assert_true(r->planned_intervals > 20);
+    assert_true(r->planned_users_per_s == 0 && r->planned_seconds == 0); /* nothing is known yet */
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.jobs"), 0);
     assert_int_equal(woken, 0);
+}
+
+static void a_dry_run_says_how_long_it_would_take(void **state)
+{
+    (void)state;
+    t_users(100, "2024-01-20", "1 day");
+    assert_ok(ledger_rate_configure(t_ledger, "relay", 4, &t_err));
+    Foliopost__V1__SubmitJobResponse *r = submit("dry", MONTHLY, true);
+    assert_non_null(r);
+    assert_true(r->planned_users_per_s == 4 && r->planned_seconds == 25);
+    int64_t done = submitted("done"); /* 2,000 users in 1,000 s: slower than the relay would be */
+    t_sql(
+        "UPDATE foliopost.jobs SET state = 'COMPLETED', started_at = now(), finished_at = now() + interval '1000 s',"
+        " proofs = '[{\"round\": 1, \"users\": 2000}]' WHERE id = %lld",
+        (long long)done);
+    r = submit("dry", MONTHLY, true);
+    assert_non_null(r);
+    assert_true(r->planned_users_per_s == 2 && r->planned_seconds == 50);
 }
 
 static void wrong_requests_are_refused_by_name(void **state)
@@ -431,6 +450,7 @@ int main(void)
         cmocka_unit_test_setup(the_audience_ends_before_the_submission_by_the_margin, fresh),
         cmocka_unit_test_setup(the_same_request_twice_is_the_same_job, fresh),
         cmocka_unit_test_setup(a_dry_run_plans_and_makes_nothing, fresh),
+        cmocka_unit_test_setup(a_dry_run_says_how_long_it_would_take, fresh),
         cmocka_unit_test_setup(wrong_requests_are_refused_by_name, fresh),
         cmocka_unit_test_setup(a_source_that_is_away_is_said, fresh),
         cmocka_unit_test_setup(open_jobs_have_a_maximum, fresh),
