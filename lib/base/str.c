@@ -128,6 +128,16 @@ static void str_json_char(struct fp_str *s, const char *p, size_t bytes, uint32_
         str_add(s, p, bytes);
 }
 
+/* How many bytes stand in a JSON string as they are: ASCII but controls, quotes and backslashes. */
+static size_t str_json_plain(const char *text)
+{
+    size_t n = 0;
+
+    while (text[n] >= ' ' && text[n] <= '~' && text[n] != '"' && text[n] != '\\')
+        n++;
+    return n;
+}
+
 void str_json(struct fp_str *s, const char *text)
 {
     size_t left = strlen(text);
@@ -135,6 +145,12 @@ void str_json(struct fp_str *s, const char *text)
     str_putc(s, '"');
     while (left > 0 && !s->overflow) {
         uint32_t c;
+        size_t plain = str_json_plain(text);
+        str_add(s, text, plain);
+        text += plain;
+        left -= plain;
+        if (left == 0)
+            break;
         size_t n = text_utf8_char(text, left, &c);
         if (n)
             str_json_char(s, text, n, c);
