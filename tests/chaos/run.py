@@ -53,6 +53,12 @@ class Run:
 
     def run(self):
         helpers = self.prepare()
+        try:
+            self.to_the_end(helpers)
+        finally:
+            self.finish_early(helpers) # ended by a signal: who watches would start again what is ended
+
+    def to_the_end(self, helpers):
         self.carry_out()
         self.over.set()
         self.say(f"{self.now():.0f} s: the plan is carried out; waiting for the jobs")
