@@ -167,9 +167,23 @@ static inline bool world_run(struct world *w)
     return performance_summarise(w->performance, &w->in, &w->summary, &w->fault);
 }
 
-/* What lies between the fields of a rate or an event is nobody's. */
+static inline void world_clear_movers(struct perf_mover *movers)
+{
+    for (int i = 0; i < PERF_MOVERS; i++) {
+        const struct perf_mover m = movers[i];
+
+        memset(&movers[i], 0, sizeof m);
+        movers[i].instrument = m.instrument;
+        movers[i].gain_minor = m.gain_minor;
+        movers[i].contribution_e8 = m.contribution_e8;
+    }
+}
+
+/* What lies between the fields of a rate, a mover or an event is nobody's. */
 static inline void world_clear_padding(struct perf_summary *s)
 {
+    world_clear_movers(s->top);
+    world_clear_movers(s->bottom);
     for (int i = 0; i < PERF_EVENTS; i++) {
         const struct perf_event e = s->events[i];
 
