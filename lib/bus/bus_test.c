@@ -27,6 +27,7 @@
 #include "lib/base/clock.h"
 #include "lib/bus/bus.h"
 #include "lib/bus/dialers.h"
+#include "lib/bus/watch.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 
@@ -505,6 +506,65 @@ static void with_keys_only_who_has_a_certificate_gets_work(void **state)
     bus_push_shut(push, 100);
 }
 
+/* --- dead peers ------------------------------------------------------------------------- */
+
+/* Connections of this process on which the kernel probes an idle peer after 10 s. */
+static int probed(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        int idle = 0;
+        socklen_t len = sizeof idle;
+        n += getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &len) == 0 && idle == 10;
+    }
+    return n;
+}
+
+static void both_ends_of_a_connection_probe_a_silent_peer(void **state)
+{
+    (void)state;
+    struct fp_err err;
+    struct fp_bus_push *push = bus_push_open("test", "tcp://127.0.0.1:0", &no_tls, &err);
+    assert_non_null(push);
+    int before = probed();
+    struct fp_bus_pull *pull = open_pull("127.0.0.1", bus_push_port(push));
+    AWAIT(probed() >= before + 2);
+    bus_pull_shut(pull);
+    AWAIT(bus_push_peers(push) == 0);
+    bus_push_shut(push, 100);
+}
+
+static void dead_is_who_acknowledges_nothing_and_not_who_does_not_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        struct tcp_info info;
+        bool dead;
+    } table[] = {
+        {"works", {.tcpi_state = TCP_ESTABLISHED, .tcpi_last_ack_recv = 10}, false},
+        {"idle since an hour", {.tcpi_state = TCP_ESTABLISHED, .tcpi_last_ack_recv = 3600000}, false},
+        {"one retransmission",
+         {.tcpi_state = TCP_ESTABLISHED, .tcpi_last_ack_recv = 900, .tcpi_retransmits = 2},
+         false},
+        {"sends into nothing",
+         {.tcpi_state = TCP_ESTABLISHED, .tcpi_last_ack_recv = 20000, .tcpi_retransmits = 7},
+         true},
+        {"alive with a full window",
+         {.tcpi_state = TCP_ESTABLISHED, .tcpi_last_ack_recv = 90000, .tcpi_probes = 1},
+         false},
+        {"died with a full window",
+         {.tcpi_state = TCP_ESTABLISHED, .tcpi_last_ack_recv = 90000, .tcpi_probes = 2},
+         true},
+        {"closes already",
+         {.tcpi_state = TCP_FIN_WAIT1, .tcpi_last_ack_recv = 90000, .tcpi_retransmits = 9},
+         false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (watch_is_dead(&table[i].info) != table[i].dead)
+            fail_msg("%s", table[i].what);
+}
+
 /* There only in a sanitized build: _exit() would skip its check for leaks. */
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
@@ -526,6 +586,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_cannot_be_opened_is_said),
         cmocka_unit_test(a_name_that_does_not_resolve_is_waited_for),
         cmocka_unit_test(shutting_wakes_who_waits_and_can_be_repeated),
+        cmocka_unit_test(both_ends_of_a_connection_probe_a_silent_peer),
+        cmocka_unit_test(dead_is_who_acknowledges_nothing_and_not_who_does_not_read),
         cmocka_unit_test_setup_teardown(with_keys_only_who_has_a_certificate_gets_work, make_certificates,
                                         remove_certificates),
     };

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/bus/watch.h"
 
 #define MAX_PIPES     4096        /* connections counted; more work, but do not show */
 #define MAX_PEM_BYTES (64 * 1024) /* a CA bundle of some dozens of certificates */
@@ -220,10 +221,12 @@ int endpoint_pipe_event(struct endpoint_pipes *p, nng_pipe pipe, nng_pipe_ev eve
         p->pipes[p->n++] = (struct endpoint_pipe){.id = id};
     } else if (event == NNG_PIPE_EV_ADD_POST && i < p->n && !p->pipes[i].up) {
         p->pipes[i].up = true;
+        watch_add(pipe);
         return 1;
     } else if (event == NNG_PIPE_EV_REM_POST && i < p->n) {
         bool was_up = p->pipes[i].up;
         p->pipes[i] = p->pipes[--p->n];
+        watch_remove(pipe);
         return was_up ? -1 : 0;
     }
     return 0;

@@ -19,6 +19,8 @@ const struct metrics_row metrics_table[] = {
     {"foliopost_trace_spans_total", "all", "spans",
      "spans sent to trace-endpoint, given up after three tries, or dropped because the queue was full, by outcome"},
     {"foliopost_bus_peers", "all of the pipeline", "connections", "connected peers, by pipe"},
+    {"foliopost_bus_dead_peers_total", "all of the pipeline", "connections",
+     "connections ended because their peer acknowledged nothing for 20 s"},
     {"foliopost_bus_messages_total", "all of the pipeline", "messages",
      "messages sent and received, by pipe"},
     {"foliopost_bus_bytes_total", "all of the pipeline", "bytes", "their size"},

@@ -22,7 +22,7 @@
     {"bus-key-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "the certificate's key", key_at}
 
 #define SERVICE_ROW_BUS_RESOLVE(at)                                                                          \
-    {"bus-resolve", CONFIG_DURATION_MS, "s", "5s", 100, 600e3, NULL,                                         \
+    {"bus-resolve", CONFIG_DURATION_MS, "s", "2s", 100, 600e3, NULL,                                         \
      "the names of the peers on the bus are looked up again this often", at}
 
 /* userstream sets the first due time of a batch, the scheduler those that follow. */

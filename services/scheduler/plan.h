@@ -37,9 +37,11 @@ int plan_reserve(int64_t window, int max);
 /* Mixes one second's throughput into the average of the last seconds. */
 double plan_throughput(double average_per_s, double last_second);
 
-/* Taken for the throughput until something was measured: 50 batches of 100
- * fill the default window, a mail server of any size is busy with that, and
- * it is paged within a second. */
-#define PLAN_START_USERS_PER_S 1000.0
+/* Taken for the throughput until something was measured, at a job's begin and
+ * after a change of leader: a dozen batches of 100, as three for each slot of
+ * one mailer. What is sent out on a guess lies in the buffers of whoever is there:
+ * with 50 batches, mailers that came seconds later had nothing to do until a slow
+ * first one had worked them off. */
+#define PLAN_START_USERS_PER_S 250.0
 
 #endif
