@@ -19,14 +19,15 @@
 #include "lib/address/address.h"
 
 #include <idn2.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "lib/base/text.h"
 
-#define MAX_IN_BYTES 1020 /* 255 characters of 4 bytes: more is no domain in any form */
+#define MAX_IN_BYTES    1020 /* 255 characters of 4 bytes: more is no domain in any form */
+#define MAX_HOST_BYTES  253  /* RFC 1035 */
+#define MAX_LABEL_BYTES 63
 
 static bool is_ascii(const char *s)
 {
@@ -74,6 +75,36 @@ static bool domain_to_ascii(const char *domain, char *out, size_t cap)
     return good;
 }
 
+/* The form alone: what an ASCII domain's letters are is its user's to check. */
+static bool any_to_ascii(const char *domain, char *out, size_t cap)
+{
+    if (!is_ascii(domain) || has_a_label(domain))
+        return domain_to_ascii(domain, out, cap);
+    return snprintf(out, cap, "%s", domain) < (int)cap;
+}
+
+static bool is_host(const char *host)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
+    const char *label = host;
+    for (;; label++) {
+        size_t n = strspn(label, letters);
+        if (n == 0 || n > MAX_LABEL_BYTES || label[0] == '-' || label[n - 1] == '-')
+            return false;
+        label += n;
+        if (*label != '.')
+            return *label == '\0' && label - host <= MAX_HOST_BYTES;
+    }
+}
+
+bool address_host_to_ascii(const char *in, char *out, size_t cap)
+{
+    if (strlen(in) <= MAX_IN_BYTES && text_is_clean(in) && any_to_ascii(in, out, cap) && is_host(out))
+        return true;
+    out[0] = '\0';
+    return false;
+}
+
 /* in is clean text with one @, of which the left side has n bytes. */
 static bool convert(const char *in, size_t n, char out[ADDRESS_BYTES])
 {
@@ -81,9 +112,7 @@ static bool convert(const char *in, size_t n, char out[ADDRESS_BYTES])
     if (n >= ADDRESS_BYTES - 1)
         return false;
     memcpy(out, in, n + 1);
-    if (!is_ascii(domain) || has_a_label(domain))
-        return domain_to_ascii(domain, out + n + 1, ADDRESS_BYTES - n - 1);
-    return snprintf(out + n + 1, ADDRESS_BYTES - n - 1, "%s", domain) < (int)(ADDRESS_BYTES - n - 1);
+    return any_to_ascii(domain, out + n + 1, ADDRESS_BYTES - n - 1);
 }
 
 /* The mailbox with each non-ASCII character as a letter: is the rest an address? */

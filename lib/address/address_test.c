@@ -137,6 +137,45 @@ static void mailboxes_stay_ascii(void **state)
     }
 }
 
+static void hosts_are_names_alone(void **state)
+{
+    static const struct {
+        const char *in, *out; /* NULL: refused */
+    } rows[] = {
+        {"example.com", "example.com"},
+        {"localhost", "localhost"},
+        {"bücher.example", "xn--bcher-kva.example"},
+        {"例え。テスト", "xn--r8jz45g.xn--zckzah"},
+        {"xn--bcher-kva.example", "xn--bcher-kva.example"},
+        {"xn--n3h.example", NULL},
+        {"☃.example", NULL},
+        {"", NULL},
+        {".", NULL},
+        {"a..b", NULL},
+        {".a", NULL},
+        {"a.", NULL},
+        {"-a.b", NULL},
+        {"a-.b", NULL},
+        {"a_b.c", NULL},
+        {"a b", NULL},
+        {"a@b.c", NULL},
+        {"a/b", NULL},
+        {"a\r\nb", NULL},
+        {"bü\xff.example", NULL},
+        {SIXTY "1234.example", NULL},
+        {SIXTY "." SIXTY "." SIXTY "." SIXTY "." SIXTY, NULL},
+    };
+    char out[ADDRESS_BYTES];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (address_host_to_ascii(rows[i].in, out, sizeof out) != (rows[i].out != NULL))
+            fail_msg("%s: %s", rows[i].out ? "refused" : "taken", rows[i].in);
+        assert_string_equal(out, rows[i].out ? rows[i].out : "");
+    }
+    assert_false(address_host_to_ascii("example.com", out, sizeof "example.com" - 1));
+    assert_true(address_host_to_ascii("example.com", out, sizeof "example.com"));
+}
+
 /* Whatever comes out can go into an envelope, and comes out of itself unchanged. */
 static void what_comes_out_is_an_address(void **state)
 {
@@ -166,9 +205,8 @@ static void what_comes_out_is_an_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(domains_become_a_labels),
-        cmocka_unit_test(hostile_domains_are_refused),
-        cmocka_unit_test(mailboxes_stay_ascii),
+        cmocka_unit_test(domains_become_a_labels),      cmocka_unit_test(hostile_domains_are_refused),
+        cmocka_unit_test(mailboxes_stay_ascii),         cmocka_unit_test(hosts_are_names_alone),
         cmocka_unit_test(what_comes_out_is_an_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

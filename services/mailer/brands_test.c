@@ -188,6 +188,39 @@ static void a_section_default_takes_the_place_of_the_flags(void **state)
     has("From: New <new@new.example>");
 }
 
+/* Whatever form the settings have, headers and the envelope have A-labels. */
+static void domains_may_be_of_any_script(void **state)
+{
+    (void)state;
+    if (load(
+            "[acme]\nfrom = Bücher AG <post@bücher.example>\nreply-to = \"Hilfe, wo?\" <hilfe@BÜCHER.example>\n"
+            "unsubscribe-url = https://weg.bücher.example:8443/a\nunsubscribe-mailto = weg@bücher.example\n"
+            "bounce-domain = zurück.bücher.example\nlist-host = 例え.テスト\n") != 0 ||
+        render("acme", "default") != 0)
+        fail_msg("%s", err.msg);
+    has("\r\nFrom: =?UTF-8?B?QsO8Y2hlciBBRw==?= <post@xn--bcher-kva.example>\r\n");
+    has("\r\nReply-To: \"Hilfe, wo?\" <hilfe@xn--bcher-kva.example>\r\n");
+    has("@xn--bcher-kva.example>\r\nList-Unsubscribe: <https://weg.xn--bcher-kva.example:8443/a/u/");
+    has(",\r\n <mailto:weg@xn--bcher-kva.example?subject=");
+    has("\r\nList-Id: <monthly.statements.xn--r8jz45g.xn--zckzah>\r\n");
+    assert_non_null(strstr(rendered.sender, "@xn--zurck-mva.xn--bcher-kva.example"));
+    assert_true(text_is_address(rendered.sender));
+    for (size_t i = 0; i < mail.len; i++)
+        if (mail.data[i] & 0x80)
+            fail_msg("a byte that is not ASCII at %zu", i);
+    assert_int_equal(load("[acme]\nfrom = post@bücher.example\nmessage-host = id.bücher.example\n"
+                          "bounce-address = zurück@bücher.example\n"),
+                     -1);
+    assert_non_null(strstr(err.msg, "brand acme: bounce-address: \"zurück@bücher.example\": before the @"));
+    if (load("[acme]\nfrom = post@bücher.example\nmessage-host = id.bücher.example\n"
+             "bounce-address = weg@bücher.example\n") != 0 ||
+        render("acme", "default") != 0)
+        fail_msg("%s", err.msg);
+    has("\r\nFrom: post@xn--bcher-kva.example\r\n");
+    has("@id.xn--bcher-kva.example>\r\n");
+    assert_string_equal(rendered.sender, "weg@xn--bcher-kva.example");
+}
+
 static void refused(const char *file, const char *words)
 {
     if (load(file) == 0)
@@ -215,6 +248,14 @@ static void mistakes_stop_the_start(void **state)
     refused("[a]\nfeedback-sender = a:bcdef\n", "feedback-sender");
     refused("[a]\nlist-host = a>b\n", "list-host");
     refused("[a]\nfrom = A\xff <a@b.example>\n", "line 2: from");
+    refused("[a]\nfrom = A <a@b.example> B\n", "brand a: from");
+    refused("[a]\nfrom = jürgen@b.example\n", "before the @ only ASCII");
+    refused("[a]\nreply-to = a@☃.example\n", "brand a: reply-to: \"a@☃.example\" is no usable address");
+    refused("[a]\nmessage-host = -a.example\n", "message-host");
+    refused("[a]\nlist-host = xn--n3h.example\n", "list-host");
+    refused("[a]\nunsubscribe-url = https://☃.example\n", "unsubscribe-url");
+    refused("[a]\nunsubscribe-url = https://a.example/ü\n", "unsubscribe-url");
+    refused("[a]\nunsubscribe-url = https://me@a.example\n", "unsubscribe-url");
 }
 
 static int files_up(void **state)
@@ -239,6 +280,7 @@ int main(void)
         cmocka_unit_test(nobody_gets_the_mail_of_an_unknown_brand),
         cmocka_unit_test(without_a_file_a_brand_is_a_label),
         cmocka_unit_test(a_section_default_takes_the_place_of_the_flags),
+        cmocka_unit_test(domains_may_be_of_any_script),
         cmocka_unit_test(mistakes_stop_the_start),
     };
     return cmocka_run_group_tests(tests, files_up, files_down);

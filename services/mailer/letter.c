@@ -16,13 +16,11 @@
 #include "services/mailer/brands.h"
 #include "services/mailer/settings.h"
 
-#define URL_BYTES      (TOKEN_TEXT_BYTES + 256)
-#define MAILTO_BYTES   (TOKEN_TEXT_BYTES + 300)
-#define NO_TOKEN       "this-is-a-test"
-#define BOUNCE_LOCAL   "bounce" /* with "+" and any token it is 64 letters at most */
-#define COMMON_NAME    "statement"
-#define HOST_LETTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
-#define SENDER_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+#define URL_BYTES    (TOKEN_TEXT_BYTES + IDENTITY_URL_BYTES + 4)
+#define MAILTO_BYTES (TOKEN_TEXT_BYTES + ADDRESS_BYTES + 24)
+#define NO_TOKEN     "this-is-a-test"
+#define BOUNCE_LOCAL "bounce" /* with "+" and any token it is 64 letters at most */
+#define COMMON_NAME  "statement"
 
 /* --- what is checked at start ---------------------------------------------------------- */
 
@@ -38,24 +36,13 @@ static int load_templates(struct mailer_settings *s, struct fp_err *err)
     return s->loaded ? 0 : err_prefix(err, "templates");
 }
 
-/* "Name <address>" or "address". */
-static void split_from(struct mailer_settings *s)
-{
-    const char *open = strrchr(s->from, '<');
-    const char *start = open ? open + 1 : s->from;
-    size_t len = strcspn(start, ">");
-    (void)snprintf(s->from_address, sizeof(s->from_address), "%.*s", (int)len, start);
-    const char *at = strchr(s->from_address, '@');
-    (void)snprintf(s->from_host, sizeof(s->from_host), "%s", at ? at + 1 : "");
-}
-
 static struct render_sender sender_of(const struct mailer_settings *s)
 {
     return (struct render_sender){
-        .from = s->from,
-        .reply_to = s->reply_to,
-        .message_host = s->message_host[0] ? s->message_host : s->from_host,
-        .list_host = s->list_host,
+        .from = s->identity.from,
+        .reply_to = s->identity.reply_to,
+        .message_host = s->identity.message_host,
+        .list_host = s->identity.list_host,
         .feedback_sender = s->feedback_sender,
         .postal_address = s->postal_address,
     };
@@ -63,62 +50,17 @@ static struct render_sender sender_of(const struct mailer_settings *s)
 
 static int check_sender(struct mailer_settings *s, struct fp_err *err)
 {
-    split_from(s);
-    if (!text_is_address(s->from_address))
-        return err_set(err, FP_INVALID_ARGUMENT, "from: \"%s\" holds no usable address", s->from);
-    if (strspn(s->list_host, HOST_LETTERS) != strlen(s->list_host))
-        return err_set(err, FP_INVALID_ARGUMENT, "list-host: \"%s\" is no domain", s->list_host);
-    if (strspn(s->feedback_sender, SENDER_LETTERS) != strlen(s->feedback_sender))
-        return err_set(err, FP_INVALID_ARGUMENT, "feedback-sender: \"%s\": letters, digits, - _ .",
-                       s->feedback_sender);
+    if (identity_fill(&s->identity, s, err) < 0)
+        return -1;
     const struct render_sender sender = sender_of(s);
     if (render_check_sender(&sender, err) < 0)
         return err_prefix(err, "from, reply-to, message-host, postal-address");
     return 0;
 }
 
-static int check_link(const struct mailer_settings *s, struct fp_err *err)
-{
-    const char *url = s->unsubscribe_url, *mailto = s->unsubscribe_mailto;
-    size_t n = strlen(url);
-    if (mailto[0] && (!text_is_address(mailto) || strcspn(mailto, "?&%") != strlen(mailto)))
-        return err_set(err, FP_INVALID_ARGUMENT, "unsubscribe-mailto: \"%s\" is no usable address", mailto);
-    if (n == 0)
-        return mailto[0] ? err_set(err, FP_INVALID_ARGUMENT, "unsubscribe-mailto needs unsubscribe-url") : 0;
-    if (strncmp(url, "https://", 8) != 0 || n < 12 || url[n - 1] == '/' || strcspn(url, " <>,\"") != n ||
-        !text_is_clean(url))
-        return err_set(
-            err, FP_INVALID_ARGUMENT,
-            "unsubscribe-url: \"%s\" is not like https://unsubscribe.example.com (mailbox providers "
-            "ask for https)",
-            url);
-    return 0;
-}
-
-/* Where bounces go that name nobody. */
-static void plain_bounce_address(const struct mailer_settings *s, char out[RENDERED_SENDER_BYTES])
-{
-    if (s->bounce_domain && s->bounce_domain[0])
-        (void)snprintf(out, RENDERED_SENDER_BYTES, BOUNCE_LOCAL "@%s", s->bounce_domain);
-    else
-        (void)snprintf(out, RENDERED_SENDER_BYTES, "%s",
-                       s->bounce_address && s->bounce_address[0] ? s->bounce_address : s->from_address);
-}
-
-static int check_envelope(const struct mailer_settings *s, struct fp_err *err)
-{
-    char address[RENDERED_SENDER_BYTES];
-    plain_bounce_address(s, address);
-    if (text_is_address(address))
-        return 0;
-    return err_set(err, FP_INVALID_ARGUMENT, "bounce-address, bounce-domain: \"%s\" is no usable address",
-                   address);
-}
-
 static int check_brand(struct brand *b, struct fp_err *err)
 {
-    if (check_sender(b->settings, err) < 0 || check_link(b->settings, err) < 0 ||
-        check_envelope(b->settings, err) < 0)
+    if (check_sender(b->settings, err) < 0)
         return strcmp(b->name, BRAND_DEFAULT) == 0 ? -1 : err_prefix(err, "brand %s", b->name);
     return 0;
 }
@@ -210,12 +152,12 @@ static int find_brand(const struct mailer_settings *s, const Foliopost__V1__JobC
 
 static void fill_link(struct letter *l, const char *token)
 {
-    const struct mailer_settings *s = l->brand->settings;
-    if (!s->unsubscribe_url[0])
+    const struct identity *i = &l->brand->settings->identity;
+    if (!i->url[0])
         return;
-    (void)snprintf(l->url, sizeof(l->url), "%s/u/%s", s->unsubscribe_url, token);
-    if (s->unsubscribe_mailto[0])
-        (void)snprintf(l->mailto, sizeof(l->mailto), "mailto:%s?subject=%s", s->unsubscribe_mailto, token);
+    (void)snprintf(l->url, sizeof(l->url), "%s/u/%s", i->url, token);
+    if (i->mailto[0])
+        (void)snprintf(l->mailto, sizeof(l->mailto), "mailto:%s?subject=%s", i->mailto, token);
 }
 
 /* The page of this user and report alone: what inbound answers under /u/. */
@@ -254,13 +196,13 @@ static int begin(const struct mailer_settings *s, const Foliopost__V1__JobContex
 
 static void fill_envelope(const struct letter *l, struct rendered *r)
 {
-    const char *domain = l->brand->settings->bounce_domain;
+    const struct identity *i = &l->brand->settings->identity;
     r->provider = (int8_t)l->brand->provider;
     (void)snprintf(r->token, sizeof(r->token), "%s", l->bounce);
-    if (l->bounce[0] && domain && domain[0])
-        (void)snprintf(r->sender, sizeof(r->sender), BOUNCE_LOCAL "+%s@%s", l->bounce, domain);
+    if (l->bounce[0] && i->bounce_domain[0])
+        (void)snprintf(r->sender, sizeof(r->sender), BOUNCE_LOCAL "+%s@%s", l->bounce, i->bounce_domain);
     else
-        plain_bounce_address(l->brand->settings, r->sender);
+        (void)snprintf(r->sender, sizeof(r->sender), "%s", i->bounce);
 }
 
 int letter_mail(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,

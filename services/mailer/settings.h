@@ -5,6 +5,7 @@
 #include "lib/config/config.h"
 #include "lib/render/render.h"
 #include "lib/token/token.h"
+#include "services/mailer/identity.h"
 #include "services/mailer/transport.h"
 
 struct mailer_settings {
@@ -29,8 +30,8 @@ struct mailer_settings {
     struct fp_templates *loaded;
     struct providers *providers;
     struct brands *brands;
-    struct token_keys *keys; /* NULL: no unsubscribe links */
-    char from_address[256], from_host[256];
+    struct token_keys *keys;  /* NULL: no unsubscribe links */
+    struct identity identity; /* of the brand that these settings are */
 };
 
 extern const struct config_setting mailer_settings_rows[];

@@ -180,7 +180,9 @@ static void a_user_is_erased_once_he_is_gone_from_the_source(void **state)
     t_sql("DELETE FROM portfolio.users WHERE id = 12");
     q.address = "nonsense";
     refused("EraseUser", &q.base, d, FP_INVALID_ARGUMENT, "address:");
-    q.address = "u12@example.com";
+    q.address = "u12@☃.example";
+    refused("EraseUser", &q.base, d, FP_INVALID_ARGUMENT, "address:");
+    q.address = "u12@bücher.example"; /* hashed as suppressions hold it */
     Foliopost__V1__EraseUserResponse *r = called("EraseUser", &q.base, d);
     assert_false(r->existing);
     assert_int_equal(r->deliveries, 1);

@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/address/address.h"
 #include "lib/base/clock.h"
-#include "lib/base/text.h"
 #include "lib/ledger/erase.h"
 #include "lib/ledger/suppressions.h"
 #include "lib/log/log.h"
@@ -32,9 +32,10 @@ static int check_erase(struct fp_ledger *l, struct fp_source *s, const Foliopost
                        char hash[LEDGER_HASH_BYTES], struct fp_err *err)
 {
     struct source_user u;
+    char ascii[ADDRESS_BYTES] = ""; /* the form that suppressions have */
 
     hash[0] = '\0';
-    if (q->address[0] && !text_is_address(q->address))
+    if (q->address[0] && address_to_ascii(q->address, ascii) != ADDRESS_USABLE)
         return err_set(err, FP_INVALID_ARGUMENT, "address: is not a mail address");
     if (look_up(s, "custom", q->user_id, &u, err))
         return -1;
@@ -42,7 +43,7 @@ static int check_erase(struct fp_ledger *l, struct fp_source *s, const Foliopost
         return err_set(err, FP_FAILED_PRECONDITION,
                        "user_id: the user is still in portfolio.users, and the next job would mail him: "
                        "delete him there first");
-    return q->address[0] ? ledger_address_hash(l, q->address, hash, err) : 0;
+    return q->address[0] ? ledger_address_hash(l, ascii, hash, err) : 0;
 }
 
 ProtobufCMessage *person_erase(struct fp_ledger *l, struct fp_source *s,
