@@ -2,9 +2,9 @@
  * What the gRPC door does: calls a second on one connection, and watchers that
  * stay. script/bench-grpc runs it against a scheduler.
  *
- *   grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT   JOB 0: an empty request
- *   grpc_bench clients PORT PATH JOB SECONDS CONNECTIONS IN_FLIGHT
- *   grpc_bench watch PORT PATH JOB SECONDS CONNECTIONS STREAMS
+ *   grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT [JOBS]   JOB 0: an empty request; JOBS: so many ids in
+ * turn grpc_bench clients PORT PATH JOB SECONDS CONNECTIONS IN_FLIGHT grpc_bench watch PORT PATH JOB SECONDS
+ * CONNECTIONS STREAMS
  *
  * `calls` prints calls a second and the latency of the median and of the 99th
  * of a hundred; `clients` the same of many connections, where who is answered
@@ -38,7 +38,7 @@ struct client {
     const char *path;
     uint8_t request[16];
     size_t request_bytes;
-    int in_flight, wrong, refused;
+    int in_flight, wrong, refused, jobs;
     size_t n_done, n_first, max_samples;
     bool later; /* who is refused calls again later, and is not wrong */
     int64_t later_us;
@@ -74,10 +74,11 @@ static ssize_t read_request(nghttp2_session *s, int32_t id, uint8_t *buf, size_t
 {
     struct client *c = arg;
     (void)s;
-    (void)id;
     (void)cap;
     (void)source;
     memcpy(buf, c->request, c->request_bytes);
+    if (c->jobs > 1)
+        buf[6] = (uint8_t)(buf[6] + id / 2 % c->jobs);
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)c->request_bytes;
 }
@@ -188,6 +189,7 @@ static int calls(char **argv)
     struct client c;
     int64_t since_us = clock_mono_us(), for_us = atoi(argv[5]) * FP_US_PER_S;
     open_client(&c, atoi(argv[2]), argv[3], atoi(argv[4]));
+    c.jobs = argv[7] != NULL ? atoi(argv[7]) : 1;
     c.latency_us = mem_array(MAX_SAMPLES, sizeof *c.latency_us);
     c.max_samples = MAX_SAMPLES;
     while (clock_mono_us() - since_us < for_us) {
@@ -284,13 +286,13 @@ static int watch(char **argv)
 
 int main(int argc, char **argv)
 {
-    if (argc == 7 && strcmp(argv[1], "calls") == 0)
+    if ((argc == 7 || argc == 8) && strcmp(argv[1], "calls") == 0)
         return calls(argv);
     if (argc == 8 && strcmp(argv[1], "clients") == 0 && atoi(argv[6]) > 0)
         return clients(argv);
     if (argc == 8 && strcmp(argv[1], "watch") == 0)
         return watch(argv);
-    fputs("grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT\n"
+    fputs("grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT [JOBS]\n"
           "           clients|watch PORT PATH JOB SECONDS CONNECTIONS IN_FLIGHT\n",
           stderr);
     return 2;

@@ -134,15 +134,15 @@ static ProtobufCMessage *on_retry(struct rpc_call *call, const ProtobufCMessage 
 
 static const struct rpc_method methods[] = {
     {"GetUserHistory", &foliopost__v1__get_user_history_request__descriptor,
-     &foliopost__v1__get_user_history_response__descriptor, RPC_ANYBODY, on_history},
+     &foliopost__v1__get_user_history_response__descriptor, RPC_ANYBODY, on_history, 0},
     {"RetryFailed", &foliopost__v1__retry_failed_request__descriptor,
-     &foliopost__v1__retry_failed_response__descriptor, RPC_ANYBODY, on_retry},
+     &foliopost__v1__retry_failed_response__descriptor, RPC_ANYBODY, on_retry, 0},
     {"SubmitJob", &foliopost__v1__submit_job_request__descriptor,
-     &foliopost__v1__submit_job_response__descriptor, RPC_ANYBODY, on_submit},
+     &foliopost__v1__submit_job_response__descriptor, RPC_ANYBODY, on_submit, 0},
     {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, RPC_ANYBODY,
-     on_get},
+     on_get, 0},
     {"ListDeliveries", &foliopost__v1__list_deliveries_request__descriptor,
-     &foliopost__v1__list_deliveries_response__descriptor, RPC_ANYBODY, on_deliveries},
+     &foliopost__v1__list_deliveries_response__descriptor, RPC_ANYBODY, on_deliveries, 0},
 };
 
 static char rpc_url[64];

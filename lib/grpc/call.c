@@ -62,13 +62,25 @@ static void forget_token(struct grpc_call *c)
     c->token = NULL;
 }
 
+/* Nobody joins it any more. */
+static void land(struct fp_grpc_server *s, const struct grpc_work *w)
+{
+    struct grpc_work **flight = &s->flights[rpc_shared_slot(w->method, w->request.data, w->request.len)];
+    if (*flight == w)
+        *flight = NULL;
+}
+
 static void drop_work(struct grpc_call *c)
 {
-    if (c->work == NULL)
+    struct grpc_work *w = c->work;
+    if (w == NULL)
         return;
-    atomic_store(&c->work->unwanted, true);
-    c->work->call = NULL;
+    TAILQ_REMOVE(&w->calls, c, wlink);
     c->work = NULL;
+    if (TAILQ_EMPTY(&w->calls)) {
+        atomic_store(&w->unwanted, true);
+        land(c->conn->server, w);
+    }
 }
 
 static void count(struct grpc_call *c, enum fp_code code)
@@ -346,9 +358,52 @@ void grpc_call_data(struct grpc_call *c, const uint8_t *data, size_t bytes)
     }
 }
 
+static void wait_for(struct grpc_call *c, struct grpc_work *w)
+{
+    TAILQ_INSERT_TAIL(&w->calls, c, wlink);
+    c->work = w;
+}
+
+/* By a reply of a moment ago. */
+static bool answer_shared(struct grpc_call *c)
+{
+    struct fp_str reply;
+    str_init(&reply, WIRE_MAX_RPC_BYTES);
+    bool found =
+        rpc_shared_get(c->conn->server->dispatch.shared, c->method, c->body.data, c->body.len, &reply);
+    if (found) {
+        let_go(c);
+        grpc_call_send(c, reply.data, reply.len);
+        grpc_call_end(c, FP_OK, "");
+    }
+    str_fini(&reply);
+    return found;
+}
+
+/* By the answer to who asks the same now, unless that is too long ago or something was changed since. */
+static bool join(struct grpc_call *c)
+{
+    const struct fp_grpc_server *s = c->conn->server;
+    const struct rpc_moment now = rpc_shared_now(s->dispatch.shared);
+    struct grpc_work *w = s->flights[rpc_shared_slot(c->method, c->body.data, c->body.len)];
+    if (w == NULL || w->method != c->method || w->request.len != c->body.len ||
+        (c->body.len > 0 && memcmp(w->request.data, c->body.data, c->body.len) != 0))
+        return false;
+    if (w->since.version != now.version || now.at_us - w->since.at_us >= c->method->share_ms * INT64_C(1000))
+        return false;
+    wait_for(c, w);
+    return true;
+}
+
 static void start_work(struct grpc_call *c)
 {
-    struct grpc_work *w = grpc_work_new(c->method, c->deadline_us);
+    struct fp_grpc_server *s = c->conn->server;
+    bool shared = rpc_shared_can(s->dispatch.shared, c->method, c->body.len);
+    if (shared && (answer_shared(c) || join(c)))
+        return;
+    /* Who joins has a deadline of his own. */
+    struct grpc_work *w =
+        grpc_work_new(c->method, shared ? rpc_deadline_us(&s->dispatch, 0) : c->deadline_us);
     struct fp_str empty = w->request;
     w->request = c->body;
     c->body = empty;
@@ -357,13 +412,15 @@ static void start_work(struct grpc_call *c)
     snprintf(w->peer, sizeof w->peer, "%s", c->conn->peer);
     w->subject = mem_strdup(c->conn->subject);
     w->identity = mem_strdup(c->identity);
-    if (!grpc_pool_put(c->conn->server->pool, w)) {
+    w->since = rpc_shared_now(s->dispatch.shared);
+    if (shared)
+        s->flights[rpc_shared_slot(w->method, w->request.data, w->request.len)] = w;
+    wait_for(c, w);
+    if (!grpc_pool_put(s->pool, w)) {
+        drop_work(c);
         grpc_work_free(w);
         grpc_call_end(c, FP_RESOURCE_EXHAUSTED, "too many calls wait already: try again later");
-        return;
     }
-    w->call = c;
-    c->work = w;
 }
 
 void grpc_call_half_closed(struct grpc_call *c)
@@ -388,9 +445,8 @@ void grpc_call_stays(struct grpc_call *c)
         grpc_timer(c->conn->server, c->deadline_us);
 }
 
-void grpc_call_done(struct grpc_call *c, struct grpc_work *w)
+static void done(struct grpc_call *c, const struct grpc_work *w)
 {
-    c->work = NULL;
     let_go(c);
     if (w->err.code != FP_OK) {
         grpc_call_end(c, w->err.code, w->err.msg);
@@ -403,4 +459,15 @@ void grpc_call_done(struct grpc_call *c, struct grpc_work *w)
     }
     grpc_call_send(c, w->reply.data, w->reply.len);
     grpc_call_end(c, FP_OK, "");
+}
+
+void grpc_calls_done(struct fp_grpc_server *s, struct grpc_work *w)
+{
+    struct grpc_call *c;
+    land(s, w);
+    while ((c = TAILQ_FIRST(&w->calls)) != NULL) {
+        TAILQ_REMOVE(&w->calls, c, wlink);
+        c->work = NULL;
+        done(c, w);
+    }
 }

@@ -18,6 +18,7 @@ struct grpc_options {
     const char *service;                     /* "foliopost.v1.JobService" */
     const char *token_file;                  /* "": none */
     const struct rpc_identities *identities; /* NULL: none; lib/rpc/identity.h */
+    struct rpc_shared *shared;               /* replies; NULL: none are shared; lib/rpc/shared.h */
     const char *cert_file, *key_file;        /* for tls+tcp; PEM; read again when they change */
     const char *client_ca_file;              /* "": no certificates of clients are asked for */
     bool client_cert_optional;               /* asked for, checked when given */

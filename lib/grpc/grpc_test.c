@@ -179,10 +179,18 @@ static void tokens_are_asked_for_but_not_for_health(void **state)
 
 /* --- streams ---------------------------------------------------------------------------- */
 
+static void reads_bytes(struct peer *p, size_t wanted)
+{
+    int64_t until_us = clock_mono_us() + PATIENCE * INT64_C(1000);
+    while (p->fate.data_bytes < wanted && !p->fate.closed && clock_mono_us() < until_us)
+        t_read(p->fd, &p->fate, 100);
+    assert_int_equal(p->fate.data_bytes, wanted);
+}
+
 static void all_watchers_of_one_thing_share_one_question(void **state)
 {
     (void)state;
-    enum { PEERS = 5, STREAMS = 20 };
+    enum { PEERS = 5, STREAMS = 20, FIRST = STREAMS * (5 + 2 + 4) /* prefix, id, counts */ };
     struct peer *peers[PEERS];
     serve();
     atomic_store(&t_state, 1);
@@ -193,16 +201,15 @@ static void all_watchers_of_one_thing_share_one_question(void **state)
         say(peers[i]);
     }
     for (size_t i = 0; i < PEERS; i++)
-        t_read_until(peers[i]->fd, &peers[i]->fate, NULL, 0, 200);
-    size_t first = peers[0]->fate.data_bytes;
-    assert_true(first > 0);
+        reads_bytes(peers[i], FIRST);
     int before = atomic_load(&t_asked);
     clock_sleep_us(FP_US_PER_S);
     assert_in_range(atomic_load(&t_asked) - before, 5, 25); /* every 50 ms, for all 100 */
     atomic_store(&t_state, 2);
     for (size_t i = 0; i < PEERS; i++)
-        t_read_until(peers[i]->fd, &peers[i]->fate, NULL, 0, 200);
-    assert_int_equal(peers[PEERS - 1]->fate.data_bytes, 2 * first); /* once for the change, and no more */
+        reads_bytes(peers[i], 2 * FIRST);
+    t_read(peers[0]->fd, &peers[0]->fate, 200);
+    assert_int_equal(peers[0]->fate.data_bytes, 2 * FIRST); /* once for the change, and no more */
     atomic_store(&t_state, 0);
     for (size_t i = 0; i < PEERS; i++) {
         t_read_until(peers[i]->fd, &peers[i]->fate, &peers[i]->fate.n_statuses, STREAMS, PATIENCE);
@@ -213,6 +220,112 @@ static void all_watchers_of_one_thing_share_one_question(void **state)
     assert_true(t_await_connections(0, PATIENCE));
     assert_int_equal(t_server->n_watches, 0);
     assert_int_equal(t_server->buffered, 0);
+}
+
+/* --- who asks the same --------------------------------------------------------------------- */
+
+static struct rpc_shared *shared;
+
+static void serve_sharing(void)
+{
+    struct grpc_options o = t_options();
+    o.shared = shared = rpc_shared_new();
+    t_serve(&o);
+    atomic_store(&t_asked, 0);
+}
+
+static void stop_sharing(void)
+{
+    t_stop();
+    rpc_shared_free(shared);
+}
+
+static void who_asks_the_same_at_once_is_answered_by_one_reading(void **state)
+{
+    (void)state;
+    serve_sharing();
+    struct peer *p = join(), *other = join();
+    for (uint32_t i = 0; i < 100; i++)
+        t_call(&out, 1 + 2 * i, T_GET, T_SLOW);
+    say(p);
+    t_hello(&out);
+    t_call(&out, 1, T_GET, T_SLOW);
+    say(other);
+    t_read_until(p->fd, &p->fate, &p->fate.n_statuses, 100, PATIENCE);
+    t_read_until(other->fd, &other->fate, &other->fate.n_statuses, 1, PATIENCE);
+    assert_int_equal(p->fate.n_statuses, 100);
+    assert_int_equal(p->fate.status, FP_OK);
+    assert_int_equal(other->fate.status, FP_OK);
+    assert_int_equal(atomic_load(&t_asked), 1);
+    assert_int_equal(t_server->buffered, 0);
+    leave(p);
+    leave(other);
+    stop_sharing();
+}
+
+static void who_writes_and_reads_sees_what_he_wrote(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        int asked; /* after it */
+    } calls[] = {{T_GET, 1}, {T_GET, 1},   {T_PAUSE, 2}, {T_GET, 3},
+                 {T_GET, 3}, {T_PAUSE, 4}, {T_PAUSE, 5}, {T_GET, 6}};
+    serve_sharing();
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        assert_int_equal(t_status(calls[i].path, T_GOOD, PATIENCE), FP_OK);
+        assert_int_equal(atomic_load(&t_asked), calls[i].asked);
+    }
+    assert_int_equal(t_status(T_GET, T_LARGE, PATIENCE), FP_OK); /* another request */
+    assert_int_equal(atomic_load(&t_asked), 7);
+    for (int i = 0; i < 2; i++) /* errors are not kept */
+        assert_int_equal(t_status(T_GET, T_NOT_THERE, PATIENCE), FP_NOT_FOUND);
+    assert_int_equal(atomic_load(&t_asked), 9);
+    stop_sharing();
+}
+
+static void a_write_in_between_ends_what_is_joined(void **state)
+{
+    (void)state;
+    serve_sharing();
+    struct peer *p = join();
+    t_call(&out, 1, T_GET, T_SLOW);
+    t_call(&out, 3, T_PAUSE, T_GOOD);
+    say(p);
+    t_read_until(p->fd, &p->fate, &p->fate.n_statuses, 1, PATIENCE); /* the write; the read goes on */
+    assert_int_equal(atomic_load(&t_asked), 2);
+    t_call(&out, 5, T_GET, T_SLOW);
+    say(p);
+    t_read_until(p->fd, &p->fate, &p->fate.n_statuses, 3, PATIENCE);
+    assert_int_equal(p->fate.n_statuses, 3);
+    assert_int_equal(atomic_load(&t_asked), 3);
+    leave(p);
+    stop_sharing();
+}
+
+static void who_joined_is_answered_though_the_first_left(void **state)
+{
+    (void)state;
+    serve_sharing();
+    struct peer *p = join();
+    struct fp_str block;
+    str_init(&block, 0);
+    t_request_block(&block, T_GET);
+    t_header(&block, "grpc-timeout", "100m");
+    t_frame(&out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, block.data, block.len);
+    t_message(&out, 1, T_SLOW, NGHTTP2_FLAG_END_STREAM);
+    t_call(&out, 3, T_GET, T_SLOW);
+    t_call(&out, 5, T_GET, T_SLOW);
+    t_frame(&out, NGHTTP2_RST_STREAM, 0, 3, "\0\0\0\10", 4); /* CANCEL */
+    say(p);
+    t_read_until(p->fd, &p->fate, &p->fate.n_statuses, 1, PATIENCE);
+    assert_int_equal(p->fate.status, FP_DEADLINE_EXCEEDED);
+    t_read_until(p->fd, &p->fate, &p->fate.n_statuses, 2, PATIENCE);
+    assert_int_equal(p->fate.status, FP_OK);
+    assert_int_equal(atomic_load(&t_asked), 1);
+    str_fini(&block);
+    leave(p);
+    stop_sharing();
 }
 
 static void a_watcher_that_does_not_read_gets_the_newest(void **state)
@@ -471,6 +584,10 @@ int main(void)
         TEST(tokens_are_asked_for_but_not_for_health),
         TEST(all_watchers_of_one_thing_share_one_question),
         TEST(a_watcher_that_does_not_read_gets_the_newest),
+        TEST(who_asks_the_same_at_once_is_answered_by_one_reading),
+        TEST(who_writes_and_reads_sees_what_he_wrote),
+        TEST(a_write_in_between_ends_what_is_joined),
+        TEST(who_joined_is_answered_though_the_first_left),
         TEST(a_client_that_goes_takes_its_watch_along),
         TEST(at_the_limit_of_connections_only_idle_ones_make_room),
         TEST(idle_and_old_connections_are_told_to_go),

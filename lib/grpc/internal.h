@@ -50,7 +50,7 @@ struct grpc_builtin { /* a method of the door's own */
 
 struct grpc_call {
     TAILQ_ENTRY(grpc_call) link;  /* of its connection */
-    TAILQ_ENTRY(grpc_call) wlink; /* of its watch, or of the health watchers */
+    TAILQ_ENTRY(grpc_call) wlink; /* of its work, its watch, or of the health watchers */
     struct grpc_conn *conn;
     int32_t stream_id;
     const struct rpc_method *method;
@@ -71,8 +71,6 @@ struct grpc_call {
     struct grpc_watch *watch;
     uint64_t seen; /* version of the watch that went out */
 };
-TAILQ_HEAD(grpc_calls, grpc_call);
-
 struct grpc_watch { /* all calls that watch the same */
     TAILQ_ENTRY(grpc_watch) link;
     const struct rpc_method *method;
@@ -99,6 +97,7 @@ struct fp_grpc_server {
     struct grpc_conns conns, graves;
     TAILQ_HEAD(, grpc_watch) watches;
     struct grpc_calls health;
+    struct grpc_work *flights[RPC_SHARED_SLOTS]; /* in the pool, for all who ask the same meanwhile */
     size_t buffered, n_calls, n_watches;
     int64_t next_us, accept_us;
 };
@@ -122,7 +121,7 @@ void grpc_call_begin(struct grpc_call *c); /* all headers are there */
 void grpc_call_data(struct grpc_call *c, const uint8_t *data, size_t bytes);
 void grpc_call_stays(struct grpc_call *c); /* a stream: its deadline is the client's alone */
 void grpc_call_half_closed(struct grpc_call *c);
-void grpc_call_done(struct grpc_call *c, struct grpc_work *w);
+void grpc_calls_done(struct fp_grpc_server *s, struct grpc_work *w); /* all that wait for it */
 void grpc_call_end(struct grpc_call *c, enum fp_code code, const char *message);
 void grpc_call_send(struct grpc_call *c, const void *data, size_t bytes);
 void grpc_call_wake(struct grpc_call *c); /* there is something to send */

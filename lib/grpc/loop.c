@@ -132,10 +132,10 @@ static void take_done(struct fp_grpc_server *s)
     grpc_pool_take(s->pool, &done);
     while ((w = STAILQ_FIRST(&done)) != NULL) {
         STAILQ_REMOVE_HEAD(&done, link);
-        if (w->call != NULL)
-            grpc_call_done(w->call, w);
-        else if (w->watch != NULL)
+        if (w->watch != NULL)
             grpc_watch_done(s, w);
+        else
+            grpc_calls_done(s, w);
         grpc_work_free(w);
     }
 }
@@ -327,6 +327,7 @@ struct fp_grpc_server *grpc_server_start(const struct grpc_options *o, struct fp
                                         .n_methods = o->n_methods,
                                         .token = rpc_token_new(o->token_file, err),
                                         .identities = o->identities,
+                                        .shared = o->shared,
                                         .ctx = o->ctx,
                                         .max_deadline_ms = o->max_deadline_ms,
                                         .calls_metric = "foliopost_grpc_calls_total",

@@ -37,6 +37,7 @@ struct grpc_work *grpc_work_new(const struct rpc_method *m, int64_t deadline_us)
     struct grpc_work *w = mem_alloc(sizeof *w);
     w->method = m;
     w->deadline_us = deadline_us;
+    TAILQ_INIT(&w->calls);
     str_init(&w->request, RPC_MAX_PAYLOAD_BYTES + 1);
     str_init(&w->reply, WIRE_MAX_RPC_BYTES);
     return w;

@@ -9,10 +9,12 @@
 #include <sys/queue.h>
 
 #include "lib/rpc/dispatch.h"
+#include "lib/rpc/shared.h"
 
 struct grpc_call;
 struct grpc_watch;
 struct grpc_pool;
+TAILQ_HEAD(grpc_calls, grpc_call);
 
 /* One run of a method. The loop's while it is not in the pool. */
 struct grpc_work {
@@ -27,9 +29,10 @@ struct grpc_work {
     struct fp_str reply;
     struct fp_err err;
     int again_ms;
-    /* Whose it is; the loop's alone. At most one is set. */
-    struct grpc_call *call;
+    /* Whose it is; the loop's alone. One call, several that ask the same, or a watch. */
+    struct grpc_calls calls;
     struct grpc_watch *watch;
+    struct rpc_moment since; /* when it was put */
 };
 STAILQ_HEAD(grpc_works, grpc_work);
 

@@ -31,6 +31,7 @@
 
 #define T_UNUSED   __attribute__((unused))
 #define T_GET      "/foliopost.v1.JobService/GetJob"
+#define T_PAUSE    "/foliopost.v1.JobService/PauseJob"
 #define T_WATCH    "/foliopost.v1.JobService/WatchJob"
 #define T_PREFACE  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define T_NOTHING  (-1)
@@ -78,9 +79,11 @@ static ProtobufCMessage *t_watch(struct rpc_call *call, const ProtobufCMessage *
 
 static const struct rpc_method t_methods[] = {
     {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, RPC_ANYBODY,
-     t_job},
+     t_job, 60000},
+    {"PauseJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, RPC_ANYBODY,
+     t_job, 0},
     {"WatchJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, RPC_ANYBODY,
-     t_watch},
+     t_watch, 0},
 };
 
 static T_UNUSED struct grpc_options t_options(void)
@@ -99,7 +102,7 @@ static T_UNUSED struct grpc_options t_options(void)
                                  .keepalive_ms = 60000,
                                  .max_age_ms = 600000,
                                  .methods = t_methods,
-                                 .n_methods = 2};
+                                 .n_methods = sizeof t_methods / sizeof t_methods[0]};
 }
 
 static struct fp_grpc_server *t_server;

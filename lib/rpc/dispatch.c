@@ -14,6 +14,7 @@
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
+#include "lib/rpc/shared.h"
 #include "lib/trace/trace.h"
 
 const struct rpc_method *rpc_find(const struct rpc_dispatch *d, const char *name)
@@ -58,11 +59,28 @@ static int run(const struct rpc_method *m, struct rpc_call *call, const void *pa
     return wire_pack(reply, RPC_MAX_PAYLOAD_BYTES, out, err);
 }
 
-/* Clients ask again and again: what only reads is no span. */
-static bool is_traced(const struct rpc_method *m)
+/* By its name, so that a new method that changes something cannot be forgotten in a list. */
+static bool only_reads(const struct rpc_method *m)
 {
-    return strncmp(m->name, "Get", 3) != 0 && strncmp(m->name, "List", 4) != 0 &&
-           strncmp(m->name, "Watch", 5) != 0;
+    return strncmp(m->name, "Get", 3) == 0 || strncmp(m->name, "List", 4) == 0 ||
+           strncmp(m->name, "Watch", 5) == 0;
+}
+
+/* Also a method that failed may have changed something: its reply was lost, not its commit. */
+static int run_and_share(const struct rpc_dispatch *d, const struct rpc_method *m, struct rpc_call *call,
+                         const void *payload, size_t bytes, struct fp_arena *request_arena,
+                         struct fp_str *out, struct fp_err *err)
+{
+    const size_t before = out->len;
+    const struct rpc_moment since = rpc_shared_now(d->shared);
+    if (rpc_shared_get(d->shared, m, payload, bytes, out))
+        return 0;
+    int rc = run(m, call, payload, bytes, request_arena, out, err);
+    if (!only_reads(m))
+        rpc_shared_void(d->shared);
+    else if (rc == 0 && !out->overflow)
+        rpc_shared_put(d->shared, m, payload, bytes, since, out->data + before, out->len - before);
+    return rc;
 }
 
 int rpc_run(const struct rpc_dispatch *d, const struct rpc_method *m, struct rpc_call *call,
@@ -74,11 +92,11 @@ int rpc_run(const struct rpc_dispatch *d, const struct rpc_method *m, struct rpc
     call->method = m->name;
     call->ctx = d->ctx;
     log_trace(call->traceparent);
-    if (is_traced(m)) {
+    if (!only_reads(m)) { /* clients ask again and again: what only reads is no span */
         trace_begin(&span, call->traceparent, m->name, TRACE_SERVER);
         call->traceparent = span.context;
     }
-    int rc = run(m, call, payload, bytes, request_arena, out, err);
+    int rc = run_and_share(d, m, call, payload, bytes, request_arena, out, err);
     trace_end(&span, rc == 0 ? NULL : err_code_name(err->code));
     log_trace(NULL);
     call->traceparent = ""; /* span ends here */

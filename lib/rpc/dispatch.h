@@ -15,6 +15,7 @@ struct rpc_dispatch {
     size_t n_methods;
     struct rpc_token *token;
     const struct rpc_identities *identities; /* NULL: none; identity.h */
+    struct rpc_shared *shared;               /* NULL: none are; shared.h */
     void *ctx;
     int max_deadline_ms;
     const char *calls_metric, *seconds_metric; /* of the door; literals */

@@ -42,10 +42,14 @@ struct rpc_method {
     unsigned roles; /* of enum rpc_role: who may call it; 0 is nobody */
     /* Returns the reply, in call->arena, or NULL with *err filled. */
     ProtobufCMessage *(*handle)(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err);
+    /* What only reads, and says the same to whoever may call it, can be shared by all who
+     * ask the same within so long: shared.h. 0: each call is asked. */
+    int share_ms;
 };
 
 struct bus_tls;
 struct rpc_identities;
+struct rpc_shared;
 
 struct rpc_server_options {
     const char *listen_url; /* tcp://host:port, port 0 picks a free one; tls+tcp:// with TLS */
@@ -54,6 +58,7 @@ struct rpc_server_options {
     const struct bus_tls *tls;
     const char *token_file;                  /* "": none */
     const struct rpc_identities *identities; /* NULL: none */
+    struct rpc_shared *shared;               /* replies, with the other doors; NULL: none are shared */
     int threads;                             /* calls at once: 1 to 64 */
     int max_deadline_ms;
     const struct rpc_method *methods;

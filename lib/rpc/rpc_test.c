@@ -92,7 +92,7 @@ static ProtobufCMessage *get_job(struct rpc_call *call, const ProtobufCMessage *
 
 static const struct rpc_method methods[] = {
     {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, RPC_ANYBODY,
-     get_job},
+     get_job, 0},
 };
 
 static struct fp_rpc_server *serve_on(const char *url, const char *token_file, int threads)

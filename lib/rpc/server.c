@@ -195,6 +195,7 @@ struct fp_rpc_server *rpc_server_start(const struct rpc_server_options *o, struc
                               .n_methods = o->n_methods,
                               .token = rpc_token_new(o->token_file != NULL ? o->token_file : "", err),
                               .identities = o->identities,
+                              .shared = o->shared,
                               .ctx = o->ctx,
                               .max_deadline_ms = o->max_deadline_ms,
                               .calls_metric = "foliopost_rpc_calls_total",

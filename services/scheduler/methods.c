@@ -22,16 +22,22 @@
 #define OPERATE   (RPC_OPERATOR | RPC_ADMIN)
 #define STOP      (RPC_OPERATOR | RPC_APPROVER | RPC_ADMIN) /* who may approve may also refuse */
 
+/* Clients poll it, so it is read once for all of them within so long: lib/rpc/shared.h. */
+#define SHARE_MS 100
+
 /* A method, who may call it, the name of its handler, which its request has too, and its reply. */
 /* clang-format off */
 #define METHOD(name, roles, handler, reply)                                                                  \
     {#name, &foliopost__v1__##handler##_request__descriptor, &foliopost__v1__##reply##__descriptor, roles,   \
-     method_##handler}
+     method_##handler, 0}
+#define SHARED(name, roles, handler, reply)                                                                  \
+    {#name, &foliopost__v1__##handler##_request__descriptor, &foliopost__v1__##reply##__descriptor, roles,   \
+     method_##handler, SHARE_MS}
 /* clang-format on */
 
 const struct rpc_method methods_table[] = {
     METHOD(SubmitJob, OPERATE, submit_job, submit_job_response),
-    METHOD(GetJob, VIEW, get_job, job),
+    SHARED(GetJob, VIEW, get_job, job),
     METHOD(WatchJob, VIEW, watch_job, job),
     METHOD(ListJobs, VIEW, list_jobs, list_jobs_response),
     METHOD(PauseJob, OPERATE, pause_job, job),

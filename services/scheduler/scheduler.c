@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/bus/bus.h"
 #include "lib/log/log.h"
+#include "lib/rpc/shared.h"
 #include "services/scheduler/identities.h"
 #include "services/scheduler/leader.h"
 #include "services/scheduler/methods.h"
@@ -39,6 +40,7 @@ struct scheduler {
     struct methods *methods;
     struct fp_rpc_server *rpc;
     struct fp_grpc_server *grpc;            /* NULL: not wanted */
+    struct rpc_shared *shared;              /* replies, between both doors */
     struct fp_ledger *ledger, *lead_ledger; /* the leader's */
     struct fp_source *source;
     struct leader leader;
@@ -175,6 +177,7 @@ static int start_grpc(struct scheduler *s, struct fp_err *err)
     o.methods = methods_table;
     o.n_methods = methods_n;
     o.identities = identities_door(s->identities);
+    o.shared = s->shared;
     o.ctx = s->methods;
     s->grpc = grpc_server_start(&o, err);
     return s->grpc ? 0 : err_prefix(err, "grpc-listen %s", s->set.grpc_listen);
@@ -195,6 +198,7 @@ static int start_doors(struct scheduler *s, const struct pg_options *ledger, con
     s->work = bus_push_open("work", s->set.work_listen, &tls, err);
     if (!s->work)
         return err_prefix(err, "work-listen %s", s->set.work_listen);
+    s->shared = rpc_shared_new();
     s->methods = methods_new(&mo, err);
     if (!s->methods)
         return -1;
@@ -206,6 +210,7 @@ static int start_doors(struct scheduler *s, const struct pg_options *ledger, con
                                     .methods = methods_table,
                                     .n_methods = methods_n,
                                     .identities = identities_door(s->identities),
+                                    .shared = s->shared,
                                     .ctx = s->methods};
     s->rpc = rpc_server_start(&ro, err);
     if (!s->rpc)
@@ -332,6 +337,8 @@ void scheduler_stop(struct fp_service *service, void *values)
     s->rpc = NULL;
     grpc_server_stop(s->grpc);
     s->grpc = NULL;
+    rpc_shared_free(s->shared);
+    s->shared = NULL;
     methods_free(s->methods);
     s->methods = NULL;
     identities_free(s->identities);
