@@ -6,6 +6,7 @@
 
 const char *job_state_text(const Foliopost__V1__Job *job); /* "IN_PROGRESS" */
 bool job_is_over(const Foliopost__V1__Job *job);
+bool job_is_unapproved(const Foliopost__V1__Job *job); /* it waits for that */
 void job_print_headline(const Foliopost__V1__Job *job, struct fp_str *out);
 void job_print_counts(const Foliopost__V1__Counts *c, struct fp_str *out);
 

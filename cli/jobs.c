@@ -1,5 +1,5 @@
 /*
- * foliopost jobs, status, pause, resume, cancel: one job or a page of them,
+ * foliopost jobs, status, pause, resume, cancel, approve: one job or a page of them,
  * as a message or as a few lines for people.
  */
 #include "cli/job.h"
@@ -39,6 +39,12 @@ const char *job_state_text(const Foliopost__V1__Job *job)
                                         "COMPLETED", "FAILED",  "CANCELLED"};
     return job->state > 0 && job->state <= FOLIOPOST__V1__JOB_STATE__JOB_STATE_CANCELLED ? names[job->state]
                                                                                          : names[0];
+}
+
+bool job_is_unapproved(const Foliopost__V1__Job *job)
+{
+    return job->state == FOLIOPOST__V1__JOB_STATE__JOB_STATE_PENDING && job->spec != NULL &&
+           job->spec->approval_required && job->approved_us == 0;
 }
 
 bool job_is_over(const Foliopost__V1__Job *job)
@@ -99,6 +105,10 @@ static void print_job(const Foliopost__V1__Job *job)
            job->response);
     str_fini(&line);
     printf("request id  %s\n", job->request_id);
+    if (job->submitted_by[0] != '\0')
+        printf("submitted   by %s\n", job->submitted_by);
+    if (job->approved_us > 0)
+        printf("approved    by %s at %s\n", job->approved_by, format_time(job->approved_us, a));
     printf("times       submitted %s, started %s, finished %s\n", format_time(job->submitted_us, a),
            format_time(job->started_us, b), format_time(job->finished_us, d));
     printf("audience    registered before %s\n", format_time(job->audience_end_us, a));
@@ -170,6 +180,17 @@ static enum cli_exit run_cancel(struct cli *c, void *values, char **args, int n_
     return show(c, "CancelJob", &request.base);
 }
 
+static enum cli_exit run_approve(struct cli *c, void *values, char **args, int n_args)
+{
+    Foliopost__V1__ApproveJobRequest request = FOLIOPOST__V1__APPROVE_JOB_REQUEST__INIT;
+    struct fp_err err;
+    (void)n_args;
+    if (cli_job_id(args[0], &request.job_id, &err) != 0)
+        return cli_fail(&err);
+    request.reason = ((struct reason_values *)values)->reason;
+    return show(c, "ApproveJob", &request.base);
+}
+
 /* --- jobs --------------------------------------------------------------------------- */
 
 static void print_jobs(const Foliopost__V1__ListJobsResponse *r)
@@ -183,7 +204,7 @@ static void print_jobs(const Foliopost__V1__ListJobsResponse *r)
         const Foliopost__V1__JobSpec *s = job->spec;
         snprintf(cell, sizeof cell, "%" PRId64, job->id);
         table_add(t, cell);
-        table_add(t, job_state_text(job));
+        table_add(t, job_is_unapproved(job) ? "PENDING (approval)" : job_state_text(job));
         table_add(t, s != NULL ? wire_enum_name(&foliopost__v1__job_kind__descriptor, s->kind) : "");
         snprintf(period, sizeof period, "%s..%s", s != NULL ? s->period_start : "",
                  s != NULL ? s->period_end : "");
@@ -278,4 +299,18 @@ const struct cli_command cli_cancel = {
     .min_args = 1,
     .max_args = 1,
     .run = run_cancel,
+};
+
+const struct cli_command cli_approve = {
+    .name = "approve",
+    .arguments = "JOB",
+    .summary = "Lets a job begin that somebody else submitted",
+    .details = "Needs the role approver or admin. Who would rather not: foliopost cancel.\n\n"
+               "  foliopost jobs --state pending\n  foliopost approve 12 --reason 'figures looked at'\n",
+    .rows = reason_rows,
+    .n_rows = 1,
+    .values_bytes = sizeof(struct reason_values),
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_approve,
 };

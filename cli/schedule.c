@@ -13,7 +13,8 @@
 #include "lib/base/text.h"
 
 struct values {
-    char *cron, *time_zone, *kind, *title, *template_name, *brand, *policy, *registered_from, *overlap;
+    char *cron, *time_zone, *kind, *title, *template_name, *brand, *policy, *registered_from, *overlap,
+        *approval;
     char *request_id;
     int64_t catch_up_ms, deadline_ms;
     bool paused;
@@ -38,6 +39,8 @@ static const struct config_setting rows[] = {
      "only users registered on this day or later (YYYY-MM-DD, UTC)", AT(registered_from)},
     {"overlap", CONFIG_STRING, NULL, "", 0, 5, NULL,
      "allow or skip: when the job of an earlier due time is still open", AT(overlap)},
+    {"approval", CONFIG_STRING, NULL, "", 0, 3, NULL,
+     "yes or no: whether its jobs wait until somebody else approves them", AT(approval)},
     {"catch-up", CONFIG_DURATION_MS, "h", "0", 0, 604800e3, NULL,
      "after a downtime the latest due time fires unless it is older; 0: a day", AT(catch_up_ms)},
     {"deadline", CONFIG_DURATION_MS, "h", "0", 0, 0, NULL,
@@ -118,6 +121,8 @@ static void print_one(const Foliopost__V1__Schedule *s)
     printf("when        %s in %s\n", s->cron, s->time_zone);
     printf("job         %s%s%s\n", kind_of(s), s->spec != NULL && s->spec->title[0] != '\0' ? ", " : "",
            s->spec != NULL ? s->spec->title : "");
+    if (s->spec != NULL && s->spec->approval_required)
+        printf("approval    its jobs wait until somebody else approves them\n");
     printf("overlap     %s\n", wire_enum_name(&foliopost__v1__overlap_policy__descriptor, (int)s->overlap));
     printf("catch-up    %s\n", format_duration((double)s->catch_up_ms / 1e3, a));
     if (s->deadline_after_ms > 0)
@@ -179,6 +184,17 @@ static int set_enums(const struct values *v, Foliopost__V1__Schedule *s, struct 
     return 0;
 }
 
+static int set_approval(const struct values *v, Foliopost__V1__JobSpec *spec, struct fp_err *err)
+{
+    bool yes = strcmp(v->approval, "yes") == 0;
+    if (v->approval[0] == '\0')
+        return 0;
+    if (!yes && strcmp(v->approval, "no") != 0)
+        return err_set(err, FP_INVALID_ARGUMENT, "--approval: \"%s\" is not yes or no", v->approval);
+    spec->approval_required = yes;
+    return 0;
+}
+
 /* What is given takes the place of what is there. */
 static int fill(const struct values *v, char *name, Foliopost__V1__Schedule *s, struct fp_err *err)
 {
@@ -193,6 +209,8 @@ static int fill(const struct values *v, char *name, Foliopost__V1__Schedule *s, 
     if (v->deadline_ms > 0)
         s->deadline_after_ms = v->deadline_ms;
     s->paused = v->paused;
+    if (set_approval(v, s->spec, err) != 0)
+        return -1;
     if (s->cron[0] == '\0')
         return err_set(err, FP_INVALID_ARGUMENT, "--cron: must be given, as \"0 6 1 * *\"");
     if (cli_day_us("registered-from", v->registered_from, &s->spec->registered_from_us, err) != 0)

@@ -13,8 +13,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/job.h"
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
 
@@ -24,7 +24,7 @@ struct values {
     int64_t max_attempts, batch_size, window, deadline_ms, interval_delay_ms;
     char *canary;
     int64_t canary_wait_ms;
-    bool dry_run, watch;
+    bool approval, dry_run, watch;
 };
 
 /* What the request's texts point into. */
@@ -68,6 +68,8 @@ static const struct config_setting rows[] = {
      "so many of the first users (500), or such a share (1%), then wait and watch", AT(canary)},
     {"canary-wait", CONFIG_DURATION_MS, "m", "30m", 0, 604800e3, NULL, "between the canary and the rest",
      AT(canary_wait_ms)},
+    {"approval", CONFIG_BOOL, NULL, "false", 0, 0, NULL,
+     "it waits until somebody else approves it (foliopost approve)", AT(approval)},
     {"dry-run", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "check, plan and count; make no job", AT(dry_run)},
     {"watch", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "follow the job until it ends, as foliopost watch does",
      AT(watch)},
@@ -210,6 +212,7 @@ static void fill_plain(Foliopost__V1__JobSpec *spec, const struct values *v)
     spec->template_name = v->template_name;
     spec->brand = v->brand;
     spec->title = v->title;
+    spec->approval_required = v->approval;
     spec->ambiguous_policy = wire_enum_value(&foliopost__v1__ambiguous_policy__descriptor, v->policy);
     spec->max_attempts = (int32_t)v->max_attempts;
     spec->batch_size = (int32_t)v->batch_size;
@@ -303,6 +306,8 @@ static void print_submitted(const Foliopost__V1__SubmitJobResponse *r)
            r->existing ? "is there already" : "submitted", kind,
            job->spec != NULL ? job->spec->period_start : "", job->spec != NULL ? job->spec->period_end : "",
            job->request_id);
+    if (job_is_unapproved(job))
+        printf("It waits until somebody else approves it: foliopost approve %" PRId64 "\n", job->id);
 }
 
 static enum cli_exit submit_failed(const struct fp_err *err, const char *request_id)

@@ -43,6 +43,11 @@ void ledger_job_fini(struct ledger_job *j)
     j->n_user_ids = 0;
 }
 
+bool ledger_job_unapproved(const struct ledger_job *j)
+{
+    return j->needs_approval && j->approved_us == 0;
+}
+
 /* --- reading ------------------------------------------------------------------ */
 
 #define JOB_COLUMNS                                                                                          \
@@ -51,8 +56,9 @@ void ledger_job_fini(struct ledger_job *j)
     " j.ambiguous_policy = 'resend', j.max_attempts, j.batch_size, j.window_batches, j.interval_delay_ms,"   \
     " j.deadline, j.as_of, j.mail_date, j.traceparent, j.state, j.response, j.waiting, j.round,"             \
     " j.submitted_at, j.started_at, j.finished_at, j.canary_users, j.canary_wait_ms, j.canary_until,"        \
-    " j.guard_base[1], j.guard_base[2], j.guard_base[3], j.guard_base[4]"
-#define USER_IDS_COLUMN 36 /* behind those, where it is read */
+    " j.guard_base[1], j.guard_base[2], j.guard_base[3], j.guard_base[4], j.needs_approval, j.submitted_by," \
+    " j.approved_by, j.approved_at"
+#define USER_IDS_COLUMN 40 /* behind those, where it is read */
 
 static void read_names(struct ledger_job *j, const struct fp_rows *r, int row)
 {
@@ -66,6 +72,8 @@ static void read_names(struct ledger_job *j, const struct fp_rows *r, int row)
     ledger_text(j->traceparent, sizeof j->traceparent, r, row, 21);
     ledger_text(j->response, sizeof j->response, r, row, 23);
     ledger_text(j->waiting, sizeof j->waiting, r, row, 24);
+    ledger_text(j->submitted_by, sizeof j->submitted_by, r, row, 37);
+    ledger_text(j->approved_by, sizeof j->approved_by, r, row, 38);
 }
 
 static void read_job(struct ledger_job *j, const struct fp_rows *r, int row)
@@ -96,6 +104,8 @@ static void read_job(struct ledger_job *j, const struct fp_rows *r, int row)
     j->canary_until_us = ledger_time(r, row, 31);
     for (int i = 0; i < 4; i++)
         j->guard_base[i] = pg_i64(r, row, 32 + i);
+    j->needs_approval = pg_bool(r, row, 36);
+    j->approved_us = ledger_time(r, row, 39);
 }
 
 /* One job with its user ids; *found false when there is none. */
@@ -174,7 +184,7 @@ int ledger_jobs_open(struct fp_ledger *l, struct ledger_job *out, int max, struc
 
 /* clang-format off */
 static const char submit_sql[] =
-    "WITH made AS (" JOB_INSERT " ON CONFLICT (request_id) DO NOTHING RETURNING id),"
+    "WITH made AS (" JOB_INSERT(ACTOR_NAME("$24")) " ON CONFLICT (request_id) DO NOTHING RETURNING id),"
     " noted AS ("
     AUDIT_INSERT "  SELECT " AUDIT_BY("$24") ", 'submit', made.id, 'request id ' || $1 FROM made)"
     " SELECT made.id, foliopost.ensure_delivery_partition(made.id) FROM made";
@@ -212,6 +222,7 @@ void ledger_job_args(struct pg_args *a, const struct ledger_job *j, int margin_m
     pg_arg_text(a, actor != NULL ? actor : "");
     pg_arg_i64(a, j->canary_users);
     pg_arg_i64(a, j->canary_wait_ms);
+    pg_arg_bool(a, j->needs_approval);
 }
 
 static const char by_request_sql[] =

@@ -2,7 +2,7 @@
  * Jobs: table foliopost.jobs. The only writer of jobs.state.
  *
  *   (submit)    -> PENDING
- *   PENDING     -> IN_PROGRESS  start    leader, with all its intervals
+ *   PENDING     -> IN_PROGRESS  start    leader, with all its intervals; once approved, where that is needed
  *   PENDING     -> PAUSED, CANCELLED, FAILED
  *   IN_PROGRESS -> PAUSED       pause    RPC, or the leader (a lasting fault)
  *   PAUSED      -> IN_PROGRESS  resume   when it has intervals; its queued batches are due now
@@ -53,6 +53,11 @@ struct ledger_job {
     int64_t guard_base[4];                /* struct ledger_guard_sums when a guard last paused it */
     int64_t as_of_us, mail_date_us;
     char traceparent[64];
+    bool needs_approval;
+    /* read only; names of identities */
+    char submitted_by[129]; /* "": before there was approval */
+    char approved_by[129];
+    int64_t approved_us; /* 0: not approved */
     enum job_state state;
     char response[512];
     char waiting[512];
@@ -60,6 +65,8 @@ struct ledger_job {
     int64_t submitted_us, started_us, finished_us; /* 0: not yet */
 };
 void ledger_job_fini(struct ledger_job *j);
+/* It is not to start before somebody approves it. */
+bool ledger_job_unapproved(const struct ledger_job *j);
 
 /* How the reason begins why a job waits for prices; a job that waited sees what
  * was recorded up to its start: as_of and mail_date move there. */
@@ -102,7 +109,8 @@ int ledger_job_proof(struct fp_ledger *l, int64_t id, struct ledger_proof *out,
  * They tile from registered_from (when given, cut to the audience's end) to the
  * audience's end, else INVALID_ARGUMENT; without users one empty interval. A
  * list job has one that ends there; its lower bound is free.
- * *done false: not PENDING any more, or the lead is lost, or max_jobs are in progress. */
+ * *done false: not PENDING any more, or the lead is lost, or max_jobs are in progress,
+ * or nobody has approved it. */
 int ledger_job_start(struct fp_ledger *l, const char *leader, int64_t id, int max_jobs,
                      const int64_t *lower_us, const int64_t *upper_us, size_t n, bool *done,
                      struct fp_err *err) FP_MUST_CHECK;
@@ -113,6 +121,11 @@ int ledger_job_pause(struct fp_ledger *l, int64_t id, const char *reason, const 
 int ledger_job_resume(struct fp_ledger *l, int64_t id, const char *actor, struct fp_err *err) FP_MUST_CHECK;
 int ledger_job_cancel(struct fp_ledger *l, int64_t id, const char *reason, const char *actor,
                       struct fp_err *err) FP_MUST_CHECK;
+/* approve: by an actor of another name than the submitter's, else PERMISSION_DENIED.
+ * One that is approved already, by whomever, is a success; one that needs none,
+ * or has ended, is FAILED_PRECONDITION. */
+int ledger_job_approve(struct fp_ledger *l, int64_t id, const char *reason, const char *actor,
+                       struct fp_err *err) FP_MUST_CHECK;
 int ledger_job_fail(struct fp_ledger *l, const char *leader, int64_t id, const char *reason, bool *done,
                     struct fp_err *err) FP_MUST_CHECK;
 /* Fails every open job whose deadline is over; returns how many. */

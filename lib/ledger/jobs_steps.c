@@ -27,6 +27,7 @@ static const char start_sql[] =
     "   AND j.audience_end = ($5::timestamptz[])[cardinality($5::timestamptz[])]"
     "   AND (j.user_ids IS NOT NULL OR j.registered_from IS NULL"
     "    OR ($4::timestamptz[])[1] = least(j.registered_from, j.audience_end))"
+    "   AND (NOT j.needs_approval OR j.approved_at IS NOT NULL)"
     "   AND (SELECT count(*) FROM foliopost.jobs o WHERE o.state = 'IN_PROGRESS') < $3"
     "  RETURNING j.id),"
     " planned AS ("
@@ -175,12 +176,53 @@ int ledger_job_cancel(struct fp_ledger *l, int64_t id, const char *reason, const
     return n != 0 ? (n < 0 ? -1 : 0) : already(l, id, "cancelled", JOB_CANCELLED, JOB_CANCELLED, err);
 }
 
+/* --- approve ------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const char approve_sql[] =
+    "WITH changed AS ("
+    "  UPDATE foliopost.jobs SET approved_by = " ACTOR_NAME("$3") ", approved_at = clock_timestamp()"
+    "  WHERE id = $1 AND state IN ('PENDING', 'PAUSED') AND needs_approval AND approved_at IS NULL"
+    "   AND submitted_by <> " ACTOR_NAME("$3") " RETURNING id),"
+    AUDIT_OF("approve", "$2");
+/* clang-format on */
+
+/* Zero rows: approved already, or why it cannot be. */
+static int why_not_approved(const struct ledger_job *j, struct fp_err *err)
+{
+    if (j->approved_us > 0)
+        return 0;
+    if (!j->needs_approval)
+        return err_set(err, FP_FAILED_PRECONDITION, "job %" PRId64 " needs no approval", j->id);
+    if (j->state != JOB_PENDING && j->state != JOB_PAUSED)
+        return err_set(err, FP_FAILED_PRECONDITION, "job %" PRId64 " is %s: it cannot be approved", j->id,
+                       job_state_name(j->state));
+    return err_set(err, FP_PERMISSION_DENIED,
+                   "job %" PRId64 " was submitted by %s, who cannot approve it as well: another identity "
+                   "with the role approver or admin can (foliopost identities add)",
+                   j->id, j->submitted_by);
+}
+
+int ledger_job_approve(struct fp_ledger *l, int64_t id, const char *reason, const char *actor,
+                       struct fp_err *err)
+{
+    struct ledger_job j;
+    int n = by_person(l, "job_approve", approve_sql, id, reason, actor, err);
+    if (n != 0)
+        return n < 0 ? -1 : 0;
+    if (ledger_job_get(l, id, &j, err) != 0)
+        return -1;
+    ledger_job_fini(&j);
+    return why_not_approved(&j, err);
+}
+
 /* --- by the leader ------------------------------------------------------------------- */
 
 #define FAIL(condition)                                                                                      \
     "WITH changed AS (UPDATE foliopost.jobs j SET state = 'FAILED', waiting = '',"                           \
     " response = left($2 || CASE WHEN starts_with(j.waiting, '" LEDGER_DATA_NOT_READY "')"                   \
-    "  THEN ': ' || j.waiting ELSE '' END, 500),"                                                            \
+    "  THEN ': ' || j.waiting WHEN j.needs_approval AND j.approved_at IS NULL"                               \
+    "  THEN ': nobody has approved it' ELSE '' END, 500),"                                                   \
     " finished_at = clock_timestamp() FROM foliopost.leader l"                                               \
     " WHERE j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED') AND " condition " AND " LEADS                    \
     " RETURNING j.id)," AUDIT_OF("fail", "$2")

@@ -181,6 +181,82 @@ static void start_refuses_intervals_that_do_not_tile(void **state)
     assert_true(start(id, 9, &from, &end_us, 1));
 }
 
+/* --- approval --------------------------------------------------------------------- */
+
+static int64_t unapproved(int64_t *end_us)
+{
+    struct ledger_job spec = t_spec(), j;
+    bool existing;
+    spec.needs_approval = true;
+    assert_ok(ledger_job_submit(t_ledger, &spec, 60000, "ann\n10.0.0.1", &j, &existing, &t_err));
+    assert_true(ledger_job_unapproved(&j));
+    assert_string_equal(j.submitted_by, "ann");
+    *end_us = j.audience_end_us;
+    ledger_job_fini(&j);
+    return j.id;
+}
+
+static void a_job_starts_once_somebody_else_has_approved_it(void **state)
+{
+    (void)state;
+    struct ledger_job j;
+    int64_t end_us, id = unapproved(&end_us), lower = 0;
+    assert_false(start(id, 9, &lower, &end_us, 1));
+    assert_code(ledger_job_approve(t_ledger, id, "", "ann\n10.0.0.2", &t_err), FP_PERMISSION_DENIED);
+    assert_non_null(strstr(t_err.msg, "submitted by ann"));
+    assert_false(start(id, 9, &lower, &end_us, 1));
+    assert_int_equal(t_state(id), JOB_PENDING);
+    assert_ok(ledger_job_approve(t_ledger, id, "looked at", "bob\n10.0.0.3", &t_err));
+    assert_ok(ledger_job_approve(t_ledger, id, "", "eve", &t_err)); /* is so already */
+    assert_ok(ledger_job_approve(t_ledger, id, "", "ann", &t_err));
+    assert_ok(ledger_job_get(t_ledger, id, &j, &t_err));
+    assert_string_equal(j.approved_by, "bob");
+    assert_true(j.approved_us > 0);
+    assert_false(ledger_job_unapproved(&j));
+    ledger_job_fini(&j);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'approve' AND actor = 'bob'"
+                           " AND peer = '10.0.0.3' AND detail = 'looked at'"),
+                     1);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'approve'"), 1);
+    assert_true(start(id, 9, &lower, &end_us, 1));
+    assert_ok(ledger_job_approve(t_ledger, id, "", "bob", &t_err)); /* a repeated call comes late */
+}
+
+static void a_paused_job_can_be_approved_and_an_ended_one_cannot(void **state)
+{
+    (void)state;
+    int64_t end_us, other = unapproved(&end_us), id = unapproved(&end_us), lower = 0;
+    assert_ok(ledger_job_pause(t_ledger, id, "", "ann", &t_err));
+    assert_ok(ledger_job_resume(t_ledger, id, "ann", &t_err));
+    assert_false(start(id, 9, &lower, &end_us, 1)); /* resuming approves nothing */
+    assert_ok(ledger_job_pause(t_ledger, id, "", "ann", &t_err));
+    assert_ok(ledger_job_approve(t_ledger, id, "", "bob", &t_err));
+    assert_false(start(id, 9, &lower, &end_us, 1));
+    assert_ok(ledger_job_resume(t_ledger, id, "ann", &t_err));
+    assert_true(start(id, 9, &lower, &end_us, 1));
+    assert_ok(ledger_job_cancel(t_ledger, other, "", "ann", &t_err));
+    assert_code(ledger_job_approve(t_ledger, other, "", "bob", &t_err), FP_FAILED_PRECONDITION);
+    assert_non_null(strstr(t_err.msg, "CANCELLED"));
+    id = pending(0, &end_us);
+    assert_code(ledger_job_approve(t_ledger, id, "", "bob", &t_err), FP_FAILED_PRECONDITION);
+    assert_non_null(strstr(t_err.msg, "needs no approval"));
+    assert_code(ledger_job_approve(t_ledger, 987654, "", "bob", &t_err), FP_NOT_FOUND);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'approve'"), 1);
+}
+
+static void a_job_that_nobody_approved_fails_at_its_deadline_and_says_so(void **state)
+{
+    (void)state;
+    struct ledger_job j;
+    int64_t end_us, id = unapproved(&end_us);
+    t_sql("UPDATE foliopost.jobs SET deadline = clock_timestamp() - interval '1 s' WHERE id = %lld",
+          (long long)id);
+    assert_int_equal(ledger_jobs_fail_late(t_ledger, t_leader, &t_err), 1);
+    assert_ok(ledger_job_get(t_ledger, id, &j, &t_err));
+    assert_string_equal(j.response, "not complete by its deadline: nobody has approved it");
+    ledger_job_fini(&j);
+}
+
 /* --- by a person ----------------------------------------------------------------- */
 
 static void pause_and_resume_are_repeatable(void **state)
@@ -285,6 +361,9 @@ int main(void)
         cmocka_unit_test_setup(start_makes_all_intervals, t_clean),
         cmocka_unit_test_setup(start_keeps_the_number_of_jobs_and_the_lead, t_clean),
         cmocka_unit_test_setup(start_refuses_intervals_that_do_not_tile, t_clean),
+        cmocka_unit_test_setup(a_job_starts_once_somebody_else_has_approved_it, t_clean),
+        cmocka_unit_test_setup(a_paused_job_can_be_approved_and_an_ended_one_cannot, t_clean),
+        cmocka_unit_test_setup(a_job_that_nobody_approved_fails_at_its_deadline_and_says_so, t_clean),
         cmocka_unit_test_setup(pause_and_resume_are_repeatable, t_clean),
         cmocka_unit_test_setup(resume_makes_batches_and_grants_due, t_clean),
         cmocka_unit_test_setup(what_is_over_stays_over, t_clean),

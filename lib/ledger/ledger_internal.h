@@ -55,22 +55,23 @@
 
 /* A line of the audit, in the statement of what it tells: " noted AS (" AUDIT_INSERT
  * " SELECT " AUDIT_BY("$3") ", 'pause', j.id, 'why' FROM ...)". The parameter is an actor (ledger.h). */
-#define AUDIT_INSERT " INSERT INTO foliopost.audit (actor, peer, action, job_id, detail)"
-#define AUDIT_BY(n)  "split_part(" n ", chr(10), 1), split_part(" n ", chr(10), 2)"
+#define AUDIT_INSERT  " INSERT INTO foliopost.audit (actor, peer, action, job_id, detail)"
+#define ACTOR_NAME(n) "split_part(" n ", chr(10), 1)"
+#define AUDIT_BY(n)   ACTOR_NAME(n) ", split_part(" n ", chr(10), 2)"
 
-/* The insert of a job by $1 to $26 (ledger_job_args()), but for what follows its
- * SELECT; $24 is the actor. Times of null become the database's. */
+/* The insert of a job by $1 to $27 (ledger_job_args()), but for what follows its
+ * SELECT; $24 is the actor, `by` the submitter's name. Times of null become the database's. */
 /* clang-format off */
-#define JOB_INSERT \
+#define JOB_INSERT(by) \
     "INSERT INTO foliopost.jobs (request_id, spec_hash, parent_job, kind, title, brand, template_name," \
     "  template_hash, period_start, period_end, user_ids, registered_from, audience_end," \
     "  ambiguous_policy, max_attempts, batch_size, window_batches, interval_delay_ms, deadline, as_of," \
-    "  mail_date, traceparent, canary_users, canary_wait_ms)" \
+    "  mail_date, traceparent, canary_users, canary_wait_ms, needs_approval, submitted_by)" \
     " SELECT $1, $2, $3::bigint, $4, $5, $6, $7, $8, $9::date, $10::date, $11::bigint[]," \
     "  $12::timestamptz, least($13::timestamptz, clock_timestamp() - $14 * interval '1 ms'), $15," \
     "  $16::integer, $17::integer, $18::integer, $19::integer, $20::timestamptz," \
     "  coalesce($21::timestamptz, clock_timestamp()), coalesce($22::timestamptz, clock_timestamp()), $23," \
-    "  $25::bigint, $26::bigint"
+    "  $25::bigint, $26::bigint, $27::boolean, " by
 /* clang-format on */
 
 struct fp_ledger {

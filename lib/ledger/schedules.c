@@ -121,9 +121,9 @@ int ledger_firings(struct fp_ledger *l, const char *name, struct ledger_firing *
 
 static const char create_sql[] =
     "WITH made AS (INSERT INTO foliopost.schedules"
-    "  (name, cron, time_zone, spec, overlap, catch_up_ms, deadline_after_ms, next_due, enabled)"
+    "  (name, cron, time_zone, spec, overlap, catch_up_ms, deadline_after_ms, next_due, enabled, changed_by)"
     "  SELECT $1, $2, $3, $4::bytea, CASE WHEN $5::boolean THEN 'skip' ELSE 'allow' END, $6::bigint, $7::bigint,"
-    "   $8::timestamptz, NOT $11::boolean"
+    "   $8::timestamptz, NOT $11::boolean, " ACTOR_NAME("$9")
     "  WHERE (SELECT count(*) FROM foliopost.schedules) < $10::bigint"
     "  ON CONFLICT (name) DO NOTHING RETURNING name),"
     NOTED("$9", "schedule_create", "made")
@@ -132,6 +132,7 @@ static const char update_sql[] =
     "WITH changed AS (UPDATE foliopost.schedules SET cron = $2, time_zone = $3, spec = $4::bytea,"
     "  overlap = CASE WHEN $5::boolean THEN 'skip' ELSE 'allow' END, catch_up_ms = $6::bigint,"
     "  deadline_after_ms = $7::bigint, version = version + 1, updated_at = clock_timestamp(),"
+    "  changed_by = " ACTOR_NAME("$9") ","
     "  next_due = CASE WHEN cron = $2 AND time_zone = $3 THEN next_due ELSE $8::timestamptz END"
     "  WHERE name = $1 RETURNING name),"
     NOTED("$9", "schedule_update", "changed")
@@ -282,16 +283,16 @@ int ledger_schedules_due(struct fp_ledger *l, struct ledger_schedule *out, int m
     "  AND f.due < " due "::timestamptz - interval '400 days')"
 
 static const char fire_sql[] =
-    "WITH moved AS (UPDATE foliopost.schedules s SET version = s.version + 1, next_due = $31::timestamptz,"
-    "   last_fired = $30::timestamptz FROM foliopost.leader l"
-    "  WHERE s.name = $28 AND s.version = $29::bigint AND s.enabled AND l.owner = $27::uuid AND " LEASE_HOLDS("l")
-    "  RETURNING s.name),"
-    " made AS (" JOB_INSERT " FROM moved ON CONFLICT (request_id) DO NOTHING RETURNING id),"
+    "WITH moved AS (UPDATE foliopost.schedules s SET version = s.version + 1, next_due = $32::timestamptz,"
+    "   last_fired = $31::timestamptz FROM foliopost.leader l"
+    "  WHERE s.name = $29 AND s.version = $30::bigint AND s.enabled AND l.owner = $28::uuid AND " LEASE_HOLDS("l")
+    "  RETURNING s.name, s.changed_by),"
+    " made AS (" JOB_INSERT("moved.changed_by") " FROM moved ON CONFLICT (request_id) DO NOTHING RETURNING id),"
     " fired AS (INSERT INTO foliopost.firings (schedule, due, outcome, job_id, missed, reason)"
-    "  SELECT moved.name, $30::timestamptz, CASE WHEN made.id IS NULL THEN 'refused' ELSE 'fired' END, made.id,"
-    "   $32::bigint, CASE WHEN made.id IS NULL THEN 'the request id ' || $1 || ' is known' ELSE '' END"
+    "  SELECT moved.name, $31::timestamptz, CASE WHEN made.id IS NULL THEN 'refused' ELSE 'fired' END, made.id,"
+    "   $33::bigint, CASE WHEN made.id IS NULL THEN 'the request id ' || $1 || ' is known' ELSE '' END"
     "  FROM moved LEFT JOIN made ON true ON CONFLICT (schedule, due) DO NOTHING),"
-    TRIMMED("$30") ","
+    TRIMMED("$31") ","
     " noted AS (" AUDIT_INSERT " SELECT " AUDIT_BY("$24") ", 'submit', made.id, 'request id ' || $1 FROM made)"
     " SELECT made.id, foliopost.ensure_delivery_partition(made.id) FROM made";
 static const char pass_sql[] =

@@ -210,6 +210,7 @@ static const struct wire_rules table[] = {
     {MSG(pause_job_request), true, {ID("job_id"), {"reason", 0, 400, 0}}, NULL},
     {MSG(resume_job_request), true, {ID("job_id")}, NULL},
     {MSG(cancel_job_request), true, {ID("job_id"), {"reason", 0, 400, 0}}, NULL},
+    {MSG(approve_job_request), true, {ID("job_id"), {"reason", 0, 400, 0}}, NULL},
     {MSG(list_jobs_request), true, {{"page_size", 0, 200, 0}, {"before_id", 0, INT64_MAX, 0}}, NULL},
     {MSG(get_report_request), true, {ID("job_id")}, NULL},
     {MSG(list_deliveries_request),

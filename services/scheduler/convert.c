@@ -93,6 +93,7 @@ static Foliopost__V1__JobSpec *convert_spec(struct convert *c, const struct ledg
                                     : FOLIOPOST__V1__AMBIGUOUS_POLICY__AMBIGUOUS_POLICY_HOLD;
     s->canary_users = j->canary_users;
     s->canary_wait_ms = j->canary_wait_ms;
+    s->approval_required = j->needs_approval;
     s->max_attempts = j->max_attempts;
     s->batch_size = j->batch_size;
     s->window_batches = j->window_batches;
@@ -159,6 +160,9 @@ Foliopost__V1__Job *convert_job(struct convert *c, const struct ledger_job *j,
     m->finished_us = j->finished_us;
     m->canary_until_us = j->canary_until_us;
     m->template_hash = convert_text(c, j->template_hash);
+    m->submitted_by = convert_text(c, j->submitted_by);
+    m->approved_by = convert_text(c, j->approved_by);
+    m->approved_us = j->approved_us;
     m->audience_end_us = j->audience_end_us;
     m->counts = counts ? convert_counts(c, counts) : NULL;
     m->proof = proof && proof->round > 0 ? convert_proof(c, proof) : NULL;

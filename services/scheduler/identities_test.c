@@ -51,17 +51,17 @@ static int nobody(void **state)
 static const struct {
     const char *method, *roles; /* v, o, a(pprover), A(dmin) */
 } allowed[] = {
-    {"SubmitJob", "oA"},        {"GetJob", "voaA"},      {"WatchJob", "voaA"},
-    {"ListJobs", "voaA"},       {"PauseJob", "oA"},      {"ResumeJob", "oA"},
-    {"CancelJob", "oaA"},       {"GetReport", "voaA"},   {"ListDeliveries", "voaA"},
-    {"GetUserHistory", "voaA"}, {"RetryFailed", "oA"},   {"ResolveAmbiguous", "oA"},
-    {"GetFleet", "voaA"},       {"Suppress", "oA"},      {"Unsuppress", "oA"},
-    {"EraseUser", "A"},         {"Resend", "oA"},        {"ListSuppressions", "voaA"},
-    {"ListRates", "voaA"},      {"SetRate", "oA"},       {"ListAudit", "oaA"},
-    {"CreateSchedule", "oA"},   {"GetSchedule", "voaA"}, {"ListSchedules", "voaA"},
-    {"UpdateSchedule", "oA"},   {"PauseSchedule", "oA"}, {"ResumeSchedule", "oA"},
-    {"DeleteSchedule", "oA"},   {"RunSchedule", "oA"},   {"AddIdentity", "A"},
-    {"RevokeIdentity", "A"},    {"ListIdentities", "A"},
+    {"SubmitJob", "oA"},          {"GetJob", "voaA"},         {"WatchJob", "voaA"},
+    {"ListJobs", "voaA"},         {"PauseJob", "oA"},         {"ResumeJob", "oA"},
+    {"CancelJob", "oaA"},         {"ApproveJob", "aA"},       {"GetReport", "voaA"},
+    {"ListDeliveries", "voaA"},   {"GetUserHistory", "voaA"}, {"RetryFailed", "oA"},
+    {"ResolveAmbiguous", "oA"},   {"GetFleet", "voaA"},       {"Suppress", "oA"},
+    {"Unsuppress", "oA"},         {"EraseUser", "A"},         {"Resend", "oA"},
+    {"ListSuppressions", "voaA"}, {"ListRates", "voaA"},      {"SetRate", "oA"},
+    {"ListAudit", "oaA"},         {"CreateSchedule", "oA"},   {"GetSchedule", "voaA"},
+    {"ListSchedules", "voaA"},    {"UpdateSchedule", "oA"},   {"PauseSchedule", "oA"},
+    {"ResumeSchedule", "oA"},     {"DeleteSchedule", "oA"},   {"RunSchedule", "oA"},
+    {"AddIdentity", "A"},         {"RevokeIdentity", "A"},    {"ListIdentities", "A"},
 };
 
 static const char *roles_of(const char *method)
@@ -232,6 +232,58 @@ static void the_audit_names_the_identity(void **state)
                      1);
 }
 
+static enum fp_code approved(const char *token, int64_t id)
+{
+    Foliopost__V1__ApproveJobRequest q = FOLIOPOST__V1__APPROVE_JOB_REQUEST__INIT;
+
+    as(token);
+    q.job_id = id;
+    const Foliopost__V1__Job *j = call("ApproveJob", &q.base, &foliopost__v1__job__descriptor);
+    return j ? FP_OK : t_err.code;
+}
+
+static void somebody_else_than_the_submitter_approves(void **state)
+{
+    struct t_scheduler s;
+
+    (void)state;
+    t_users(150, "2024-01-20", "6 hours");
+    t_set.approval_above = 149;
+    t_scheduler_up(&s);
+    int64_t id = submitted("large"), before = id;
+    assert_true(get(id)->spec->approval_required);
+    assert_int_equal(approved(NULL, id),
+                     FP_PERMISSION_DENIED); /* without identities there is no second one */
+    assert_non_null(add("root", LEDGER_ADMIN, "secret-r", "", 0));
+    as("secret-r");
+    assert_non_null(add("ann", LEDGER_OPERATOR | LEDGER_APPROVER, "secret-a", "", 0));
+    assert_non_null(add("bob", LEDGER_APPROVER, "secret-b", "", 0));
+    as("secret-a");
+    id = submitted("by ann");
+    t_tick(&s);
+    const Foliopost__V1__Job *j = get(id);
+    assert_int_equal(j->state, FOLIOPOST__V1__JOB_STATE__JOB_STATE_PENDING);
+    assert_true(waits_for(j, "waiting for approval by somebody else than ann"));
+    assert_int_equal(approved("secret-a", id), FP_PERMISSION_DENIED);
+    assert_non_null(strstr(t_err.msg, "another identity"));
+    woken = 0;
+    assert_int_equal(approved("secret-b", id), FP_OK);
+    assert_int_equal(woken, 1);
+    assert_int_equal(approved("secret-b", before), FP_OK);
+    j = get(id);
+    assert_string_equal(j->submitted_by, "ann");
+    assert_string_equal(j->approved_by, "bob");
+    assert_false(waits_for(j, "approval"));
+    t_tick(&s);
+    assert_int_equal(get(id)->state, FOLIOPOST__V1__JOB_STATE__JOB_STATE_IN_PROGRESS);
+    t_set.approval_above = 150; /* not more than that */
+    as("secret-a");
+    assert_false(get(submitted("small"))->spec->approval_required);
+    t_set.approval_required = true;
+    assert_true(get(submitted("all"))->spec->approval_required);
+    t_scheduler_down(&s);
+}
+
 /* --- the copy in memory ------------------------------------------------------------------------ */
 
 static void certificates_are_known_by_subject_and_tokens_go_first(void **state)
@@ -297,6 +349,7 @@ int main(void)
         cmocka_unit_test_setup(the_same_identity_again_is_a_success_and_another_is_not, nobody),
         cmocka_unit_test_setup(an_expired_identity_is_told_so, nobody),
         cmocka_unit_test_setup(the_audit_names_the_identity, nobody),
+        cmocka_unit_test_setup(somebody_else_than_the_submitter_approves, nobody),
         cmocka_unit_test_setup(certificates_are_known_by_subject_and_tokens_go_first, nobody),
         cmocka_unit_test_setup(a_scheduler_that_could_not_read_them_lets_nobody_in, nobody),
         cmocka_unit_test_setup(what_another_scheduler_changed_is_known_within_seconds, nobody),

@@ -36,11 +36,14 @@ static void start_counters(void)
         "foliopost_instances_expired_total",
         "foliopost_ambiguous_by_expiry_total",
         "foliopost_jobs_completed_total",
+        "foliopost_guards_tripped_total",
         "foliopost_leader_errors_total",
     };
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         metrics_add(names[i], "", 0);
+    metrics_add("foliopost_schedule_firings_total", "outcome=\"missed\"", 0);
+    metrics_add("foliopost_schedule_firings_total", "outcome=\"refused\"", 0);
 }
 
 int leader_init(struct leader *l, const struct leader_options *o, struct fp_err *err)
@@ -112,16 +115,18 @@ static void align_tracks(struct leader *l, int n_before)
 
 static void count_states(const struct leader *l)
 {
-    int pending = 0, running = 0, paused = 0;
+    int pending = 0, running = 0, paused = 0, unapproved = 0;
 
     for (int i = 0; i < l->n_jobs; i++) {
         pending += l->jobs[i].state == JOB_PENDING;
         running += l->jobs[i].state == JOB_IN_PROGRESS;
         paused += l->jobs[i].state == JOB_PAUSED;
+        unapproved += l->jobs[i].state == JOB_PENDING && ledger_job_unapproved(&l->jobs[i]);
     }
     metrics_set("foliopost_jobs", "state=\"PENDING\"", pending);
     metrics_set("foliopost_jobs", "state=\"IN_PROGRESS\"", running);
     metrics_set("foliopost_jobs", "state=\"PAUSED\"", paused);
+    metrics_set("foliopost_jobs_unapproved", "", unapproved);
 }
 
 int leader_load_jobs(struct leader *l, struct fp_err *err)

@@ -20,6 +20,7 @@
 #define VIEW      RPC_ANYBODY
 #define LOOK_INTO (RPC_OPERATOR | RPC_APPROVER | RPC_ADMIN) /* people and machines by name */
 #define OPERATE   (RPC_OPERATOR | RPC_ADMIN)
+#define APPROVE   (RPC_APPROVER | RPC_ADMIN)
 #define STOP      (RPC_OPERATOR | RPC_APPROVER | RPC_ADMIN) /* who may approve may also refuse */
 
 /* Clients poll it, so it is read once for all of them within so long: lib/rpc/shared.h. */
@@ -43,6 +44,7 @@ const struct rpc_method methods_table[] = {
     METHOD(PauseJob, OPERATE, pause_job, job),
     METHOD(ResumeJob, OPERATE, resume_job, job),
     METHOD(CancelJob, STOP, cancel_job, job),
+    METHOD(ApproveJob, APPROVE, approve_job, job),
     METHOD(GetReport, VIEW, get_report, report),
     METHOD(ListDeliveries, VIEW, list_deliveries, list_deliveries_response),
     METHOD(GetUserHistory, VIEW, get_user_history, get_user_history_response),

@@ -54,7 +54,7 @@ typedef ProtobufCMessage *methods_handler(struct rpc_call *call, const ProtobufC
 methods_handler method_submit_job, method_resend;
 /* methods_jobs.c */
 methods_handler method_get_job, method_watch_job, method_list_jobs, method_get_report;
-methods_handler method_pause_job, method_resume_job, method_cancel_job;
+methods_handler method_pause_job, method_resume_job, method_cancel_job, method_approve_job;
 methods_handler method_retry_failed, method_resolve_ambiguous;
 /* methods_users.c */
 methods_handler method_list_deliveries, method_get_user_history, method_erase_user;

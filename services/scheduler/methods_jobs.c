@@ -104,7 +104,7 @@ ProtobufCMessage *method_list_jobs(struct rpc_call *call, const ProtobufCMessage
     return methods_reply_of(&c, failed ? NULL : &r->base, err);
 }
 
-/* --- PauseJob, ResumeJob, CancelJob -------------------------------------------------------- */
+/* --- PauseJob, ResumeJob, CancelJob, ApproveJob -------------------------------------------- */
 
 /* What a client asked for and got; a step asked for twice is told twice. */
 static void tell(int64_t job_id, const char *state, const char *reason)
@@ -151,6 +151,21 @@ ProtobufCMessage *method_cancel_job(struct rpc_call *call, const ProtobufCMessag
         ledger_job_cancel(methods_worker_of(call)->ledger, q->job_id, reason, methods_actor_of(call), err))
         return NULL;
     tell(q->job_id, "CANCELLED", reason);
+    methods_wake_leader(call);
+    return methods_answer_job(call, q->job_id, err);
+}
+
+/* At an open door everybody is the same, and so the submitter. */
+ProtobufCMessage *method_approve_job(struct rpc_call *call, const ProtobufCMessage *request,
+                                     struct fp_err *err)
+{
+    const Foliopost__V1__ApproveJobRequest *q = (const void *)request;
+    const char *reason = q->reason ? q->reason : "";
+
+    if (methods_check_job_id(q->job_id, err) || methods_check_reason(reason, err) ||
+        ledger_job_approve(methods_worker_of(call)->ledger, q->job_id, reason, methods_actor_of(call), err))
+        return NULL;
+    tell(q->job_id, "approved", methods_who(call));
     methods_wake_leader(call);
     return methods_answer_job(call, q->job_id, err);
 }

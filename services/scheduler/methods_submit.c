@@ -168,6 +168,7 @@ ProtobufCMessage *method_resend(struct rpc_call *call, const ProtobufCMessage *r
     int failed = person_resend(w->ledger, w->source, (const void *)request, &j, err);
     if (!failed) {
         methods_take_trace(call, &j);
+        j.needs_approval = ((const struct methods *)call->ctx)->o.set->approval_required;
         failed = methods_submit(call, &j, &c, r, err);
     }
     ledger_job_fini(&j);

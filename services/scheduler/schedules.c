@@ -133,6 +133,8 @@ int sweep_schedules(struct leader *l, struct fp_err *err)
         return 0;
     struct ledger_schedule *due = mem_array(AT_ONCE, sizeof *due);
     int n = ledger_schedules_due(l->o.ledger, due, AT_ONCE, &now_us, err);
+    metrics_set("foliopost_schedule_late_seconds", "",
+                n > 0 ? (double)(now_us - due[0].next_due_us) / FP_US_PER_S : 0);
     for (int i = 0; i < n && !failed; i++)
         failed = see_to(l, &due[i], now_us, err) && is_outage(l, &due[i], err);
     mem_free(due);

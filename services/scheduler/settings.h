@@ -20,6 +20,9 @@ struct scheduler_settings {
     double guard_bounced, guard_complained, guard_failed;
     int64_t guard_after;
     int64_t audience_margin_ms;
+    /* Which jobs wait for a second person, whatever they say. */
+    bool approval_required;
+    int64_t approval_above; /* users; 0: by size none */
     /* A job waits for the prices of its period: percent of the instruments; 0: it does not. */
     double data_ready_share;
     int64_t data_ready_days;

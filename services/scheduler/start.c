@@ -197,7 +197,8 @@ int start_pending(struct leader *l, struct fp_err *err)
     for (int i = 0; i < l->n_jobs; i++)
         running += l->jobs[i].state == JOB_IN_PROGRESS;
     for (int i = 0; i < l->n_jobs && running < l->o.set->max_jobs; i++) {
-        if (l->jobs[i].state != JOB_PENDING || clock_mono_us() < l->tracks[i].next_try_mono_us)
+        if (l->jobs[i].state != JOB_PENDING || ledger_job_unapproved(&l->jobs[i]) ||
+            clock_mono_us() < l->tracks[i].next_try_mono_us)
             continue;
         if (start_one(l, i, err) && leader_is_outage(&l->jobs[i], "not started", err))
             return -1;

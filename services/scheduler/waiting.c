@@ -113,16 +113,26 @@ static int add_turn(struct reasons *r, struct fp_ledger *l, const struct schedul
     return 0;
 }
 
+static void add_approval(struct reasons *r, const struct ledger_job *j)
+{
+    add(r, "waiting for approval by somebody else than %s: `foliopost approve %" PRId64 "`",
+        j->submitted_by[0] ? j->submitted_by : "its submitter", j->id);
+}
+
 static int gather(struct reasons *r, struct fp_ledger *l, const struct scheduler_settings *set,
                   const struct ledger_job *j, const struct ledger_counts *counts, struct fp_err *err)
 {
     if (j->state == JOB_PAUSED) {
+        if (ledger_job_unapproved(j))
+            add_approval(r, j);
         add(r, "paused%s%s; `foliopost resume %" PRId64 "` lets it go on", j->response[0] ? ": " : "",
             j->response, j->id);
         return 0;
     }
     if (j->state != JOB_PENDING && j->state != JOB_IN_PROGRESS)
         return 0;
+    if (ledger_job_unapproved(j))
+        add_approval(r, j);
     if (add_services(r, l, err))
         return -1;
     if (j->waiting[0])

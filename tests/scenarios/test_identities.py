@@ -16,6 +16,7 @@ ALLOWED = {
     **dict.fromkeys(["SubmitJob", "PauseJob", "ResumeJob", "RetryFailed", "ResolveAmbiguous", "Suppress", "Unsuppress", "Resend",
                      "SetRate", "CreateSchedule", "UpdateSchedule", "PauseSchedule", "ResumeSchedule", "DeleteSchedule", "RunSchedule"], OPERATE),
     **dict.fromkeys(["CancelJob", "ListAudit"], STOP),
+    "ApproveJob": {"approver", "admin"},
     **dict.fromkeys(["EraseUser", "AddIdentity", "RevokeIdentity", "ListIdentities"], ADMIN),
 }
 
@@ -84,6 +85,41 @@ def test_an_identity_comes_and_goes_by_the_command_line(new_stack, judge, tmp_pa
     assert "not one of this server's" in stack.foliopost("jobs", "--token-file", tmp_path / "cron", check=False).stderr
     assert "cron" not in stack.foliopost("identities", "list", *with_root).stdout
     assert "cron" in stack.foliopost("identities", "list", "--all", *with_root).stdout
+
+
+def test_a_job_that_needs_it_waits_for_a_second_identity(new_stack, judge, tmp_path):
+    stack, process = scheduler_alone(new_stack, approval_above=1000000)
+    j, run = judge(stack), stack.foliopost
+    run("identities", "add", "root", "--roles", "admin", "--out", tmp_path / "root")
+    by = {name: ("--token-file", tmp_path / name) for name in ("root", "ann", "bob")}
+    run("identities", "add", "ann", "--roles", "operator,approver", "--out", tmp_path / "ann", *by["root"])
+    run("identities", "add", "bob", "--roles", "approver", "--out", tmp_path / "bob", *by["root"])
+    assert "foliopost approve" in run("submit", "monthly", "--approval", "--request-id", "four-eyes", *by["ann"]).stdout
+    job = j.number("SELECT max(id) FROM foliopost.jobs")
+    assert "PENDING (approval)" in run("jobs", *by["bob"]).stdout
+    assert "waiting for approval by somebody else than ann" in run("status", job, *by["bob"]).stdout
+    until = time.monotonic() + 60
+    while "foliopost_jobs_unapproved 1" not in stack.metrics(process):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    refused = run("approve", job, *by["ann"], check=False)
+    assert refused.returncode == 1 and "submitted by ann, who cannot approve it as well" in refused.stderr
+    assert j.sql(f"SELECT state, approved_by FROM foliopost.jobs WHERE id = {job}") == [["PENDING", ""]]
+    run("approve", job, "--reason", "figures looked at", *by["bob"])
+    run("approve", job, *by["bob"])  # is so already
+    while j.sql(f"SELECT state FROM foliopost.jobs WHERE id = {job}") == [["PENDING"]]:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert "by bob" in run("status", job, *by["bob"]).stdout
+    assert j.sql("SELECT actor, detail FROM foliopost.audit WHERE action = 'approve'") == [["bob", "figures looked at"]]
+    # A schedule's job is its author's.
+    run("schedule", "create", "monthly", "--kind", "monthly", "--cron", "0 6 1 * *", "--approval", "yes", *by["ann"])
+    j.sql("UPDATE foliopost.schedules SET version = version + 1, next_due = date_trunc('minute', now()) - interval '1 minute'")
+    while not (fired := j.sql("SELECT job_id FROM foliopost.firings WHERE outcome = 'fired'")):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert run("approve", fired[0][0], *by["ann"], check=False).returncode == 1
+    run("approve", fired[0][0], *by["bob"])
 
 
 def test_the_token_file_opens_when_all_other_tokens_are_lost(new_stack, judge, tmp_path):
