@@ -31,6 +31,10 @@ static void a_fatal_signal_leaves_its_frames(void **state)
 
 #else
 
+#define NOWHERE 0
+
+static void (*volatile nowhere)(void) = (void (*)(void))8; /* no code is there */
+
 /* What the child wrote to standard error; *status as waitpid() has it. */
 static void die_of(int number, char *said, size_t size, int *status)
 {
@@ -45,6 +49,8 @@ static void die_of(int number, char *said, size_t size, int *status)
         close(ends[0]);
         close(ends[1]);
         fatal_report_signals();
+        if (number == NOWHERE)
+            nowhere();
         raise(number);
         _exit(0);
     }
@@ -74,12 +80,29 @@ static void a_fatal_signal_leaves_its_frames(void **state)
     }
 }
 
+#if defined(__x86_64__)
+static void a_jump_into_nowhere_names_its_caller(void **state)
+{
+    static char said[16384];
+    int status, frames = 0;
+    (void)state;
+    die_of(NOWHERE, said, sizeof said, &status);
+    assert_true(WIFSIGNALED(status));
+    for (const char *at = said; (at = strstr(at, "fatal_test")); at++)
+        frames++;
+    assert_true(frames >= 2); /* the handler, and who jumped */
+}
+#endif
+
 #endif
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fatal_signal_leaves_its_frames),
+#if defined(__x86_64__) && !defined(SILENT)
+        cmocka_unit_test(a_jump_into_nowhere_names_its_caller),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
