@@ -1,81 +1,162 @@
 /*
- * Periods in a short list, each with a hash table of instruments.
+ * Periods in a short list, each with a hash table of instruments; their closes
+ * are parts of series that all periods share (series.c), since most of the
+ * memory is closes and jobs at once ask for nearly the same. Each job still
+ * loads for itself what it needs, once: it may see other closes than the job
+ * before it, by its as_of. When a longer series has come, what was a series of
+ * its own becomes a part of it, in all periods.
  *
- * Two locks, never held over a query: the cache's for the list of periods and
- * their counts of users, a period's read-write lock for its table. Entries are
- * counted: a view keeps those it uses, the table keeps one count of each. A
- * table that grew past its limit is emptied and begins anew, which costs one
- * reload of what is still needed and needs no bookkeeping on the way of each
- * lookup. A period that nobody uses is dropped for a new one, oldest first.
+ * One lock for everything, never held over a query. Entries are counted: a view
+ * keeps those it uses, the table keeps one count of each. Above the limit in
+ * bytes, and for a new period above their number, the period that nobody uses
+ * goes, the longest unused first. When all are in use, the table of the one that
+ * is filled is emptied and begins anew, which costs a reload of what is still
+ * needed.
  *
- * Key of a period is (start, end, as_of): a job with another as_of may see
- * other prices.
+ * Key of a period is (start, end, as_of).
  */
 #include "services/stats/cache.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "services/stats/series.h"
 
 /* About as many as instruments in a common market: short chains, 16 kB. */
 #define BUCKETS 2048
 
 struct cache_entry {
-    atomic_int refs;
-    struct portfolio_instrument *instrument;
+    int refs;
+    struct portfolio_instrument *instrument; /* its closes lie in the series */
+    struct series *closes;
     struct cache_entry *next;
 };
 
 struct cache_period {
     struct portfolio_period key;
-    int users;          /* under the cache's lock */
-    uint64_t last_used; /* under the cache's lock */
+    int users;
+    uint64_t last_used;
     struct cache_period *next;
 
-    pthread_rwlock_t lock; /* all below */
     bool has_rates;
-    struct portfolio_rates rates; /* fixed once there */
-    size_t bytes;
+    struct portfolio_rates rates; /* fixed once there; points lie in the series */
+    struct series **rate_series;
     struct cache_entry *buckets[BUCKETS];
 };
 
 struct fp_cache {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* all of it */
     struct cache_period *periods;
     int n_periods, max_periods;
-    size_t max_bytes;
+    size_t bytes, max_bytes; /* bytes: without the series */
     uint64_t clock;
+    struct fp_series_pool *closes, *rates;
 };
 
-static void entry_unref(struct cache_entry *e)
+static size_t all_bytes(const struct fp_cache *c)
 {
-    if (e && atomic_fetch_sub(&e->refs, 1) == 1) {
-        mem_free(e->instrument);
-        mem_free(e);
+    return c->bytes + series_pool_bytes(c->closes) + series_pool_bytes(c->rates);
+}
+
+/* --- entries ------------------------------------------------------------------------------ */
+
+static size_t entry_bytes(const struct cache_entry *e)
+{
+    return sizeof *e + e->instrument->bytes;
+}
+
+static void entry_unref(struct fp_cache *c, struct cache_entry *e)
+{
+    if (!e || --e->refs)
+        return;
+    c->bytes -= entry_bytes(e);
+    series_put(c->closes, e->closes);
+    mem_free(e->instrument);
+    mem_free(e);
+}
+
+/* With another series for the closes, which are the same. */
+static struct portfolio_instrument *copy_instrument(const struct portfolio_instrument *from,
+                                                    struct perf_series closes)
+{
+    size_t splits_bytes = from->data.n_splits * sizeof(struct perf_split);
+    struct portfolio_instrument *i = mem_alloc(sizeof *i + splits_bytes);
+
+    *i = *from;
+    i->bytes = sizeof *i + splits_bytes;
+    if (splits_bytes)
+        memcpy(i + 1, from->data.splits, splits_bytes);
+    i->data.splits = (const struct perf_split *)(i + 1);
+    i->data.closes_e8 = closes;
+    return i;
+}
+
+/* Takes over the count of the series. */
+static struct cache_entry *entry_new(struct fp_cache *c, const struct portfolio_instrument *from,
+                                     struct series *series, struct perf_series closes)
+{
+    struct cache_entry *e = mem_alloc(sizeof *e);
+
+    e->refs = 1; /* the table's */
+    e->instrument = copy_instrument(from, closes);
+    e->closes = series;
+    c->bytes += entry_bytes(e);
+    return e;
+}
+
+static struct cache_entry **place_of(struct cache_period *p, int64_t id)
+{
+    struct cache_entry **at =
+        &p->buckets[((uint64_t)id * UINT64_C(0x9E3779B97F4A7C15)) >> 32 & (BUCKETS - 1)]; /* Knuth's */
+
+    while (*at && (*at)->instrument->id != id)
+        at = &(*at)->next;
+    return at;
+}
+
+/* Where the new series contains what a period has as one of its own, the period
+ * takes the part instead; views keep what they have. */
+static void share_with_others(struct fp_cache *c, int64_t id, struct series *series)
+{
+    for (struct cache_period *p = c->periods; p; p = p->next) {
+        struct cache_entry **at = place_of(p, id), *old = *at;
+        struct perf_series part;
+
+        if (!old || old->closes == series || !series_part(series, old->instrument->data.closes_e8, &part))
+            continue;
+        *at = entry_new(c, old->instrument, series, part);
+        (*at)->next = old->next;
+        entry_unref(c, old);
     }
 }
 
 /* --- periods ---------------------------------------------------------------------------- */
 
-static void empty_table(struct cache_period *p)
+static void empty_table(struct fp_cache *c, struct cache_period *p)
 {
     for (size_t i = 0; i < BUCKETS; i++)
         while (p->buckets[i]) {
             struct cache_entry *e = p->buckets[i];
 
             p->buckets[i] = e->next;
-            entry_unref(e);
+            entry_unref(c, e);
         }
-    p->bytes = 0;
 }
 
-static void period_free(struct cache_period *p)
+static size_t rates_bytes(const struct cache_period *p)
 {
-    empty_table(p);
+    return p->rates.n_pairs * (sizeof *p->rates.pairs + sizeof(struct series *));
+}
+
+static void period_free(struct fp_cache *c, struct cache_period *p)
+{
+    empty_table(c, p);
+    for (size_t i = 0; i < p->rates.n_pairs; i++)
+        series_put(c->rates, p->rate_series[i]);
+    c->bytes -= sizeof *p + rates_bytes(p);
+    mem_free(p->rate_series);
     portfolio_rates_fini(&p->rates);
-    pthread_rwlock_destroy(&p->lock);
     mem_free(p);
 }
 
@@ -86,6 +167,8 @@ struct fp_cache *cache_new(int max_periods, size_t max_bytes)
     pthread_mutex_init(&c->lock, NULL);
     c->max_periods = max_periods;
     c->max_bytes = max_bytes;
+    c->closes = series_pool_new();
+    c->rates = series_pool_new();
     return c;
 }
 
@@ -97,15 +180,16 @@ void cache_free(struct fp_cache *c)
         struct cache_period *p = c->periods;
 
         c->periods = p->next;
-        period_free(p);
+        period_free(c, p);
     }
+    series_pool_free(c->closes);
+    series_pool_free(c->rates);
     pthread_mutex_destroy(&c->lock);
     mem_free(c);
 }
 
-/* With the lock held. More periods in use than the limit are kept: there are
- * no more of them than workers. */
-static void drop_oldest(struct fp_cache *c)
+/* False when all are in use: there are no more of them than workers. */
+static bool drop_oldest(struct fp_cache *c)
 {
     struct cache_period **oldest = NULL, *p;
 
@@ -113,11 +197,20 @@ static void drop_oldest(struct fp_cache *c)
         if (!(*at)->users && (!oldest || (*at)->last_used < (*oldest)->last_used))
             oldest = at;
     if (!oldest)
-        return;
+        return false;
     p = *oldest;
     *oldest = p->next;
     c->n_periods--;
-    period_free(p);
+    period_free(c, p);
+    return true;
+}
+
+static void make_room(struct fp_cache *c, struct cache_period *filled)
+{
+    while (all_bytes(c) > c->max_bytes && drop_oldest(c))
+        ;
+    if (all_bytes(c) > c->max_bytes)
+        empty_table(c, filled);
 }
 
 static bool same_key(const struct portfolio_period *a, const struct portfolio_period *b)
@@ -125,115 +218,102 @@ static bool same_key(const struct portfolio_period *a, const struct portfolio_pe
     return a->start == b->start && a->end == b->end && a->as_of_us == b->as_of_us;
 }
 
+/* With the lock held. */
 static struct cache_period *period_get(struct fp_cache *c, const struct portfolio_period *key)
 {
     struct cache_period *p;
 
-    pthread_mutex_lock(&c->lock);
     for (p = c->periods; p && !same_key(&p->key, key);)
         p = p->next;
     if (!p) {
-        while (c->n_periods >= c->max_periods) {
-            int before = c->n_periods;
-
-            drop_oldest(c);
-            if (c->n_periods == before)
-                break;
-        }
+        while (c->n_periods >= c->max_periods && drop_oldest(c))
+            ;
         p = mem_alloc(sizeof *p);
         p->key = *key;
-        pthread_rwlock_init(&p->lock, NULL);
         p->next = c->periods;
         c->periods = p;
         c->n_periods++;
+        c->bytes += sizeof *p;
     }
     p->users++;
     p->last_used = ++c->clock;
-    pthread_mutex_unlock(&c->lock);
     return p;
 }
 
-static void period_put(struct fp_cache *c, struct cache_period *p)
+/* With the lock held: the period's rates become these, whose points are copied or shared. */
+static void put_rates(struct fp_cache *c, struct cache_period *p, struct portfolio_rates *loaded)
 {
-    pthread_mutex_lock(&c->lock);
-    p->users--;
-    pthread_mutex_unlock(&c->lock);
+    p->rates = *loaded;
+    p->rates.points = NULL; /* the loaded ones go */
+    p->rate_series = mem_array(loaded->n_pairs + 1, sizeof(struct series *));
+    for (size_t i = 0; i < loaded->n_pairs; i++) {
+        struct perf_pair *pair = &p->rates.pairs[i];
+        bool made;
+
+        p->rate_series[i] = series_of(c->rates, (int64_t)pair->base << 32 | pair->quote, pair->rates_e10,
+                                      &pair->rates_e10, &made);
+    }
+    mem_free(loaded->points);
+    c->bytes += rates_bytes(p);
+    p->has_rates = true;
 }
 
-static int need_rates(struct cache_period *p, struct fp_source *s, struct fp_err *err)
+static int load_rates(struct fp_cache *c, struct cache_period *p, struct fp_source *s, struct fp_err *err)
 {
     struct portfolio_rates mine;
-    bool have;
 
-    pthread_rwlock_rdlock(&p->lock);
-    have = p->has_rates;
-    pthread_rwlock_unlock(&p->lock);
-    if (have)
-        return 0;
     if (portfolio_rates_load(s, &p->key, &mine, err))
         return -1;
-    pthread_rwlock_wrlock(&p->lock);
-    have = p->has_rates;
-    if (!have)
-        p->rates = mine;
-    p->has_rates = true;
-    pthread_rwlock_unlock(&p->lock);
-    if (have)
-        portfolio_rates_fini(&mine);
+    pthread_mutex_lock(&c->lock);
+    if (p->has_rates) {
+        portfolio_rates_fini(&mine); /* another worker was first */
+    } else {
+        put_rates(c, p, &mine);
+        make_room(c, p);
+    }
+    pthread_mutex_unlock(&c->lock);
     return 0;
 }
 
 /* --- instruments -------------------------------------------------------------------------- */
 
-static struct cache_entry **bucket_of(struct cache_period *p, int64_t id)
+static struct cache_entry *use(struct cache_entry *e)
 {
-    return &p->buckets[((uint64_t)id * UINT64_C(0x9E3779B97F4A7C15)) >> 32 & (BUCKETS - 1)]; /* Knuth's */
-}
-
-static struct cache_entry *find(struct cache_period *p, int64_t id)
-{
-    struct cache_entry *e = *bucket_of(p, id);
-
-    while (e && e->instrument->id != id)
-        e = e->next;
     if (e)
-        atomic_fetch_add(&e->refs, 1);
+        e->refs++;
     return e;
 }
 
+/* With the lock held. */
 static size_t find_all(struct cache_view *v, const int64_t *ids, size_t n, int64_t *missing)
 {
     size_t n_missing = 0;
 
-    pthread_rwlock_rdlock(&v->period->lock);
     for (size_t i = 0; i < n; i++) {
-        v->entries[i] = find(v->period, ids[i]);
+        v->entries[i] = use(*place_of(v->period, ids[i]));
         if (!v->entries[i])
             missing[n_missing++] = ids[i];
     }
-    pthread_rwlock_unlock(&v->period->lock);
     return n_missing;
 }
 
-/* Takes over the instrument; if another worker was first, his stays. Returns
- * the caller's own count of the entry. */
-static struct cache_entry *insert(struct fp_cache *c, struct cache_period *p, struct portfolio_instrument *i)
+/* With the lock held. Returns the caller's own count of the entry; if another
+ * worker was first, his stays. */
+static struct cache_entry *insert(struct fp_cache *c, struct cache_period *p,
+                                  const struct portfolio_instrument *i)
 {
-    struct cache_entry *e = find(p, i->id), **bucket = bucket_of(p, i->id);
-    size_t bytes = i->bytes + sizeof *e;
+    struct cache_entry **at = place_of(p, i->id), *e = *at;
+    struct perf_series closes;
+    bool made;
 
-    if (e) {
-        mem_free(i);
-        return e;
-    }
-    if (p->bytes + bytes > c->max_bytes)
-        empty_table(p);
-    e = mem_alloc(sizeof *e);
-    e->instrument = i;
-    atomic_init(&e->refs, 2); /* the table's and the caller's */
-    e->next = *bucket;
-    *bucket = e;
-    p->bytes += bytes;
+    if (e)
+        return use(e);
+    struct series *series = series_of(c->closes, i->id, i->data.closes_e8, &closes, &made);
+    e = use(entry_new(c, i, series, closes));
+    *at = e;
+    if (made)
+        share_with_others(c, i->id, series);
+    make_room(c, p);
     return e;
 }
 
@@ -247,11 +327,13 @@ static int load_missing(struct cache_view *v, struct fp_source *s, const int64_t
         mem_free(loaded);
         return -1;
     }
-    pthread_rwlock_wrlock(&v->period->lock);
+    pthread_mutex_lock(&v->cache->lock);
     for (size_t i = 0; i < n; i++)
-        if (!v->entries[i])
-            v->entries[i] = insert(v->cache, v->period, loaded[next++]);
-    pthread_rwlock_unlock(&v->period->lock);
+        if (!v->entries[i]) {
+            v->entries[i] = insert(v->cache, v->period, loaded[next]);
+            mem_free(loaded[next++]);
+        }
+    pthread_mutex_unlock(&v->cache->lock);
     mem_free(loaded);
     return 0;
 }
@@ -274,14 +356,20 @@ int cache_view_open(struct fp_cache *c, struct fp_source *s, const struct portfo
 {
     int64_t *missing = mem_array(n + 1, sizeof *missing);
     size_t n_missing;
+    bool has_rates;
     int rc = 0;
 
-    *out = (struct cache_view){.cache = c, .period = period_get(c, period)};
+    *out = (struct cache_view){.cache = c};
     out->entries = mem_array(n + 1, sizeof(struct cache_entry *));
     out->instruments = mem_array(n + 1, sizeof(struct portfolio_instrument *));
     out->market.n_instruments = n;
+    pthread_mutex_lock(&c->lock);
+    out->period = period_get(c, period);
     n_missing = find_all(out, ids, n, missing);
-    if (need_rates(out->period, s, err) || (n_missing && load_missing(out, s, missing, n_missing, n, err)))
+    has_rates = out->period->has_rates;
+    pthread_mutex_unlock(&c->lock);
+    if ((!has_rates && load_rates(c, out->period, s, err)) ||
+        (n_missing && load_missing(out, s, missing, n_missing, n, err)))
         rc = -1;
     else
         point_market(out, ids, n);
@@ -293,25 +381,21 @@ int cache_view_open(struct fp_cache *c, struct fp_source *s, const struct portfo
 
 void cache_view_release(struct cache_view *v)
 {
+    pthread_mutex_lock(&v->cache->lock);
     for (size_t i = 0; i < v->market.n_instruments; i++)
-        entry_unref(v->entries[i]);
+        entry_unref(v->cache, v->entries[i]);
+    v->period->users--;
+    pthread_mutex_unlock(&v->cache->lock);
     mem_free((void *)v->market.instruments);
     mem_free(v->instruments);
     mem_free(v->entries);
-    if (v->period)
-        period_put(v->cache, v->period);
     *v = (struct cache_view){0};
 }
 
 void cache_sizes(struct fp_cache *c, int *periods, size_t *bytes)
 {
-    *bytes = 0;
     pthread_mutex_lock(&c->lock);
     *periods = c->n_periods;
-    for (struct cache_period *p = c->periods; p; p = p->next) {
-        pthread_rwlock_rdlock(&p->lock);
-        *bytes += p->bytes;
-        pthread_rwlock_unlock(&p->lock);
-    }
+    *bytes = all_bytes(c);
     pthread_mutex_unlock(&c->lock);
 }

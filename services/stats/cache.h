@@ -9,7 +9,7 @@
 
 struct fp_cache;
 
-/* max_bytes: of the instruments of one period. */
+/* max_bytes: of everything in it; views in use may take more. */
 struct fp_cache *cache_new(int max_periods, size_t max_bytes);
 void cache_free(struct fp_cache *c); /* all views must be released; NULL is fine */
 

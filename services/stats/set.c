@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/crash.h"
 #include "lib/metrics/metrics.h"
 #include "lib/performance/checkpoint.h"
 #include "services/stats/fill.h"
@@ -274,6 +275,7 @@ static void compute_member(struct group *g, size_t i)
     };
     struct perf_summary s;
 
+    crash_user(m->user.id);
     m->from_start = false;
     if (u->reason[0]) {
         batch_fail(w, m->item, u->reason, u->detail);

@@ -34,11 +34,12 @@ const struct config_setting settings_rows[] = {
      "with "
      "more fails. A row takes some 300 bytes for a moment",
      AT(max_transactions)},
-    {"cache-periods", CONFIG_INT, NULL, "4", 1, 64, NULL,
-     "periods whose prices and rates are kept in memory, one for each job at once; below the scheduler's"
-     " max-jobs each batch may load them anew",
+    {"cache-periods", CONFIG_INT, NULL, "64", 1, 256, NULL,
+     "periods whose prices and rates are kept in memory, one or two for each job at once",
      AT(cache_periods)},
-    {"cache-mb", CONFIG_INT, "MiB", "16", 1, 4096, NULL, "instruments kept for one period, in memory",
+    {"cache-mb", CONFIG_INT, "MiB", "24", 1, 4096, NULL,
+     "memory of all of them; what several periods have in common counts once. Too little for one, and each batch "
+     "loads its prices anew",
      AT(cache_mb)},
     {"hold-back", CONFIG_STRING, NULL, "suspect-day,suspected-split,suspect-price", 0, 255, NULL,
      "remarks that keep a summary from being mailed, by commas: suspect-day, suspected-split, suspect-price, "
