@@ -50,4 +50,17 @@ void crash_point(const char *when, const char *name)
     pthread_mutex_unlock(&lock);
 }
 
+void crash_user(int64_t id)
+{
+    const char *list = getenv("FOLIOPOST_CRASH_USERS");
+
+    while (list && *list) {
+        char *end;
+
+        if (strtoll(list, &end, 10) == id)
+            (void)raise(SIGKILL);
+        list = *end == ',' ? end + 1 : NULL;
+    }
+}
+
 #endif

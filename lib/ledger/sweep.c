@@ -114,7 +114,22 @@ int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired
  * next count could make poison, only an overtaking claim (or expire) counts.
  * One who takes his workers down with nobody beside him waits for the next
  * batch of any job, or for his job's deadline.
+ *
+ * Single users who came through neither of their first ways go one at a time:
+ * the next when the one before was claimed, or after half the first wait. Whom
+ * one of them takes down with him is then no second of them, who would be
+ * taken for another.
  */
+#define SUSPECT(b)                                                                                           \
+    "cardinality(" b ".user_ids) = 1 AND " b                                                                 \
+    ".redos BETWEEN " LEDGER_STR(SUSPECT_REDOS) " AND " LEDGER_STR(LEDGER_MAX_REDOS)
+#define SUSPECT_REDOS 2
+#define IS_DUE(b)                                                                                            \
+    b ".state = 'queued' AND " b                                                                             \
+      ".redos < " LEDGER_STR(LEDGER_MAX_REDOS) " AND (" b ".due_at = '-infinity' OR (" b                     \
+                                               ".due_at <= clock_timestamp()"                                \
+                                               " AND " b                                                     \
+                                               ".emitted_at <= clock_timestamp() - $4 * interval '1 ms'))"
 /* clang-format off */
 static const char redo_sql[] =
     "WITH moved AS MATERIALIZED ("
@@ -127,6 +142,14 @@ static const char redo_sql[] =
     "    AND i.service IN ('userstream', 'stats', 'mailer') AND " LEASE_HOLDS("i") ") AS yes"
     "  FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
     "  WHERE b.state IN ('queued', 'sending')),"
+    " lone AS MATERIALIZED ("
+    "  SELECT b.id FROM foliopost.batches b"
+    "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
+    "  WHERE " IS_DUE("b") " AND " SUSPECT("b")
+    "   AND NOT EXISTS (SELECT FROM foliopost.batches o"
+    "    WHERE o.state = 'queued' AND o.id <> b.id AND " SUSPECT("o")
+    "     AND o.emitted_at > clock_timestamp() - $3 / 2 * interval '1 ms')"
+    "  ORDER BY b.due_at, b.id LIMIT 1),"
     " due AS ("
     "  SELECT b.id, j.traceparent, b.due_at = '-infinity' AS at_once,"
     "   b.due_at > '-infinity' AND (coalesce(b.emitted_at < moved.until, false)"
@@ -134,10 +157,8 @@ static const char redo_sql[] =
     "  FROM moved, alone, foliopost.leader l, foliopost.batches b"
     "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
     "  WHERE " LEADS
-    "   AND b.state = 'queued'"
-    "   AND b.redos < " LEDGER_STR(LEDGER_MAX_REDOS)
-    "   AND (b.due_at = '-infinity' OR (b.due_at <= clock_timestamp()"
-    "    AND b.emitted_at <= clock_timestamp() - $4 * interval '1 ms'))"
+    "   AND " IS_DUE("b")
+    "   AND (NOT (" SUSPECT("b") ") OR b.id = (SELECT id FROM lone))"
     "  ORDER BY b.due_at, b.id"
     "  LIMIT $2"
     "  FOR UPDATE OF b SKIP LOCKED)"

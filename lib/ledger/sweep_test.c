@@ -145,6 +145,27 @@ static void redo_emits_what_is_due_and_doubles_the_wait(void **state)
     assert_int_equal(redo(30000, 0), 0);
 }
 
+/* Else the one among them who kills his worker takes the others with him, each time. */
+static void single_users_under_suspicion_go_one_at_a_time(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false);
+
+    for (int i = 0; i < 3; i++)
+        (void)t_paged(job, i + 1, 1, false);
+    t_sql("UPDATE foliopost.batches SET redos = 1, due_at = '-infinity'");
+    assert_int_equal(redo(30000, 0), 3); /* once may be anybody's bad luck */
+    t_sql("UPDATE foliopost.batches SET redos = 2, emits = 3, due_at = '-infinity',"
+          " emitted_at = clock_timestamp() - interval '1 min'");
+    assert_int_equal(redo(30000, 0), 1);
+    assert_int_equal(redo(30000, 0), 0); /* it is under way */
+    t_sql("UPDATE foliopost.batches SET state = 'sending' WHERE due_at > '-infinity'");
+    assert_int_equal(redo(30000, 0), 1); /* the first got through */
+    assert_int_equal(redo(30000, 0), 0);
+    t_sql("UPDATE foliopost.batches SET emitted_at = emitted_at - interval '16 s' WHERE state = 'queued'");
+    assert_int_equal(redo(30000, 0), 1); /* the second has had its time */
+}
+
 static void redo_waits_for_the_pipelines_age(void **state)
 {
     (void)state;
@@ -399,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup(the_sweep_needs_the_lead, t_clean),
         cmocka_unit_test_setup(redo_emits_what_is_due_and_doubles_the_wait, t_clean),
         cmocka_unit_test_setup(redo_waits_for_the_pipelines_age, t_clean),
+        cmocka_unit_test_setup(single_users_under_suspicion_go_one_at_a_time, t_clean),
         cmocka_unit_test_setup(redo_leaves_jobs_that_do_not_run, t_clean),
         cmocka_unit_test_setup(a_redo_counts_when_a_later_batch_got_through, t_clean),
         cmocka_unit_test_setup(what_was_handed_back_counts_no_redo, t_clean),

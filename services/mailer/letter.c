@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/crash.h"
 #include "lib/base/text.h"
 #include "services/mailer/brands.h"
 #include "services/mailer/settings.h"
@@ -210,6 +211,7 @@ int letter_mail(const struct mailer_settings *s, const Foliopost__V1__JobContext
                 struct rendered *rendered, struct fp_err *err)
 {
     struct letter l;
+    crash_user(item->user->id);
     if (begin(s, job, item, trial, &l, err) < 0)
         return -1;
     fill_envelope(&l, rendered);
