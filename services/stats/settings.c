@@ -35,8 +35,7 @@ const struct config_setting settings_rows[] = {
      "more fails. A row takes some 300 bytes for a moment",
      AT(max_transactions)},
     {"cache-periods", CONFIG_INT, NULL, "64", 1, 256, NULL,
-     "periods whose prices and rates are kept in memory, one or two for each job at once",
-     AT(cache_periods)},
+     "periods whose prices and rates are kept in memory, one or two for each job at once", AT(cache_periods)},
     {"cache-mb", CONFIG_INT, "MiB", "24", 1, 4096, NULL,
      "memory of all of them; what several periods have in common counts once. Too little for one, and each batch "
      "loads its prices anew",

@@ -76,6 +76,7 @@ def outcomes(judge, job):
             judge.sql(f"SELECT user_id, state, reason FROM foliopost.deliveries WHERE job_id = {job}")}
 
 
+@pytest.mark.slow
 def test_of_a_hundred_users_the_broken_one_fails_and_the_others_are_mailed(new_stack, judge):
     """Transactions that no bookkeeping can follow, each in a way of its own."""
     j = judge(new_stack(stats={"no_checkpoints": True}))
