@@ -1,7 +1,11 @@
 """The examples of docs/rpc.md, as they stand there, against the real scheduler.
-Node's is left out where @grpc/grpc-js is not found (NODE_PATH says where)."""
+Node's is left out where @grpc/grpc-js is not found (NODE_PATH says where), Go's without Debian's
+golang-google-grpc-dev and protoc-gen-go-grpc. Debian has no grpcurl: its commands are read here, and
+called as it does, with nothing known but what reflection says."""
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,3 +65,111 @@ def has_grpc_js():
 def test_the_node_example_watches_a_job_to_its_end(stack):
     said = run(["node", "-e", example("js", "grpc-js")], stack)
     assert any(line.startswith("JOB_STATE_COMPLETED") for line in said)
+
+
+# --- Go -----------------------------------------------------------------------------------
+
+GO_MAIN = """package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+
+	"example.com/you/foliopost"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+func main() {
+%s}
+"""
+
+
+def has_go():
+    return all(map(shutil.which, ("go", "protoc-gen-go", "protoc-gen-go-grpc"))) and os.path.isdir("/usr/share/gocode/src/google.golang.org/grpc")
+
+
+def build_go(dir):
+    """As docs/rpc.md says, but for what Debian's versions (gRPC 1.33, protoc-gen-go 1.3) do not know yet."""
+    package = dir / "src" / "example.com" / "you" / "foliopost"
+    main = dir / "src" / "main"
+    package.mkdir(parents=True)
+    main.mkdir()
+    maps = [f"--{g}_opt=Mfoliopost/v1/job_service.proto=example.com/you/foliopost" for g in ("go", "go-grpc")]
+    subprocess.run(["protoc", f"--proto_path={ROOT / 'proto'}", f"--go_out={dir}", f"--go-grpc_out={dir / 'src'}", *maps,
+                    "foliopost/v1/job_service.proto"], check=True)
+    generated = (dir / "foliopost" / "v1" / "job_service.pb.go").read_text()
+    (package / "job_service.pb.go").write_text(re.sub(r"(?m)^package \w+", "package foliopost", generated, count=1))
+    code = example("go", "grpc.Dial").replace('"localhost:7710"', 'os.Getenv("FOLIOPOST_GRPC")')
+    (main / "main.go").write_text(GO_MAIN % code.replace("grpc.WithTransportCredentials(insecure.NewCredentials())", "grpc.WithInsecure()"))
+    subprocess.run(["go", "build", "-o", str(dir / "watch"), "."], cwd=main, check=True, timeout=600,
+                   env={**os.environ, "GO111MODULE": "off", "GOPATH": f"{dir}:/usr/share/gocode"})
+    return dir / "watch"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_go(), reason="golang-google-grpc-dev, protoc-gen-go-1-3 or protoc-gen-go-grpc is not installed")
+def test_the_go_example_watches_a_job_to_its_end(stack, tmp_path):
+    said = run([build_go(tmp_path / "go")], stack)
+    assert any(line.startswith("JOB_STATE_COMPLETED") for line in said)
+
+
+# --- grpcurl ------------------------------------------------------------------------------
+
+CURL = """
+import json, sys, grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from grpc.reflection.v1alpha import reflection_pb2 as r
+
+channel = grpc.insecure_channel(sys.argv[1])
+def reflect(**what):
+    ask = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        request_serializer=r.ServerReflectionRequest.SerializeToString, response_deserializer=r.ServerReflectionResponse.FromString)
+    return next(ask(iter([r.ServerReflectionRequest(**what)]), timeout=20, metadata=metadata))
+
+metadata, service, method, body = [tuple(m) for m in json.loads(sys.argv[2])], *sys.argv[3:6]
+pool = descriptor_pool.DescriptorPool()
+for packed in reflect(file_containing_symbol=service).file_descriptor_response.file_descriptor_proto:
+    pool.Add(descriptor_pb2.FileDescriptorProto.FromString(packed))
+methods = {m.name: m for m in pool.FindServiceByName(service).methods}
+if not method:
+    print(*methods, sep="\\n")
+    sys.exit()
+make = message_factory.MessageFactory(pool).GetPrototype
+request = json_format.Parse(body, make(methods[method].input_type)())
+call = channel.unary_stream(f"/{service}/{method}", request_serializer=lambda m: m.SerializeToString(),
+                            response_deserializer=make(methods[method].output_type).FromString)
+for reply in call(request, timeout=60, metadata=metadata):
+    print(json.dumps(json_format.MessageToDict(reply)))
+"""
+
+
+def grpcurl_commands():
+    """(headers, service, method, body) of each command of the docs."""
+    text = re.search(r"### grpcurl\n.*?```\n(.*?)```", (ROOT / "docs" / "rpc.md").read_text(), re.S).group(1)
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line)
+        headers = [words[i + 1].split(": ", 1) for i, w in enumerate(words) if w == "-H"]
+        body = words[words.index("-d") + 1] if "-d" in words else ""
+        service, _, method = words[-1].partition("/")
+        yield headers, service, method, body
+
+
+@pytest.mark.skipif(PLUGIN is None, reason="protobuf-compiler-grpc is not installed")
+def test_the_grpcurl_commands_work_by_reflection_alone(stack, tmp_path):
+    pytest.importorskip("grpc", reason="python3-grpcio is not installed")
+    subprocess.run(["protoc", f"--proto_path={ROOT / 'proto' / 'grpc' / 'reflection' / 'v1alpha'}", f"--python_out={tmp_path}", "reflection.proto"], check=True)
+    curl = CURL.replace("from grpc.reflection.v1alpha import reflection_pb2", "import reflection_pb2")
+    address = f"127.0.0.1:{stack.of('scheduler')[0].ports['grpc']}"
+    said = {}
+    for headers, service, method, body in grpcurl_commands():
+        headers = [[k, v.replace("$TOKEN", "secret-1")] for k, v in headers] or [["authorization", "Bearer secret-1"]]
+        said[method] = run([sys.executable, "-c", curl, address, json.dumps(headers), service, method, body], stack, PYTHONPATH=str(tmp_path))
+    assert {"SubmitJob", "WatchJob", "ListJobs"} <= set(said[""])
+    assert json.loads(said["SubmitJob"][0])["job"]["requestId"] == "monthly-2026-10"
+    assert json.loads(said["WatchJob"][-1])["state"] == "JOB_STATE_COMPLETED"
+    assert [j["id"] for j in json.loads(said["ListJobs"][0])["jobs"]] == ["1"]
