@@ -15,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from test_roles import as_role, give_roles
+
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:foliopost"
 CERT = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-abc.pem"
 UNSUBSCRIBE, BOUNCE = 1, 2
@@ -30,7 +32,8 @@ def token(stack, purpose, job, user, kind=2):
 class World:
     def __init__(self, stack, **settings):
         self.stack = stack
-        self.process = stack.start_inbound(**settings)
+        give_roles(stack) # as it is run: what it may not, fails here
+        self.process = stack.start_inbound(**{"ledger_dsn": as_role(stack, "inbound"), **settings})
 
     def ask(self, method, path, body=None, **headers):
         c = http.client.HTTPConnection("127.0.0.1", self.process.ports["http"], timeout=20)

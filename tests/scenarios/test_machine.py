@@ -1,6 +1,7 @@
 """What the machines under it do: clocks that jump, a disk that is full, a standby that takes over, strangers on the bus."""
 import glob
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from foliostack import SERVICES, Process
+from foliostack import ROOT, SERVICES, Process
 
 pytestmark = pytest.mark.slow # what is preloaded and what sanitizers preload do not go together
 
@@ -242,3 +243,56 @@ def test_a_stranger_gets_nothing_from_a_bus_with_certificates(new_stack, judge, 
         assert time.monotonic() < end, j.diagnosis(job)
         time.sleep(0.2)
     j.accounted(job)
+
+
+# --- without any right -------------------------------------------------------------------------------
+
+NOBODY = "65532" # as in the image
+CONFINED = """#!/bin/sh
+exec unshare --mount --propagation private sh -euc '
+for disk in $(findmnt -rn -o TARGET); do
+    mount -o remount,bind,ro "$disk" 2>/dev/null || true
+done
+exec setpriv --reuid {user} --regid {user} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all {program} "$@"' confined "$@"
+"""
+
+
+def confine(folder, build):
+    """A folder like build/ whose services run as nobody, with no capability, on read-only disks."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "real").mkdir()
+    (folder / "bin" / "foliopost").symlink_to(build / "bin" / "foliopost")
+    for name in (f"foliopost-{s}" for s in (*SERVICES, "inbound")):
+        shutil.copy(build / "bin" / name, folder / "real" / name) # the build's own folder may be nobody's to read
+        wrapper = folder / "bin" / name
+        wrapper.write_text(CONFINED.format(user=NOBODY, program=folder / "real" / name))
+        wrapper.chmod(0o755)
+    shutil.copytree(ROOT / "services" / "mailer" / "templates", folder / "share" / "foliopost" / "templates")
+    return folder
+
+
+def facts(process):
+    status = dict(line.split(":", 1) for line in open(f"/proc/{process.pid}/status").read().splitlines() if ":" in line)
+    root = [line.split()[3] for line in open(f"/proc/{process.pid}/mounts") if line.split()[1] == "/"][-1]
+    core = next(line.split()[4] for line in open(f"/proc/{process.pid}/limits") if line.startswith("Max core file size"))
+    return {"users": set(status["Uid"].split()), "rights": {status[c].strip().strip("0") for c in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")},
+            "no_new": status["NoNewPrivs"].strip(), "root": root.split(",")[0], "core": core}
+
+
+def test_the_services_need_no_right_and_no_disk(new_stack, judge):
+    if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("only root can take everything away")
+    stack = new_stack(start=False)
+    stack.build = confine(stack.folder / "confined", stack.build)
+    stack.token_keys()
+    shutil.chown(stack.token_keys(), int(NOBODY), int(NOBODY))
+    stack.options["mailer"] = {"templates": stack.build / "share" / "foliopost" / "templates"}
+    stack.start_services()
+    stack.start_inbound()
+    j = judge(stack)
+    job = j.submit("monthly")
+    j.wait_state(job, "COMPLETED", 120)
+    j.accounted(job)
+    for service in (*SERVICES, "inbound"):
+        for process in stack.of(service):
+            assert facts(process) == {"users": {NOBODY}, "rights": {""}, "no_new": "1", "root": "ro", "core": "0"}, process.name
