@@ -73,6 +73,7 @@ const struct cli_command cli_rates = {
 
 struct values {
     char *provider;
+    int64_t job;
 };
 
 #define AT(field) offsetof(struct values, field)
@@ -80,6 +81,8 @@ struct values {
 static const struct config_setting rows[] = {
     {"provider", CONFIG_STRING, NULL, "", 0, 95, NULL,
      "as the mailers name it, or domain:NAME; empty: the only provider", AT(provider)},
+    {"job", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "instead of a provider's: the rate of this job alone",
+     AT(job)},
 };
 
 static int parse_rate(const char *text, Foliopost__V1__SetRateRequest *q, struct fp_err *err)
@@ -99,6 +102,7 @@ static enum cli_exit run_set(struct cli *c, void *values, char **args, int n_arg
     struct fp_err err;
     (void)n_args;
     q.provider = ((const struct values *)values)->provider;
+    q.job_id = ((const struct values *)values)->job;
     if (parse_rate(args[0], &q, &err) != 0)
         return cli_fail(&err);
     const Foliopost__V1__ProviderRate *r =
@@ -115,9 +119,10 @@ static enum cli_exit run_set(struct cli *c, void *values, char **args, int n_arg
 const struct cli_command cli_rate = {
     .name = "rate",
     .arguments = "MAILS_A_SECOND|unlimited|reset",
-    .summary = "Sets a provider's rate for all mailers, now and after their restarts",
+    .summary = "Sets a provider's or a job's rate, now and after restarts",
     .details = "  foliopost rate 250\n"
                "  foliopost rate 20 --provider domain:gmail.com\n"
+               "  foliopost rate 10 --job 12  beneath the providers' rates; unlimited: none of its own\n"
                "  foliopost rate reset        as the mailers are configured\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],

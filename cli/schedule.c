@@ -16,6 +16,8 @@ struct values {
     char *cron, *time_zone, *kind, *title, *template_name, *brand, *policy, *registered_from, *overlap,
         *approval;
     char *request_id;
+    char *send_window;
+    double rate;
     int64_t catch_up_ms, deadline_ms;
     bool paused;
 };
@@ -41,6 +43,9 @@ static const struct config_setting rows[] = {
      "allow or skip: when the job of an earlier due time is still open", AT(overlap)},
     {"approval", CONFIG_STRING, NULL, "", 0, 3, NULL,
      "yes or no: whether its jobs wait until somebody else approves them", AT(approval)},
+    {"send-window", CONFIG_STRING, NULL, "", 0, 11, NULL,
+     "hours in which its jobs begin with users, as 08:00-20:00", AT(send_window)},
+    {"rate", CONFIG_DOUBLE, "users/s", "0", 0, 1e6, NULL, "of its jobs, beneath the providers'", AT(rate)},
     {"catch-up", CONFIG_DURATION_MS, "h", "0", 0, 604800e3, NULL,
      "after a downtime the latest due time fires unless it is older; 0: a day", AT(catch_up_ms)},
     {"deadline", CONFIG_DURATION_MS, "h", "0", 0, 0, NULL,
@@ -204,6 +209,9 @@ static int fill(const struct values *v, char *name, Foliopost__V1__Schedule *s, 
     set_text(&s->spec->title, v->title);
     set_text(&s->spec->template_name, v->template_name);
     set_text(&s->spec->brand, v->brand);
+    set_text(&s->spec->send_window, v->send_window);
+    if (v->rate > 0)
+        s->spec->rate_per_second = v->rate;
     if (v->catch_up_ms > 0)
         s->catch_up_ms = v->catch_up_ms;
     if (v->deadline_ms > 0)

@@ -17,6 +17,7 @@
 #include "cli/job.h"
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
+#include "lib/cron/cron.h"
 
 struct values {
     char *period, *user_ids, *registered_from, *registered_to;
@@ -24,6 +25,8 @@ struct values {
     int64_t max_attempts, batch_size, window, deadline_ms, interval_delay_ms;
     char *canary;
     int64_t canary_wait_ms;
+    char *time_zone, *send_window;
+    double rate;
     bool approval, dry_run, watch;
 };
 
@@ -68,6 +71,12 @@ static const struct config_setting rows[] = {
      "so many of the first users (500), or such a share (1%), then wait and watch", AT(canary)},
     {"canary-wait", CONFIG_DURATION_MS, "m", "30m", 0, 604800e3, NULL, "between the canary and the rest",
      AT(canary_wait_ms)},
+    {"time-zone", CONFIG_STRING, NULL, "UTC", 1, 63, NULL,
+     "of the job's days and of its hours, as Europe/Berlin", AT(time_zone)},
+    {"send-window", CONFIG_STRING, NULL, "", 0, 11, NULL,
+     "hours in which users are begun with, as 08:00-20:00; empty: always", AT(send_window)},
+    {"rate", CONFIG_DOUBLE, "users/s", "0", 0, 1e6, NULL,
+     "the job's own rate, beneath the providers'; 0: none of its own", AT(rate)},
     {"approval", CONFIG_BOOL, NULL, "false", 0, 0, NULL,
      "it waits until somebody else approves it (foliopost approve)", AT(approval)},
     {"dry-run", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "check, plan and count; make no job", AT(dry_run)},
@@ -98,9 +107,14 @@ static int set_period(const char *text, char start[11], char end[11], Foliopost_
  * the period must not be repeated with another one after midnight. */
 static int resolve_period(Foliopost__V1__JobSpec *spec, char start[11], char end[11], struct fp_err *err)
 {
-    int32_t first, last, today = day_from_us(clock_wall_us());
+    int32_t first, last, today;
     if (spec->period_start[0] != '\0')
         return 0;
+    struct cron_zone *z = cron_zone_open(spec->time_zone[0] != '\0' ? spec->time_zone : "UTC", err);
+    int failed = z == NULL ? err_prefix(err, "--time-zone") : cron_local_day(z, clock_wall_us(), &today, err);
+    cron_zone_close(z);
+    if (failed)
+        return -1;
     if (spec->kind == FOLIOPOST__V1__JOB_KIND__JOB_KIND_WEEKLY)
         day_last_week(today, &first, &last);
     else if (spec->kind == FOLIOPOST__V1__JOB_KIND__JOB_KIND_MONTHLY)
@@ -213,6 +227,10 @@ static void fill_plain(Foliopost__V1__JobSpec *spec, const struct values *v)
     spec->brand = v->brand;
     spec->title = v->title;
     spec->approval_required = v->approval;
+    if (strcmp(v->time_zone, "UTC") != 0) /* the same request as one of before there were zones */
+        spec->time_zone = v->time_zone;
+    spec->send_window = v->send_window;
+    spec->rate_per_second = v->rate;
     spec->ambiguous_policy = wire_enum_value(&foliopost__v1__ambiguous_policy__descriptor, v->policy);
     spec->max_attempts = (int32_t)v->max_attempts;
     spec->batch_size = (int32_t)v->batch_size;

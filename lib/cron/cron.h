@@ -49,6 +49,8 @@ void cron_zone_close(struct cron_zone *z); /* NULL is fine */
 int cron_next(const struct cron *c, struct cron_zone *z, int64_t after_us, int64_t *due_us,
               struct fp_err *err) FP_MUST_CHECK;
 
+/* The zone's minute of the day at a moment: 0 to 1439. */
+int cron_local_minute(struct cron_zone *z, int64_t at_us, int *minute, struct fp_err *err) FP_MUST_CHECK;
 /* The zone's date at a moment, as a day of lib/base/clock.h. */
 int cron_local_day(struct cron_zone *z, int64_t at_us, int32_t *day, struct fp_err *err) FP_MUST_CHECK;
 

@@ -116,3 +116,13 @@ int cron_local_day(struct cron_zone *z, int64_t at_us, int32_t *day, struct fp_e
     *day = (int32_t)(minute / MINUTE_PER_DAY);
     return 0;
 }
+
+int cron_local_minute(struct cron_zone *z, int64_t at_us, int *minute, struct fp_err *err)
+{
+    int64_t wall;
+
+    if (zone_wall_minute(z, at_us, &wall, err))
+        return -1;
+    *minute = (int)(wall % MINUTE_PER_DAY);
+    return 0;
+}

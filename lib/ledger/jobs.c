@@ -57,8 +57,8 @@ bool ledger_job_unapproved(const struct ledger_job *j)
     " j.deadline, j.as_of, j.mail_date, j.traceparent, j.state, j.response, j.waiting, j.round,"             \
     " j.submitted_at, j.started_at, j.finished_at, j.canary_users, j.canary_wait_ms, j.canary_until,"        \
     " j.guard_base[1], j.guard_base[2], j.guard_base[3], j.guard_base[4], j.needs_approval, j.submitted_by," \
-    " j.approved_by, j.approved_at"
-#define USER_IDS_COLUMN 40 /* behind those, where it is read */
+    " j.approved_by, j.approved_at, j.time_zone, j.send_window, j.rate_limit"
+#define USER_IDS_COLUMN 43 /* behind those, where it is read */
 
 static void read_names(struct ledger_job *j, const struct fp_rows *r, int row)
 {
@@ -74,6 +74,8 @@ static void read_names(struct ledger_job *j, const struct fp_rows *r, int row)
     ledger_text(j->waiting, sizeof j->waiting, r, row, 24);
     ledger_text(j->submitted_by, sizeof j->submitted_by, r, row, 37);
     ledger_text(j->approved_by, sizeof j->approved_by, r, row, 38);
+    ledger_text(j->time_zone, sizeof j->time_zone, r, row, 40);
+    ledger_text(j->send_window, sizeof j->send_window, r, row, 41);
 }
 
 static void read_job(struct ledger_job *j, const struct fp_rows *r, int row)
@@ -106,6 +108,7 @@ static void read_job(struct ledger_job *j, const struct fp_rows *r, int row)
         j->guard_base[i] = pg_i64(r, row, 32 + i);
     j->needs_approval = pg_bool(r, row, 36);
     j->approved_us = ledger_time(r, row, 39);
+    j->rate_limit = pg_f64(r, row, 42);
 }
 
 /* One job with its user ids; *found false when there is none. */
@@ -223,6 +226,9 @@ void ledger_job_args(struct pg_args *a, const struct ledger_job *j, int margin_m
     pg_arg_i64(a, j->canary_users);
     pg_arg_i64(a, j->canary_wait_ms);
     pg_arg_bool(a, j->needs_approval);
+    pg_arg_text(a, j->time_zone[0] ? j->time_zone : "UTC");
+    pg_arg_text(a, j->send_window);
+    pg_arg_f64(a, j->rate_limit);
 }
 
 static const char by_request_sql[] =

@@ -53,6 +53,9 @@ struct ledger_job {
     int64_t guard_base[4];                /* struct ledger_guard_sums when a guard last paused it */
     int64_t as_of_us, mail_date_us;
     char traceparent[64];
+    char time_zone[64];   /* of its days and its hours; "": UTC */
+    char send_window[12]; /* "08:00-20:00"; "": always */
+    double rate_limit;    /* users a second; 0: none of its own */
     bool needs_approval;
     /* read only; names of identities */
     char submitted_by[129]; /* "": before there was approval */
@@ -126,6 +129,9 @@ int ledger_job_cancel(struct fp_ledger *l, int64_t id, const char *reason, const
  * or has ended, is FAILED_PRECONDITION. */
 int ledger_job_approve(struct fp_ledger *l, int64_t id, const char *reason, const char *actor,
                        struct fp_err *err) FP_MUST_CHECK;
+/* The job's own rate from now on; 0: none. FAILED_PRECONDITION when it has ended. */
+int ledger_job_set_rate(struct fp_ledger *l, int64_t id, double per_second, const char *actor,
+                        struct fp_err *err) FP_MUST_CHECK;
 int ledger_job_fail(struct fp_ledger *l, const char *leader, int64_t id, const char *reason, bool *done,
                     struct fp_err *err) FP_MUST_CHECK;
 /* Fails every open job whose deadline is over; returns how many. */

@@ -216,6 +216,28 @@ int ledger_job_approve(struct fp_ledger *l, int64_t id, const char *reason, cons
     return why_not_approved(&j, err);
 }
 
+/* --- its rate -------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const char rate_sql[] =
+    "WITH changed AS ("
+    "  UPDATE foliopost.jobs SET rate_limit = $2::float8"
+    "  WHERE id = $1 AND state IN ('PENDING', 'IN_PROGRESS', 'PAUSED') RETURNING id),"
+    AUDIT_OF("set_rate", "CASE WHEN $2::float8 > 0 THEN $2::float8 || ' users a second' ELSE 'no rate of its own' END");
+/* clang-format on */
+
+int ledger_job_set_rate(struct fp_ledger *l, int64_t id, double per_second, const char *actor,
+                        struct fp_err *err)
+{
+    struct pg_args a;
+    pg_args_init(&a);
+    pg_arg_i64(&a, id);
+    pg_arg_f64(&a, per_second);
+    pg_arg_text(&a, actor != NULL ? actor : "");
+    int n = ledger_count(l, "job_set_rate", rate_sql, &a, err);
+    return n != 0 ? (n < 0 ? -1 : 0) : already(l, id, "given a rate", JOB_UNKNOWN, JOB_UNKNOWN, err);
+}
+
 /* --- by the leader ------------------------------------------------------------------- */
 
 #define FAIL(condition)                                                                                      \

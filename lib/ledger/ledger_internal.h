@@ -59,19 +59,20 @@
 #define ACTOR_NAME(n) "split_part(" n ", chr(10), 1)"
 #define AUDIT_BY(n)   ACTOR_NAME(n) ", split_part(" n ", chr(10), 2)"
 
-/* The insert of a job by $1 to $27 (ledger_job_args()), but for what follows its
+/* The insert of a job by $1 to $30 (ledger_job_args()), but for what follows its
  * SELECT; $24 is the actor, `by` the submitter's name. Times of null become the database's. */
 /* clang-format off */
 #define JOB_INSERT(by) \
     "INSERT INTO foliopost.jobs (request_id, spec_hash, parent_job, kind, title, brand, template_name," \
     "  template_hash, period_start, period_end, user_ids, registered_from, audience_end," \
     "  ambiguous_policy, max_attempts, batch_size, window_batches, interval_delay_ms, deadline, as_of," \
-    "  mail_date, traceparent, canary_users, canary_wait_ms, needs_approval, submitted_by)" \
+    "  mail_date, traceparent, canary_users, canary_wait_ms, needs_approval, time_zone, send_window," \
+    "  rate_limit, submitted_by)" \
     " SELECT $1, $2, $3::bigint, $4, $5, $6, $7, $8, $9::date, $10::date, $11::bigint[]," \
     "  $12::timestamptz, least($13::timestamptz, clock_timestamp() - $14 * interval '1 ms'), $15," \
     "  $16::integer, $17::integer, $18::integer, $19::integer, $20::timestamptz," \
     "  coalesce($21::timestamptz, clock_timestamp()), coalesce($22::timestamptz, clock_timestamp()), $23," \
-    "  $25::bigint, $26::bigint, $27::boolean, " by
+    "  $25::bigint, $26::bigint, $27::boolean, $28, $29, $30::float8, " by
 /* clang-format on */
 
 struct fp_ledger {

@@ -16,6 +16,8 @@
  */
 #include "lib/ledger/rates.h"
 
+#include <stdio.h>
+
 #include "lib/ledger/ledger_internal.h"
 
 #define SET_BACK "r.touched_at > clock_timestamp()"
@@ -329,6 +331,18 @@ int ledger_rate_set(struct fp_ledger *l, const char *provider, const double *per
 }
 
 /* --- the window ----------------------------------------------------------------------------- */
+
+int ledger_window_parse(const char *text, struct ledger_window *w)
+{
+    int h1, m1, h2, m2, n = 0;
+    if (sscanf(text, "%2d:%2d-%2d:%2d%n", &h1, &m1, &h2, &m2, &n) != 4 || text[n] || h1 < 0 || h1 > 23 ||
+        m1 < 0 || m1 > 59 || h2 < 0 || h2 > 24 || m2 < 0 || m2 > 59 || h2 * 60 + m2 > 1440 ||
+        h1 * 60 + m1 == (h2 * 60 + m2) % 1440)
+        return -1;
+    w->from_minute = h1 * 60 + m1;
+    w->to_minute = h2 * 60 + m2;
+    return 0;
+}
 
 /* In the zone's own clock, so that a day of 23 or 25 hours is right too. */
 /* clang-format off */

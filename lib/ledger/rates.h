@@ -64,6 +64,8 @@ struct ledger_window {
     const char *zone; /* a name that PostgreSQL knows: Europe/Berlin */
     int from_minute, to_minute;
 };
+/* Fills the minutes from "08:00-20:00", "22:00-06:00"; -1: it is not like that. */
+int ledger_window_parse(const char *text, struct ledger_window *w) FP_MUST_CHECK;
 /* Whether the window is open, and how long it stays so. INVALID_ARGUMENT: there
  * is no such zone. */
 int ledger_window_look(struct fp_ledger *l, const struct ledger_window *w, bool *open, int64_t *for_us,

@@ -144,17 +144,10 @@ static int read_domains(struct providers *p, const char *text, struct fp_err *er
 /* "08:00-20:00"; "": always. */
 static int read_window(struct providers *p, const struct mailer_settings *s, struct fp_err *err)
 {
-    int h1, m1, h2, m2, n = 0;
     p->window = (struct ledger_window){.zone = s->send_window_zone};
-    if (!s->send_window[0])
-        return 0;
-    if (sscanf(s->send_window, "%2d:%2d-%2d:%2d%n", &h1, &m1, &h2, &m2, &n) != 4 || s->send_window[n] ||
-        h1 < 0 || h1 > 23 || m1 < 0 || m1 > 59 || h2 < 0 || h2 > 24 || m2 < 0 || m2 > 59 ||
-        h2 * 60 + m2 > 1440 || h1 * 60 + m1 == (h2 * 60 + m2) % 1440)
+    if (s->send_window[0] && ledger_window_parse(s->send_window, &p->window))
         return err_set(err, FP_INVALID_ARGUMENT, "send-window: \"%s\" is not like 08:00-20:00",
                        s->send_window);
-    p->window.from_minute = h1 * 60 + m1;
-    p->window.to_minute = h2 * 60 + m2;
     return 0;
 }
 

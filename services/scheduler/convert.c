@@ -94,6 +94,9 @@ static Foliopost__V1__JobSpec *convert_spec(struct convert *c, const struct ledg
     s->canary_users = j->canary_users;
     s->canary_wait_ms = j->canary_wait_ms;
     s->approval_required = j->needs_approval;
+    s->time_zone = convert_text(c, j->time_zone);
+    s->send_window = convert_text(c, j->send_window);
+    s->rate_per_second = j->rate_limit;
     s->max_attempts = j->max_attempts;
     s->batch_size = j->batch_size;
     s->window_batches = j->window_batches;

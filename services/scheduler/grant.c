@@ -18,6 +18,7 @@
 #include "lib/metrics/metrics.h"
 #include "services/scheduler/guard.h"
 #include "services/scheduler/leader.h"
+#include "services/scheduler/pace.h"
 #include "services/scheduler/plan.h"
 
 /* Intervals looked at in one tick for one job: a window of short ones is filled in some ticks. */
@@ -43,6 +44,7 @@ int grant_room(struct leader *l, const struct ledger_job *j, struct leader_track
         return -1;
     t->window = window_of(l, j);
     *room = t->window - t->in_flight - t->granted;
+    pace_room(j, t, room);
     return 0;
 }
 
@@ -103,6 +105,7 @@ static int grant_job(struct leader *l, const struct ledger_job *j, struct leader
             return -1;
         room -= pages;
         t->granted += pages;
+        pace_took(j, t, pages);
         if (first && pages > 0)
             t->next_interval_mono_us = clock_mono_us() + j->interval_delay_ms * INT64_C(1000);
     }

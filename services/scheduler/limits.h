@@ -11,6 +11,7 @@
 #define LIMIT_WINDOW_BATCHES    10000     /* a job of a million users has as many batches in all */
 #define LIMIT_ATTEMPTS          100       /* the ledger's CHECK */
 #define LIMIT_INTERVAL_DELAY_MS 86400000  /* a day */
+#define LIMIT_RATE              1e6       /* users a second; beyond it none is meant */
 #define LIMIT_PERIOD_DAYS       400       /* a year and its month: more than any report we print */
 #define LIMIT_DEADLINE_DAYS     366       /* a job that nobody waits for in a year is forgotten */
 #define LIMIT_CANARY_WAIT_MS    604800000 /* a week: whoever waits longer cancels and submits again */

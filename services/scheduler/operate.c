@@ -7,10 +7,12 @@
  */
 #include "services/scheduler/operate.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/ledger/audit.h"
+#include "lib/ledger/jobs.h"
 #include "lib/ledger/rates.h"
 #include "lib/log/log.h"
 
@@ -121,11 +123,32 @@ static Foliopost__V1__ProviderRate *set_rate(struct fp_ledger *l, const Foliopos
     return convert_rate(c, r);
 }
 
+/* Of a job: in the leader's next turn. */
+static Foliopost__V1__ProviderRate *set_job_rate(struct fp_ledger *l, const Foliopost__V1__SetRateRequest *q,
+                                                 const char *actor, struct convert *c, struct fp_err *err)
+{
+    struct ledger_rate r = {.rate = q->per_second, .limit = q->per_second, .by_operator = true};
+
+    if (q->provider[0] || q->reset || q->job_id < 0) {
+        err_set(err, FP_INVALID_ARGUMENT, "job_id: a job's rate has neither provider nor reset");
+        return NULL;
+    }
+    if (ledger_job_set_rate(l, q->job_id, q->per_second, actor, err))
+        return NULL;
+    snprintf(r.provider, sizeof r.provider, "job:%" PRId64, q->job_id);
+    log_info("", "rate set", "job=%" PRId64 " per_second=%g", q->job_id, q->per_second);
+    return convert_rate(c, &r);
+}
+
 ProtobufCMessage *operate_set_rate(struct fp_ledger *l, const Foliopost__V1__SetRateRequest *q,
                                    const char *actor, struct convert *c, struct fp_err *err)
 {
     if (check_rate(q, err))
         return NULL;
+    if (q->job_id != 0) {
+        Foliopost__V1__ProviderRate *of_job = set_job_rate(l, q, actor, c, err);
+        return of_job ? &of_job->base : NULL;
+    }
     struct ledger_rate *rows = mem_array(MAX_RATES, sizeof *rows);
     Foliopost__V1__ProviderRate *r = set_rate(l, q, actor, rows, c, err);
     mem_free(rows);

@@ -127,6 +127,8 @@ static void become_child(struct ledger_job *j, const Foliopost__V1__ResendReques
     j->registered_from_us = j->deadline_us = j->mail_date_us = 0;
     j->canary_users = j->canary_wait_ms = 0;
     j->needs_approval = false;
+    j->rate_limit = 0;
+    j->send_window[0] = '\0';
     j->audience_end_us = clock_wall_us();
     j->template_hash[0] = '\0';
     snprintf(j->title, sizeof j->title, "resend of job %" PRId64, q->job_id);

@@ -13,8 +13,12 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/cron/cron.h"
+#include "lib/ledger/rates.h"
 #include "services/scheduler/limits.h"
 #include "services/scheduler/plan.h"
+
+#define SPEC_TODAY INT32_MIN /* by now and the zone */
 
 static const char *text_of(const char *s)
 {
@@ -76,9 +80,25 @@ static int given_period(const Foliopost__V1__JobSpec *s, int32_t today, struct l
         return err_set(err, FP_INVALID_ARGUMENT, "spec.period_end: %s to %s is more than %d days",
                        s->period_start, s->period_end, LIMIT_PERIOD_DAYS);
     if (out->period_end_day >= today)
-        return err_set(err, FP_INVALID_ARGUMENT, "spec.period_end: %s has not ended yet (days are UTC)",
-                       s->period_end);
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.period_end: %s has not ended yet in %s", s->period_end,
+                       out->time_zone);
     return 0;
+}
+
+/* The job's day, when it was not given by a schedule. */
+static int zone(const Foliopost__V1__JobSpec *s, int64_t now_us, struct ledger_job *out, int32_t *today,
+                struct fp_err *err)
+{
+    struct cron_zone *z;
+
+    if (text("spec.time_zone", text_of(s->time_zone)[0] ? s->time_zone : "UTC", 1, out->time_zone,
+             sizeof out->time_zone, err))
+        return -1;
+    if (!(z = cron_zone_open(out->time_zone, err)))
+        return err_prefix(err, "spec.time_zone");
+    int failed = *today == SPEC_TODAY ? cron_local_day(z, now_us, today, err) : 0;
+    cron_zone_close(z);
+    return failed;
 }
 
 static int period(const Foliopost__V1__JobSpec *s, int32_t today, struct ledger_job *out, struct fp_err *err)
@@ -222,6 +242,26 @@ static int canary(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struc
     return 0;
 }
 
+/* A second's worth at most in one batch, so that a slow job is slow in each second. */
+static int pace(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct fp_err *err)
+{
+    struct ledger_window w;
+
+    if (!(s->rate_per_second >= 0 && s->rate_per_second <= LIMIT_RATE))
+        return err_set(err, FP_INVALID_ARGUMENT,
+                       "spec.rate_per_second: %g is not 0 (none of its own) to %g users a second",
+                       s->rate_per_second, LIMIT_RATE);
+    if (text_of(s->send_window)[0] &&
+        (strlen(s->send_window) >= sizeof out->send_window || ledger_window_parse(s->send_window, &w)))
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.send_window: \"%.40s\" is not like 08:00-20:00",
+                       s->send_window);
+    memcpy(out->send_window, text_of(s->send_window), strlen(text_of(s->send_window)) + 1);
+    out->rate_limit = s->rate_per_second;
+    if (s->rate_per_second > 0 && s->rate_per_second < out->batch_size)
+        out->batch_size = s->rate_per_second < 1 ? 1 : (int)s->rate_per_second;
+    return 0;
+}
+
 void spec_hash(const void *data, size_t bytes, char out[33])
 {
     /* Offset basis and prime of FNV-1a, 128 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
@@ -259,7 +299,7 @@ static int hash(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct 
 int spec_resolve(const Foliopost__V1__SubmitJobRequest *request, const struct scheduler_settings *set,
                  int64_t now_us, struct ledger_job *out, struct fp_err *err)
 {
-    return spec_resolve_on(request, set, day_from_us(now_us), now_us, out, err);
+    return spec_resolve_on(request, set, SPEC_TODAY, now_us, out, err);
 }
 
 int spec_resolve_on(const Foliopost__V1__SubmitJobRequest *request, const struct scheduler_settings *set,
@@ -273,8 +313,9 @@ int spec_resolve_on(const Foliopost__V1__SubmitJobRequest *request, const struct
         return -1;
     if (!s)
         return err_set(err, FP_INVALID_ARGUMENT, "spec: must be given");
-    if (period(s, today, out, err) || audience(s, now_us, out, err) || sizes(s, set, out, err) ||
-        policy(s, out, err) || deadline(s, now_us, out, err) || canary(s, out, err))
+    if (zone(s, now_us, out, &today, err) || period(s, today, out, err) || audience(s, now_us, out, err) ||
+        sizes(s, set, out, err) || policy(s, out, err) || deadline(s, now_us, out, err) ||
+        canary(s, out, err) || pace(s, out, err))
         return -1;
     if (name("spec.template_name", text_of(s->template_name), "statement", out->template_name,
              sizeof out->template_name, err) ||

@@ -11,6 +11,7 @@
 #include "services/scheduler/spec.h"
 
 /* Wednesday, 2026-11-04, noon. */
+static volatile double zero; /* a compiler must not know it */
 #define NOW (INT64_C(20761) * FP_US_PER_DAY + 12 * 3600 * FP_US_PER_S)
 
 static const struct scheduler_settings set = {
@@ -109,6 +110,57 @@ static void wrong_fields_are_named(void **state)
     refused("spec.template_name: ");
     spec.brand = (char *)"a b";
     refused("spec.brand: ");
+    spec.time_zone = (char *)"Europe/Atlantis";
+    refused("spec.time_zone: ");
+    spec.time_zone = long_text;
+    refused("spec.time_zone: ");
+    spec.send_window = (char *)"8-20";
+    refused("spec.send_window: ");
+    spec.send_window = (char *)"08:00-08:00";
+    refused("spec.send_window: ");
+    spec.rate_per_second = -1;
+    refused("spec.rate_per_second: -1");
+    spec.rate_per_second = 1e7;
+    refused("spec.rate_per_second: ");
+    spec.rate_per_second = 0.0 / zero;
+    refused("spec.rate_per_second: ");
+}
+
+/* On 2026-11-04 at 12:00 UTC it is the next day at Kiritimati (+14), and there a Thursday. */
+static void today_is_that_of_the_jobs_zone(void **state)
+{
+    (void)state;
+    spec.kind = FOLIOPOST__V1__JOB_KIND__JOB_KIND_CUSTOM;
+    give_period("2026-11-01", "2026-11-04");
+    refused("spec.period_end: 2026-11-04 has not ended yet in UTC");
+    spec.kind = FOLIOPOST__V1__JOB_KIND__JOB_KIND_CUSTOM;
+    give_period("2026-11-01", "2026-11-04");
+    spec.time_zone = (char *)"Pacific/Kiritimati";
+    struct ledger_job j = resolved();
+    assert_string_equal(j.time_zone, "Pacific/Kiritimati");
+    ledger_job_fini(&j);
+    give_period("", "");
+    spec.kind = FOLIOPOST__V1__JOB_KIND__JOB_KIND_WEEKLY;
+    j = resolved();
+    assert_int_equal(j.period_end_day, 20758); /* Sunday, 1 November */
+    ledger_job_fini(&j);
+}
+
+static void a_slow_job_has_small_batches(void **state)
+{
+    (void)state;
+    spec.rate_per_second = 7.5;
+    spec.send_window = (char *)"22:00-06:00";
+    struct ledger_job j = resolved();
+    assert_int_equal(j.batch_size, 7);
+    assert_true(j.rate_limit == 7.5);
+    assert_string_equal(j.send_window, "22:00-06:00");
+    assert_string_equal(j.time_zone, "UTC");
+    ledger_job_fini(&j);
+    spec.rate_per_second = 0.1;
+    j = resolved();
+    assert_int_equal(j.batch_size, 1);
+    ledger_job_fini(&j);
 }
 
 static void wrong_periods_are_named(void **state)
@@ -295,6 +347,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(wrong_fields_are_named, fresh),
         cmocka_unit_test_setup(wrong_periods_are_named, fresh),
+        cmocka_unit_test_setup(today_is_that_of_the_jobs_zone, fresh),
+        cmocka_unit_test_setup(a_slow_job_has_small_batches, fresh),
         cmocka_unit_test_setup(wrong_audiences_are_named, fresh),
         cmocka_unit_test_setup(defaults_are_filled_in, fresh),
         cmocka_unit_test_setup(what_the_client_gives_is_kept, fresh),

@@ -23,6 +23,7 @@
 #include "lib/metrics/metrics.h"
 #include "services/scheduler/guard.h"
 #include "services/scheduler/leader.h"
+#include "services/scheduler/pace.h"
 #include "services/scheduler/plan.h"
 
 #define MAX_INSTANCES 256
@@ -153,6 +154,7 @@ static int retry_job(struct leader *l, const struct ledger_job *j, struct leader
         made = ledger_retry(l->o.ledger, l->owner, j->id, (int)l->o.set->redo_after_ms, &e, err);
         if (made < 0)
             return -1;
+        pace_took(j, t, made);
         (void)emit(l, &e, made, "foliopost_retries_total", "retried");
     }
     if (made == 0)
@@ -250,6 +252,8 @@ static const char *why_waiting(const struct leader *l, const struct ledger_job *
         return "no userstream has dialled in to the leader's work pipe: start one, or check its --work-from";
     if (t->trouble[0])
         return t->trouble;
+    if (pace_waits(j, t, text)[0])
+        return text;
     if (t->counts.batches_open > 0 && clock_mono_us() - t->progress_mono_us > STALLED_US)
         return "no batch was finished for over 30 s: look at the logs of stats and mailer";
     if (guard_canary_waits(j, clock_wall_us(), text)[0])

@@ -122,6 +122,8 @@ int timetable_job(const struct ledger_schedule *s, const struct scheduler_settin
     *spec = q.spec;
     if (!q.spec || local_day(s, due_us, &today, err))
         return -1;
+    if (!q.spec->time_zone[0]) /* the hours are the schedule's too */
+        q.spec->time_zone = (char *)s->zone;
     if (s->deadline_after_ms > 0)
         q.spec->deadline_us = due_us + s->deadline_after_ms * 1000;
     snprintf(id, sizeof id, "%s", request_id);
@@ -159,6 +161,8 @@ static int check_spec(const Foliopost__V1__JobSpec *s, struct fp_err *err)
     if (s->deadline_us != 0)
         return err_set(err, FP_INVALID_ARGUMENT,
                        "schedule.spec.deadline_us: give schedule.deadline_after_ms instead");
+    if (s->time_zone[0])
+        return err_set(err, FP_INVALID_ARGUMENT, "schedule.spec.time_zone: give schedule.time_zone instead");
     return 0;
 }
 

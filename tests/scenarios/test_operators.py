@@ -25,6 +25,23 @@ def test_a_rate_that_an_operator_sets_holds_for_running_mailers(new_stack, judge
 
 
 @pytest.mark.slow
+def test_a_job_keeps_to_its_own_rate_until_an_operator_raises_it(new_stack, judge):
+    j = judge(new_stack())
+    ids = ",".join(str(n) for n in range(1, 161))
+    slow = j.submit("monthly", "--user-ids", ids, "--rate", "20", "--time-zone", "Europe/Berlin")
+    done = j.wait_state(slow, "COMPLETED", 120)
+    assert done["finished_us"] - done["started_us"] >= 6e6  # 160 users, of whom 40 may have gone at once
+    assert (done["spec"]["rate_per_second"], done["spec"]["batch_size"]) == (20, 20)
+    job = j.submit("monthly", "--user-ids", ids, "--rate", "0.1")  # 1,600 s
+    j.wait_state(job, "IN_PROGRESS")
+    assert j.call("rate", "unlimited", "--job", job)["provider"] == f"job:{job}"
+    j.wait_state(job, "COMPLETED", 120)
+    j.accounted(job, range(1, 161))
+    assert "COMPLETED" in j.stack.foliopost("rate", "5", "--job", job, check=False).stderr
+    assert [e["action"] for e in j.call("audit", "--job", job)["entries"]] == ["set_rate", "submit"]
+
+
+@pytest.mark.slow
 def test_the_ambiguous_are_accepted_or_mailed_again_as_a_person_says(new_stack, judge):
     j = judge(new_stack())
     job = j.submit("monthly", "--user-ids", ",".join(str(n) for n in range(1, 201)))

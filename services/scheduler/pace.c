@@ -1,0 +1,92 @@
+/*
+ * A job's own pace: its rate, and its hours.
+ *
+ * Both are kept where users are let into the pipeline, by the grants and the
+ * retries, so that no mailer has to know them. The rate is virtual scheduling
+ * (GCRA): each batch moves the next one's time on by users / rate, and a second's
+ * worth may be ahead. A new leader begins anew, a second's worth ahead at most.
+ * What was let in goes out, also past the end of the hours: that is at most the
+ * window's worth, five seconds.
+ */
+#include "services/scheduler/pace.h"
+
+#include <stdio.h>
+
+#include "lib/base/clock.h"
+#include "lib/cron/cron.h"
+#include "lib/ledger/rates.h"
+
+#define LOOK_US FP_US_PER_S /* at the clock; opening a zone costs more than a tick should */
+
+/* Batches of `users` that may go now; at least one when any may. */
+int64_t pace_batches(int64_t next_us, double per_second, int users, int64_t now_us)
+{
+    double ahead = next_us > now_us ? (double)(next_us - now_us) / FP_US_PER_S * per_second : 0;
+    double most = per_second > users ? per_second : users;
+
+    return (int64_t)((most - ahead) / users);
+}
+
+int64_t pace_charge(int64_t next_us, double per_second, int64_t users, int64_t now_us)
+{
+    int64_t from_us = next_us > now_us ? next_us : now_us;
+
+    return from_us + (int64_t)((double)users / per_second * FP_US_PER_S);
+}
+
+bool pace_in_hours(const struct ledger_window *w, int minute)
+{
+    if (w->from_minute == w->to_minute)
+        return true;
+    if (w->from_minute < w->to_minute)
+        return minute >= w->from_minute && minute < w->to_minute;
+    return minute >= w->from_minute || minute < w->to_minute;
+}
+
+/* A zone that can be read no more keeps the job shut: mail at night is worse. */
+bool pace_is_shut(const struct ledger_job *j, int64_t wall_us)
+{
+    struct ledger_window w = {0};
+    struct cron_zone *z;
+    int minute;
+
+    if (!j->send_window[0])
+        return false;
+    if (ledger_window_parse(j->send_window, &w) || !(z = cron_zone_open(j->time_zone, NULL)))
+        return true;
+    bool shut = cron_local_minute(z, wall_us, &minute, NULL) || !pace_in_hours(&w, minute);
+    cron_zone_close(z);
+    return shut;
+}
+
+void pace_room(const struct ledger_job *j, struct leader_track *t, int64_t *room)
+{
+    int64_t now_us = clock_mono_us();
+
+    if (now_us >= t->next_hours_mono_us) {
+        t->shut = pace_is_shut(j, clock_wall_us());
+        t->next_hours_mono_us = now_us + LOOK_US;
+    }
+    if (t->shut)
+        *room = 0;
+    if (j->rate_limit <= 0)
+        return;
+    int64_t most = pace_batches(t->pace_mono_us, j->rate_limit, j->batch_size, now_us);
+    if (*room > most)
+        *room = most;
+}
+
+void pace_took(const struct ledger_job *j, struct leader_track *t, int64_t batches)
+{
+    if (j->rate_limit > 0 && batches > 0)
+        t->pace_mono_us =
+            pace_charge(t->pace_mono_us, j->rate_limit, batches * j->batch_size, clock_mono_us());
+}
+
+const char *pace_waits(const struct ledger_job *j, const struct leader_track *t, char out[160])
+{
+    out[0] = '\0';
+    if (t->shut)
+        snprintf(out, 160, "outside its sending window, %s %s", j->send_window, j->time_zone);
+    return out;
+}
