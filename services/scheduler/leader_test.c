@@ -118,7 +118,7 @@ static void a_source_that_fails_is_waited_for(void **state)
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.error_log"), 1); /* once, not each second */
     t_sql("ALTER TABLE portfolio.hidden RENAME TO users");
     s.leader.tracks[0].next_try_mono_us = s.leader.next_plan_mono_us = 0;
-    t_run_until(&s, job, JOB_COMPLETED, 10);
+    t_run_until(&s, job, JOB_COMPLETED, 30);
     assert_string_equal(t_job(job).waiting, "");
     t_scheduler_down(&s);
 }
@@ -302,7 +302,7 @@ static void without_a_userstream_nothing_is_granted_and_the_job_says_so(void **s
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.intervals WHERE state <> 'ready'"), 0);
     assert_non_null(strstr(t_job(job).waiting, "userstream"));
     s.peers = 1;
-    t_run_until(&s, job, JOB_COMPLETED, 10);
+    t_run_until(&s, job, JOB_COMPLETED, 30);
     t_scheduler_down(&s);
 }
 
@@ -393,7 +393,7 @@ static void a_pipe_that_takes_nothing_does_not_hold_the_loop(void **state)
                      1); /* and no more */
     s.deaf = false;
     clock_sleep_us(60000);
-    t_run_until(&s, job, JOB_COMPLETED, 30);
+    t_run_until(&s, job, JOB_COMPLETED, 60);
     t_scheduler_down(&s);
 }
 
