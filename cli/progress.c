@@ -1,5 +1,6 @@
 /*
- * Progress of a job from its counts.
+ * Progress of a job: what the scheduler says of it, or, of an older scheduler
+ * or at another state, what its counts tell.
  *
  * The number of users is known for certain only when the last interval has
  * been paged to its end. Before, it is estimated from the intervals that have
@@ -42,6 +43,18 @@ static void measure_rate(const struct progress *p, const struct progress_sample 
     }
 }
 
+static void take_progress(const Foliopost__V1__Progress *from, struct progress_view *out)
+{
+    out->total = from->users_total;
+    out->total_is_exact = from->total_is_exact;
+    out->users_per_s = from->users_per_s;
+    out->mails_per_s = from->mails_per_s;
+    out->eta_s = from->eta_s;
+    out->intervals_behind = from->intervals_behind;
+    if (out->total > 0)
+        out->part = out->done < out->total ? (double)out->done / (double)out->total : 1;
+}
+
 void progress_add(struct progress *p, const Foliopost__V1__Job *job, int64_t now_us,
                   struct progress_view *out)
 {
@@ -49,6 +62,10 @@ void progress_add(struct progress *p, const Foliopost__V1__Job *job, int64_t now
     const Foliopost__V1__Counts *c = job->counts != NULL ? job->counts : &nothing;
     *out = (struct progress_view){.part = -1, .eta_s = -1};
     out->done = c->sent + c->failed + c->skipped + c->ambiguous;
+    if (job->progress != NULL) {
+        take_progress(job->progress, out);
+        return;
+    }
     if (job->counts != NULL)
         estimate_total(job, out);
     if (out->total > 0) {

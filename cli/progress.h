@@ -23,6 +23,7 @@ struct progress_view {
     double part; /* 0 to 1; -1: not known yet */
     double users_per_s, mails_per_s;
     double eta_s; /* -1: not known */
+    int intervals_behind;
 };
 
 /* One poll of the job at a moment of CLOCK_MONOTONIC. */

@@ -64,6 +64,8 @@ static void add_rates(struct fp_str *out, const struct progress_view *v)
     str_printf(out, "%s mails/s", format_count((int64_t)(v->mails_per_s + 0.5), a));
     str_printf(out, "  %s users/min", format_count((int64_t)(v->users_per_s * 60 + 0.5), a));
     str_printf(out, "  ETA %s", format_duration(v->eta_s, a));
+    if (v->intervals_behind > 0)
+        str_printf(out, "  %d interval%s behind", v->intervals_behind, v->intervals_behind == 1 ? "" : "s");
 }
 
 static void add_bar(struct fp_str *out, const struct progress_view *v)

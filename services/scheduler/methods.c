@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/text.h"
 #include "services/scheduler/report.h"
 
@@ -80,6 +81,7 @@ struct methods *methods_new(const struct methods_options *o, struct fp_err *err)
     struct methods *m = mem_alloc(sizeof *m);
 
     m->o = *o;
+    m->tempo = tempo_new();
     m->workers = mem_array((size_t)o->workers, sizeof *m->workers);
     for (int i = 0; i < o->workers; i++) {
         m->workers[i].ledger = ledger_open(&o->ledger, err);
@@ -102,6 +104,7 @@ void methods_free(struct methods *m)
         if (m->workers[i].ledger)
             ledger_close(m->workers[i].ledger);
     }
+    tempo_free(m->tempo);
     mem_free(m->workers);
     mem_free(m);
 }
@@ -186,6 +189,8 @@ ProtobufCMessage *methods_answer_job(struct rpc_call *call, int64_t job_id, stru
     if (ledger_job_get(methods_worker_of(call)->ledger, job_id, &j, err))
         return NULL;
     Foliopost__V1__Job *job = report_job(methods_worker_of(call)->ledger, m->o.set, &j, &c, err);
+    if (job)
+        job->progress = tempo_progress(m->tempo, &j, job->counts, clock_wall_us(), &c);
     ledger_job_fini(&j);
     return methods_reply_of(&c, job ? &job->base : NULL, err);
 }

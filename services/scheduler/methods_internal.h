@@ -13,6 +13,7 @@
 #include "lib/source/source.h"
 #include "services/scheduler/convert.h"
 #include "services/scheduler/methods.h"
+#include "services/scheduler/tempo.h"
 
 struct methods_worker {
     struct fp_ledger *ledger;
@@ -21,6 +22,7 @@ struct methods_worker {
 
 struct methods {
     struct methods_options o;
+    struct tempo *tempo;
     struct methods_worker *workers;
 };
 
