@@ -119,10 +119,10 @@ static void take_done(void)
         grpc_pool_take(server.pool, &done);
         while ((w = STAILQ_FIRST(&done)) != NULL) {
             STAILQ_REMOVE_HEAD(&done, link);
-            if (w->call)
-                grpc_call_done(w->call, w);
-            else if (w->watch)
+            if (w->watch)
                 grpc_watch_done(&server, w);
+            else
+                grpc_calls_done(&server, w);
             grpc_work_free(w);
         }
     }
