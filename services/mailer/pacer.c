@@ -35,13 +35,14 @@
 struct channel {
     struct channel_options o;
     struct rate rate;
-    uint64_t voided_told;
-    size_t waiting, unused; /* unused: of slices, not yet given back to the quota */
+    uint64_t voided_told, voided_returned; /* of rate.voided: to the metrics, to the quota */
+    size_t waiting;
     bool lower, fault_news, spent;
     bool late; /* the last slice counted from its question */
     char fault[200];
-    int64_t raised_us;     /* when it was last asked for */
-    int64_t not_before_us; /* the next request for a slice */
+    int64_t raised_us; /* when it was last asked for */
+    int64_t slice_us;  /* the next request for a slice, not before */
+    int64_t retry_us;  /* anything at all, not before: the ledger is away */
 };
 
 struct pacer {
@@ -70,7 +71,7 @@ static void failed(struct pacer *p, struct channel *c, const char *what, const s
         log_warn("", "rate", "what=%s provider=%s retry_ms=%d reason=%s", what, c->o.name,
                  (int)(RETRY_US / 1000), err->msg);
     pthread_mutex_lock(&p->lock);
-    c->not_before_us = clock_mono_us() + RETRY_US;
+    c->retry_us = clock_mono_us() + RETRY_US;
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -100,10 +101,9 @@ static void take(struct pacer *p, struct channel *c, size_t n)
     if (granted > 0 || (per_second <= 0 && !c->spent))
         rate_add(&c->rate, base_us(c, asked_us, now_us) + delay_us, (size_t)granted, per_second, now_us);
     else
-        c->not_before_us = now_us + delay_us;
+        c->slice_us = now_us + delay_us;
     uint64_t unused = c->rate.voided - c->voided_told;
     c->voided_told = c->rate.voided;
-    c->unused += unused;
     pthread_mutex_unlock(&p->lock);
     if (per_second > 0) {
         metrics_add("foliopost_rate_slices_total", "", granted > 0);
@@ -113,17 +113,23 @@ static void take(struct pacer *p, struct channel *c, size_t n)
     p->o.changed(p->o.ctx);
 }
 
-/* So that the quota counts mails and not slices. */
+/* Under the lock. */
+static size_t to_return(const struct channel *c)
+{
+    return c->o.daily_quota > 0 ? (size_t)(c->rate.voided - c->voided_returned) : 0;
+}
+
+/* So that the quota counts mails and not slices. Whatever comes of it, it is not
+ * tried again: returned twice would be a quota passed. */
 static void give_back(struct pacer *p, struct channel *c, size_t n)
 {
     struct fp_err err;
-    if (ledger_rate_return(p->ledger, c->o.name, (int)n, &err) < 0) {
-        failed(p, c, "return", &err);
-        return;
-    }
     pthread_mutex_lock(&p->lock);
-    c->unused -= n;
+    c->voided_returned += n;
+    c->slice_us = c->spent ? 0 : c->slice_us; /* there is something left again */
     pthread_mutex_unlock(&p->lock);
+    if (ledger_rate_return(p->ledger, c->o.name, (int)n, &err) < 0)
+        failed(p, c, "return", &err);
 }
 
 static void lower(struct pacer *p, struct channel *c)
@@ -207,17 +213,17 @@ static bool is_open(const struct pacer *p, int64_t now_us)
 /* Under the lock. */
 static bool channel_todo(const struct pacer *p, struct channel *c, int64_t now_us, struct todo *out)
 {
-    if (now_us < c->not_before_us)
+    if (now_us < c->retry_us)
         return false;
     *out = (struct todo){.channel = c, .lower = c->lower, .fault = c->fault_news};
     out->raise = c->waiting > 0 && now_us >= c->raised_us + RAISE_EVERY_US;
-    if (out->raise) {
+    if (out->raise)
         c->raised_us = now_us;
-        out->give_back = c->o.daily_quota > 0 ? c->unused : 0;
-    }
-    if (is_open(p, now_us))
+    if (is_open(p, now_us) && now_us >= c->slice_us)
         out->take = rate_ask(&c->rate, c->waiting, now_us);
-    return out->take || out->lower || out->raise || out->fault;
+    if (out->take || out->raise || c->spent)
+        out->give_back = to_return(c);
+    return out->take || out->lower || out->raise || out->fault || out->give_back;
 }
 
 /* Under the lock. */
@@ -246,7 +252,8 @@ static void wait_some(struct pacer *p, int64_t now_us)
         until_us = sooner(until_us, p->look_us, now_us);
     for (int c = 0; c < p->o.n_channels; c++) {
         const struct channel *ch = &p->channels[c];
-        until_us = sooner(until_us, ch->not_before_us, now_us);
+        until_us = sooner(until_us, ch->retry_us, now_us);
+        until_us = sooner(until_us, ch->slice_us, now_us);
         until_us = sooner(until_us, ch->rate.unlimited_until_us, now_us);
         for (size_t i = 0; i < ch->rate.n_slices; i++)
             until_us = sooner(until_us, ch->rate.slices[i].start_us, now_us);

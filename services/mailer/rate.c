@@ -35,11 +35,28 @@ static size_t due(const struct rate_slice *s, int64_t now_us)
     return n > s->n ? s->n : n;
 }
 
-/* Until when what was not used in time is good: one more length, and of a
- * slice that was cut to what was waiting, as long as of a whole one. */
-static int64_t good_until_us(const struct rate_slice *s)
+/* How long a mail is good from when it is due: a slice's length, and in a slice
+ * that was cut to what was waiting as long as in a whole one. */
+static int64_t good_for_us(const struct rate_slice *s)
 {
-    return s->end_us + (length_us(s) > RATE_SLICE_US ? length_us(s) : RATE_SLICE_US);
+    return length_us(s) > RATE_SLICE_US ? length_us(s) : RATE_SLICE_US;
+}
+
+static size_t gone(const struct rate_slice *s)
+{
+    return s->used + s->voided;
+}
+
+static size_t usable(const struct rate_slice *s, int64_t now_us)
+{
+    size_t n = due(s, now_us);
+    return n > gone(s) ? n - gone(s) : 0;
+}
+
+static void void_some(struct rate *r, struct rate_slice *s, size_t n)
+{
+    s->voided += n;
+    r->voided += n;
 }
 
 static size_t whole_slice(const struct rate *r)
@@ -63,17 +80,42 @@ static void learn(struct rate *r, const struct rate_slice *s)
     }
 }
 
+static void void_what_is_late(struct rate *r, int64_t now_us)
+{
+    for (size_t i = 0; i < r->n_slices; i++) {
+        struct rate_slice *s = &r->slices[i];
+        size_t late = due(s, now_us - good_for_us(s));
+        if (late > gone(s))
+            void_some(r, s, late - gone(s));
+    }
+}
+
+/* Slices overlap when an answer came late: what is good of them at once is
+ * still no more than one. */
+static void void_above_a_slice(struct rate *r, int64_t now_us)
+{
+    size_t sum = 0, most = whole_slice(r);
+    for (size_t i = 0; i < r->n_slices; i++)
+        sum += usable(&r->slices[i], now_us);
+    for (size_t i = 0; i < r->n_slices && sum > most; i++) {
+        size_t n = usable(&r->slices[i], now_us);
+        n = n < sum - most ? n : sum - most;
+        void_some(r, &r->slices[i], n);
+        sum -= n;
+    }
+}
+
 static void drop_old(struct rate *r, int64_t now_us)
 {
     size_t keep = 0;
+    void_what_is_late(r, now_us);
+    void_above_a_slice(r, now_us);
     for (size_t i = 0; i < r->n_slices; i++) {
         struct rate_slice *s = &r->slices[i];
-        if (s->used == s->n || now_us >= good_until_us(s)) {
-            r->voided += s->n - s->used;
+        if (gone(s) == s->n)
             learn(r, s);
-            continue;
-        }
-        r->slices[keep++] = *s;
+        else
+            r->slices[keep++] = *s;
     }
     r->n_slices = keep;
 }
@@ -92,7 +134,7 @@ void rate_add(struct rate *r, int64_t start_us, size_t n, double per_second, int
     const struct rate_slice slice = {.start_us = start_us,
                                      .end_us = start_us + (length > 0 ? length : 1),
                                      .n = n};
-    if (n == 0 || r->n_slices == RATE_MAX_SLICES || now_us >= good_until_us(&slice)) {
+    if (n == 0 || r->n_slices == RATE_MAX_SLICES) {
         r->voided += n;
         return;
     }
@@ -101,22 +143,19 @@ void rate_add(struct rate *r, int64_t start_us, size_t n, double per_second, int
 
 size_t rate_available(struct rate *r, int64_t now_us)
 {
-    size_t sum = 0, most = whole_slice(r);
+    size_t sum = 0;
     if (now_us < r->unlimited_until_us)
         return SIZE_MAX;
     drop_old(r, now_us);
-    for (size_t i = 0; i < r->n_slices; i++) {
-        const struct rate_slice *s = &r->slices[i];
-        size_t n = due(s, now_us);
-        sum += n > s->used ? n - s->used : 0;
-    }
-    return sum < most ? sum : most;
+    for (size_t i = 0; i < r->n_slices; i++)
+        sum += usable(&r->slices[i], now_us);
+    return sum;
 }
 
 static const struct rate_slice *first_unused(const struct rate *r)
 {
     for (size_t i = 0; i < r->n_slices; i++)
-        if (r->slices[i].used < r->slices[i].n)
+        if (gone(&r->slices[i]) < r->slices[i].n)
             return &r->slices[i];
     return NULL;
 }
@@ -133,9 +172,9 @@ static int64_t worth_at_us(const struct rate *r, size_t wanted)
     if (!s || wanted == 0)
         return INT64_MAX;
     size_t quantum = s->n / 2 > 0 ? s->n / 2 : 1;
-    size_t last = s->used + (wanted < quantum ? wanted : quantum) - 1;
+    size_t last = gone(s) + (wanted < quantum ? wanted : quantum) - 1;
     int64_t enough_us = last < s->n ? due_at_us(s, last) : INT64_MAX;
-    int64_t waited_us = due_at_us(s, s->used) + length_us(s) / 2;
+    int64_t waited_us = due_at_us(s, gone(s)) + length_us(s) / 2;
     return enough_us < waited_us ? enough_us : waited_us;
 }
 
@@ -154,8 +193,7 @@ void rate_use(struct rate *r, size_t n, int64_t now_us)
         return;
     for (size_t i = 0; i < r->n_slices && n > 0; i++) {
         struct rate_slice *s = &r->slices[i];
-        size_t can = due(s, now_us);
-        can = can > s->used ? can - s->used : 0;
+        size_t can = usable(s, now_us);
         can = can < n ? can : n;
         s->used += can;
         n -= can;
@@ -179,7 +217,7 @@ size_t rate_ask(struct rate *r, size_t wanted, int64_t now_us)
     for (size_t i = 0; i < r->n_slices; i++) {
         if (r->slices[i].start_us > now_us)
             return 0;
-        held += r->slices[i].n - r->slices[i].used;
+        held += r->slices[i].n - gone(&r->slices[i]);
     }
     if (held >= wanted || r->n_slices == RATE_MAX_SLICES)
         return 0;

@@ -3,10 +3,11 @@
  * and the next one, fetched ahead. Pure: the caller brings the time; pacer.c
  * brings the slices.
  *
- * A slice of n mails from `start` on lets mail i go at start + i * (1 / rate),
- * so a slice is spread over its length. What was not used in time stays good
- * for one more length of a slice and never adds up to more than a whole slice:
- * so no second has more than its rate and a slice.
+ * A slice of n mails from `start` on lets mail i be due at start + i * (1 / rate),
+ * so a slice is spread over its length. Each mail is good for the length of a
+ * slice from when it is due, and void after: whatever stalls and however many
+ * mailers there are, what goes in a second was due in it or in the slice's
+ * length before, so no second has more than its rate and a slice.
  */
 #ifndef FP_MAILER_RATE_H
 #define FP_MAILER_RATE_H
@@ -20,7 +21,7 @@
 
 struct rate_slice {
     int64_t start_us, end_us; /* CLOCK_MONOTONIC */
-    size_t n, used;
+    size_t n, used, voided; /* mails; the oldest go, or are void, first */
 };
 
 struct rate {
@@ -34,8 +35,7 @@ struct rate {
 };
 
 void rate_init(struct rate *r, double per_second);
-/* The answer to a request: n mails from start on; per_second 0: no limit. A
- * slice that is later than its own length is void. */
+/* The answer to a request: n mails from start on; per_second 0: no limit. */
 void rate_add(struct rate *r, int64_t start_us, size_t n, double per_second, int64_t now_us);
 /* Mails that may go now. */
 size_t rate_available(struct rate *r, int64_t now_us);

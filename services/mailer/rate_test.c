@@ -21,7 +21,6 @@ static void a_slice_is_spread_over_its_length(void **state)
     assert_int_equal(rate_available(&r, 1009 * MS), 1);
     assert_int_equal(rate_available(&r, 1010 * MS), 2);
     assert_int_equal(rate_available(&r, 1090 * MS), 10);
-    assert_int_equal(rate_available(&r, 1150 * MS), 10);
 }
 
 static void what_is_used_is_gone(void **state)
@@ -37,18 +36,49 @@ static void what_is_used_is_gone(void **state)
     assert_int_equal(r.used, 10);
 }
 
-static void unused_mails_last_one_length_more_and_never_pass_a_slice(void **state)
+static void a_mail_is_good_for_a_slices_length_from_when_it_is_due(void **state)
 {
     struct rate r;
     (void)state;
     rate_init(&r, 100);
     rate_add(&r, 0, 10, 100, 0);
     rate_add(&r, 100 * MS, 10, 100, 0);
-    assert_int_equal(rate_available(&r, 150 * MS), 10); /* 10 of the first, 6 of the second */
-    assert_int_equal(rate_available(&r, 200 * MS), 10); /* the first is void, the second whole */
-    assert_int_equal(rate_available(&r, 299 * MS), 10);
-    assert_int_equal(rate_available(&r, 300 * MS), 0);
+    assert_int_equal(rate_available(&r, 99 * MS), 10);
+    assert_int_equal(rate_available(&r, 100 * MS), 10); /* the first is void, the eleventh due */
+    assert_int_equal(r.voided, 1);
+    assert_int_equal(rate_available(&r, 150 * MS), 10);
+    assert_int_equal(r.voided, 6);
+    assert_int_equal(rate_available(&r, 200 * MS), 9);
+    assert_int_equal(rate_available(&r, 289 * MS), 1);
+    assert_int_equal(rate_available(&r, 290 * MS), 0);
     assert_int_equal(r.voided, 20);
+    assert_int_equal(r.used, 0);
+}
+
+/* At 50 a second, nothing used until just before the second slice ends. */
+static void after_a_stall_one_slice_may_go_and_not_another_behind_it(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 50);
+    rate_add(&r, 0, 5, 50, 0);
+    rate_add(&r, 100 * MS, 5, 50, 100 * MS);
+    size_t n = rate_available(&r, 200 * MS - 1);
+    assert_int_equal(n, 5);
+    rate_use(&r, n, 200 * MS - 1);
+    assert_int_equal(rate_available(&r, 200 * MS - 1), 0);
+    assert_int_equal(r.voided, 5);
+}
+
+static void slices_that_overlap_are_good_for_one(void **state)
+{
+    struct rate r;
+    (void)state;
+    rate_init(&r, 100);
+    rate_add(&r, 80 * MS, 10, 100, 80 * MS); /* the answer came late by 80 ms */
+    rate_add(&r, 100 * MS, 10, 100, 100 * MS);
+    assert_int_equal(rate_available(&r, 179 * MS), 10);
+    assert_int_equal(r.voided, 8);
 }
 
 static void a_slice_that_comes_later_than_its_length_is_void(void **state)
@@ -154,6 +184,56 @@ static void nearly_all_is_used_and_no_second_passes_the_rate_by_more_than_a_slic
     assert_true(most <= 550);
 }
 
+/* Mailers that share a rate and stall for `stall_us` now and then, each at its own times:
+ * the most mails of all in any second. */
+static size_t most_in_a_second(int n_mailers, double per_second, int64_t stall_us, size_t *sent)
+{
+    static int64_t times[40000];
+    struct rate r[4];
+    int64_t awake[4] = {0}, next_free = 0;
+    size_t n = 0, most = 0;
+    unsigned chance = 1;
+    for (int m = 0; m < n_mailers; m++)
+        rate_init(&r[m], per_second);
+    for (int64_t now = MS; now < 20000 * MS; now += MS)
+        for (int m = 0; m < n_mailers; m++) {
+            size_t ask = rate_ask(&r[m], 1000, now);
+            if (ask > 0 && next_free <= now + 1000 * MS) { /* the pacer's thread does not stall */
+                int64_t start = next_free > now ? next_free : now;
+                next_free = start + (int64_t)((double)ask / per_second * 1e6);
+                rate_add(&r[m], start, ask, per_second, now);
+            }
+            if (now < awake[m])
+                continue;
+            chance = chance * 1664525 + 1013904223;
+            if (chance >> 24 == 0)
+                awake[m] = now + stall_us;
+            size_t go = rate_offer(&r[m], 1000, now);
+            rate_use(&r[m], go, now);
+            for (size_t i = 0; i < go; i++)
+                times[n++] = now;
+        }
+    for (size_t i = 0, j = 0; j < n; j++) {
+        while (times[j] - times[i] >= 1000 * MS)
+            i++;
+        most = j - i + 1 > most ? j - i + 1 : most;
+    }
+    *sent = n;
+    return most;
+}
+
+static void stalls_of_many_mailers_make_no_burst(void **state)
+{
+    (void)state;
+    for (int mailers = 1; mailers <= 4; mailers++)
+        for (int64_t stall = 90 * MS; stall <= 230 * MS; stall += 20 * MS)
+            for (double rate = 50; rate <= 500; rate *= 10) {
+                size_t sent, most = most_in_a_second(mailers, rate, stall, &sent);
+                assert_true((double)most <= rate * 1.1);
+                assert_true((double)sent >= rate * 20 / 2);
+            }
+}
+
 static void hostile_answers_do_no_harm(void **state)
 {
     struct rate r;
@@ -220,7 +300,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slice_is_spread_over_its_length),
         cmocka_unit_test(what_is_used_is_gone),
-        cmocka_unit_test(unused_mails_last_one_length_more_and_never_pass_a_slice),
+        cmocka_unit_test(a_mail_is_good_for_a_slices_length_from_when_it_is_due),
+        cmocka_unit_test(after_a_stall_one_slice_may_go_and_not_another_behind_it),
+        cmocka_unit_test(slices_that_overlap_are_good_for_one),
+        cmocka_unit_test(stalls_of_many_mailers_make_no_burst),
         cmocka_unit_test(a_slice_that_comes_later_than_its_length_is_void),
         cmocka_unit_test(a_rate_below_ten_gives_one_mail_at_a_time),
         cmocka_unit_test(an_offer_is_worth_a_statement),

@@ -211,6 +211,7 @@ static void a_spent_quota_leaves_the_mails_to_the_other_provider(void **state)
 {
     (void)state;
     struct desk_options o = two(50, 50);
+    o.providers[0].mail_rate = 200; /* time enough to use up what the other has left, after a stall too */
     o.providers[1].mail_rate = 1000;
     o.providers[1].daily_quota = 100;
     int64_t job = run(&o, 600);
