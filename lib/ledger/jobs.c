@@ -57,8 +57,8 @@ bool ledger_job_unapproved(const struct ledger_job *j)
     " j.deadline, j.as_of, j.mail_date, j.traceparent, j.state, j.response, j.waiting, j.round,"             \
     " j.submitted_at, j.started_at, j.finished_at, j.canary_users, j.canary_wait_ms, j.canary_until,"        \
     " j.guard_base[1], j.guard_base[2], j.guard_base[3], j.guard_base[4], j.needs_approval, j.submitted_by," \
-    " j.approved_by, j.approved_at, j.time_zone, j.send_window, j.rate_limit"
-#define USER_IDS_COLUMN 43 /* behind those, where it is read */
+    " j.approved_by, j.approved_at, j.time_zone, j.send_window, j.rate_limit, clock_timestamp()"
+#define USER_IDS_COLUMN 44 /* behind those, where it is read */
 
 static void read_names(struct ledger_job *j, const struct fp_rows *r, int row)
 {
@@ -109,6 +109,7 @@ static void read_job(struct ledger_job *j, const struct fp_rows *r, int row)
     j->needs_approval = pg_bool(r, row, 36);
     j->approved_us = ledger_time(r, row, 39);
     j->rate_limit = pg_f64(r, row, 42);
+    j->read_us = pg_time_us(r, row, 43);
 }
 
 /* One job with its user ids; *found false when there is none. */

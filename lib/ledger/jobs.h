@@ -50,7 +50,8 @@ struct ledger_job {
     int64_t deadline_us;                  /* 0: none */
     int64_t canary_users, canary_wait_ms; /* 0: no canary */
     int64_t canary_until_us;              /* its wait ends; 0: it is not sent yet */
-    int64_t guard_base[4];                /* struct ledger_guard_sums when a guard last paused it */
+    int64_t read_us;       /* the database's clock when this was read: what that is held against */
+    int64_t guard_base[4]; /* struct ledger_guard_sums when a guard last paused it */
     int64_t as_of_us, mail_date_us;
     char traceparent[64];
     char time_zone[64];   /* of its days and its hours; "": UTC */

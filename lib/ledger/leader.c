@@ -4,6 +4,9 @@
  * The UPDATE's conditions are on that row alone, so of two that wait for it
  * the second sees the first's lease and changes nothing. Every step of the
  * leader joins this row (LEADS in ledger_internal.h).
+ *
+ * With each renewal it keeps the latest time that the database's clock has
+ * shown, from which setback.c knows that it was set back.
  */
 #include "lib/ledger/ledger_internal.h"
 
@@ -11,7 +14,8 @@
 static const char lead_sql[] =
     "UPDATE foliopost.leader l SET owner = $1::uuid, lease_until = clock_timestamp() + " LEASE_LENGTH ","
     "  term = l.term + (l.owner IS DISTINCT FROM $1::uuid)::integer,"
-    "  since = CASE WHEN l.owner IS DISTINCT FROM $1::uuid THEN clock_timestamp() ELSE l.since END"
+    "  since = CASE WHEN l.owner IS DISTINCT FROM $1::uuid THEN clock_timestamp() ELSE l.since END,"
+    "  clock_high = greatest(l.clock_high, clock_timestamp())"
     " WHERE l.owner = $1::uuid OR l.owner IS NULL OR NOT " LEASE_HOLDS("l") " RETURNING l.term";
 /* clang-format on */
 

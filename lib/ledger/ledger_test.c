@@ -157,6 +157,18 @@ static void a_clock_that_is_set_back_stops_nothing_and_makes_nothing_faster(void
     assert_in_range(delay_us, 900000, 1001000);
 }
 
+static void a_rate_lowered_before_the_step_rises_again(void **state)
+{
+    (void)state;
+    assert_ok(ledger_rate_configure(t_ledger, "smtp", 100, &t_err));
+    assert_ok(ledger_rate_lower(t_ledger, "smtp", 0.5, 30, &t_err));
+    assert_ok(ledger_rate_raise(t_ledger, "smtp", 0.1, &t_err));
+    assert_int_equal(t_sql("SELECT rate::bigint FROM foliopost.provider_rates"), 50); /* held */
+    t_sql("UPDATE foliopost.provider_rates SET lowered_until = lowered_until + interval '6 h'");
+    assert_ok(ledger_rate_raise(t_ledger, "smtp", 0.1, &t_err));
+    assert_int_equal(t_sql("SELECT rate::bigint FROM foliopost.provider_rates"), 60);
+}
+
 static void an_unused_rate_is_not_saved_up(void **state)
 {
     (void)state;
@@ -377,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup(one_leads_until_his_lease_is_over, t_clean),
         cmocka_unit_test_setup(slices_add_up_and_are_capped, t_clean),
         cmocka_unit_test_setup(a_clock_that_is_set_back_stops_nothing_and_makes_nothing_faster, t_clean),
+        cmocka_unit_test_setup(a_rate_lowered_before_the_step_rises_again, t_clean),
         cmocka_unit_test_setup(an_unused_rate_is_not_saved_up, t_clean),
         cmocka_unit_test_setup(no_limit_is_a_rate_of_nothing, t_clean),
         cmocka_unit_test_setup(throttling_lowers_the_rate_for_a_while, t_clean),

@@ -9,7 +9,8 @@
  *
  * Who touches the row says when. A row that was touched in the future is of
  * before the database's clock was set back: what it holds ahead of that moment
- * holds ahead of now, so that mails go on and none go faster (NEXT_FREE).
+ * holds ahead of now, so that mails go on and none go faster (NEXT_FREE). A
+ * lowered rate that is to stay so for longer than may be counts as free to rise.
  *
  * Each step is one UPDATE with conditions on its own row, which are checked
  * anew after waiting for it; no other table is read.
@@ -181,9 +182,15 @@ int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *gran
     return 0;
 }
 
+/* clang-format off */
+#define IS_LOWERED(t) \
+    "coalesce(" t "lowered_until > clock_timestamp()" \
+    " AND " t "lowered_until <= clock_timestamp() + " LEDGER_STR(RATE_HOLD_MAX_S) " * interval '1 s', false)"
 static const char lower_sql[] =
     "UPDATE foliopost.provider_rates SET rate = greatest(rate * $2, rate_limit / 20),"
-    "  lowered_until = clock_timestamp() + $3 * interval '1 s' WHERE provider = $1 AND rate > 0";
+    "  lowered_until = clock_timestamp() + least($3::bigint, " LEDGER_STR(RATE_HOLD_MAX_S) ") * interval '1 s'"
+    " WHERE provider = $1 AND rate > 0";
+/* clang-format on */
 
 int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, int hold_s,
                       struct fp_err *err)
@@ -199,8 +206,7 @@ int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, 
 /* clang-format off */
 static const char raise_sql[] =
     "UPDATE foliopost.provider_rates SET rate = least(rate + $2 * rate_limit, rate_limit)"
-    " WHERE provider = $1 AND rate < rate_limit"
-    "  AND coalesce(lowered_until, '-infinity') <= clock_timestamp()";
+    " WHERE provider = $1 AND rate < rate_limit AND NOT " IS_LOWERED("");
 /* clang-format on */
 
 int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part, struct fp_err *err)
@@ -265,7 +271,7 @@ int ledger_rates_total(struct fp_ledger *l, double *per_second, char fault[256],
 /* clang-format off */
 static const char list_sql[] =
     "SELECT r.provider, r.rate, r.rate_limit, r.configured_limit, r.operator_limit IS NOT NULL,"
-    "  CASE WHEN r.rate < r.rate_limit AND r.lowered_until > clock_timestamp() THEN r.lowered_until END,"
+    "  CASE WHEN r.rate < r.rate_limit AND " IS_LOWERED("r.") " THEN r.lowered_until END,"
     "  r.daily_quota, " USED_TODAY ", r.fault, r.touched_at"
     " FROM foliopost.provider_rates r ORDER BY starts_with(r.provider, '" RATE_DOMAIN "'), r.provider LIMIT $1";
 /* clang-format on */

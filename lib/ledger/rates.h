@@ -28,6 +28,7 @@ int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *gran
 /* Mails of slices that were not used: they do not count against the quota. */
 int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, struct fp_err *err) FP_MUST_CHECK;
 /* Throttled: rate * factor for hold_s, not below 1/20 of the limit. */
+#define RATE_HOLD_MAX_S 60
 int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, int hold_s,
                       struct fp_err *err) FP_MUST_CHECK;
 /* Quiet again: up by a part of the limit, once lowered_until is over. */

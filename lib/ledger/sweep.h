@@ -1,6 +1,7 @@
 /*
  * What the leader does once a second to batches that are late, lost or in dead
- * hands: expire, redo, split, retry; and what it measures by. The states are
+ * hands: expire, redo, split, retry; and what it measures by; and to all that
+ * waits when the database's clock was set back. The states are
  * those of batches.h. Nothing happens unless the leader's lease holds.
  */
 #ifndef FP_LEDGER_SWEEP_H
@@ -53,5 +54,16 @@ int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int du
 /* Time from the first emission to the claim: the lower quartile of the last claims of an
  * hour, 0 when there was none; at most ten minutes. */
 int ledger_latency_ms(struct fp_ledger *l, int64_t *ms, struct fp_err *err) FP_MUST_CHECK;
+
+/* What waits for times that the database's clock gave before it was set back (setback.c). */
+struct ledger_set_back {
+    int64_t by_ms;                                /* at least so far; 0: it was not */
+    int64_t deliveries, batches, intervals, jobs; /* moved along */
+};
+/* At most 10,000 deliveries and 10,000 batches at once: call it again while it finds any. */
+int ledger_set_back(struct fp_ledger *l, const char *leader, struct ledger_set_back *out,
+                    struct fp_err *err) FP_MUST_CHECK;
+/* Everything is moved along, for a while: the clock as it is now is the one that counts. */
+int ledger_set_back_over(struct fp_ledger *l, const char *leader, struct fp_err *err) FP_MUST_CHECK;
 
 #endif

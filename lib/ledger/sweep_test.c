@@ -409,6 +409,119 @@ static void lost_messages_make_no_latency(void **state)
     assert_in_range(ms, 1000, 2000);
 }
 
+/* --- the database's clock is set back ------------------------------------------------- */
+
+/* All that was written, as a step of six hours leaves it. */
+static void set_the_clock_back(void)
+{
+    t_sql("UPDATE foliopost.leader SET clock_high = clock_high + interval '6 h'");
+    t_sql(
+        "UPDATE foliopost.deliveries SET due_at = due_at + interval '6 h', updated_at = updated_at + interval '6 h'");
+    t_sql(
+        "UPDATE foliopost.batches SET due_at = due_at + interval '6 h', emitted_at = emitted_at + interval '6 h',"
+        " first_emitted_at = first_emitted_at + interval '6 h', claimed_at = claimed_at + interval '6 h'");
+    t_sql("UPDATE foliopost.intervals SET due_at = due_at + interval '6 h'");
+    t_sql("UPDATE foliopost.jobs SET canary_until = canary_until + interval '6 h'");
+}
+
+static int64_t seconds_to(const char *table, const char *column, int64_t job)
+{
+    return t_sql(
+        "SELECT extract(epoch FROM max(%s) - clock_timestamp())::bigint FROM foliopost.%s WHERE %s = %lld",
+        column, table, strcmp(table, "jobs") == 0 ? "id" : "job_id", (long long)job);
+}
+
+static struct ledger_set_back set_back(void)
+{
+    struct ledger_set_back b;
+    assert_ok(ledger_set_back(t_ledger, t_leader, &b, &t_err));
+    return b;
+}
+
+static int64_t a_job_that_waits(int64_t *deferring)
+{
+    struct ledger_outcome o = {.user_id = 1,
+                               .state = DELIVERY_DEFERRED,
+                               .attempted = true,
+                               .retry_in_ms = 300000};
+    int64_t job = t_started(false);
+    *deferring = t_paged(job, 1, 4, false);
+    struct ledger_held held = {.batch_id = *deferring, .epoch = t_claimed(*deferring)};
+    struct ledger_record r = {.owner = t_mailer, .held = &held, .n_held = 1, .outcomes = &o, .n_outcomes = 1};
+    o.batch_id = *deferring;
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_true(held.held);
+    t_sql("UPDATE foliopost.jobs SET canary_users = 4, canary_wait_ms = 60000,"
+          " canary_until = clock_timestamp() + interval '50 s'");
+    return job;
+}
+
+static void what_waits_is_moved_along_when_the_clock_is_set_back(void **state)
+{
+    (void)state;
+    int64_t deferring, job = a_job_that_waits(&deferring), lost = t_paged(job, 5, 4, false);
+    bool granted;
+    int32_t grant_no;
+    assert_ok(ledger_grant(t_ledger, t_leader, job, 1, 1, 10000, &granted, &grant_no, &t_err));
+    assert_int_equal(set_back().by_ms, 0);
+    assert_in_range(seconds_to("deliveries", "due_at", job), 295, 300);
+    set_the_clock_back();
+    struct ledger_set_back b = set_back();
+    assert_in_range(b.by_ms, INT64_C(21590000), INT64_C(21600000));
+    assert_int_equal(b.deliveries, 1);
+    assert_int_equal(b.batches, 2);
+    assert_int_equal(b.intervals, 1);
+    assert_int_equal(b.jobs, 1);
+    assert_in_range(seconds_to("deliveries", "due_at", job), 295, 300); /* as long as was meant */
+    assert_in_range(t_batch(lost, "extract(epoch FROM due_at - clock_timestamp())::bigint"), 25, 30);
+    assert_in_range(seconds_to("intervals", "due_at", job), 5, 10);
+    assert_in_range(seconds_to("jobs", "canary_until", job), 50, 60);
+    assert_int_equal(t_batch(deferring,
+                             "(claimed_at >= first_emitted_at AND claimed_at <= clock_timestamp())::int"),
+                     1);
+    b = set_back();
+    assert_int_equal(b.deliveries + b.batches + b.intervals + b.jobs, 0); /* once */
+}
+
+static void a_clock_that_runs_on_moves_nothing(void **state)
+{
+    (void)state;
+    int64_t deferring, job = a_job_that_waits(&deferring);
+    bool leading;
+    int64_t term;
+    assert_ok(ledger_lead(t_ledger, t_leader, &leading, &term, &t_err));
+    t_sql("UPDATE foliopost.deliveries SET due_at = due_at + interval '1 day'"); /* long, and meant */
+    assert_int_equal(set_back().by_ms, 0);
+    set_the_clock_back();
+    t_lead_lost();
+    assert_int_equal(set_back().by_ms, 0); /* not the leader's */
+    assert_in_range(seconds_to("deliveries", "due_at", job), 30 * 3600, 31 * 3600);
+}
+
+static void after_a_while_the_clock_counts_as_it_is(void **state)
+{
+    (void)state;
+    set_the_clock_back();
+    assert_true(set_back().by_ms > 0);
+    assert_ok(ledger_set_back_over(t_ledger, t_leader, &t_err));
+    assert_int_equal(set_back().by_ms, 0);
+}
+
+/* Else every redo behind the step counts towards a split. */
+static void a_claim_of_before_the_step_overtakes_nobody(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false);
+    t_claimed(t_paged(job, 1, 4, false));
+    set_the_clock_back();
+    int64_t lost = t_paged(job, 5, 4, false);
+    assert_int_equal(set_back().batches, 1);
+    make_due(lost, 0);
+    t_sql("UPDATE foliopost.batches SET emitted_at = clock_timestamp() WHERE id = %lld", (long long)lost);
+    assert_int_equal(redo(30000, 0), 1);
+    assert_int_equal(t_batch(lost, "redos"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -434,6 +547,10 @@ int main(void)
         cmocka_unit_test_setup(latency_and_flight_are_measured, t_clean),
         cmocka_unit_test_setup(latency_counts_from_the_first_copy_and_is_not_forgotten_in_a_minute, t_clean),
         cmocka_unit_test_setup(lost_messages_make_no_latency, t_clean),
+        cmocka_unit_test_setup(what_waits_is_moved_along_when_the_clock_is_set_back, t_clean),
+        cmocka_unit_test_setup(a_clock_that_runs_on_moves_nothing, t_clean),
+        cmocka_unit_test_setup(after_a_while_the_clock_counts_as_it_is, t_clean),
+        cmocka_unit_test_setup(a_claim_of_before_the_step_overtakes_nobody, t_clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }

@@ -42,7 +42,7 @@ int guard_canary_room(struct leader *l, const struct ledger_job *j, const struct
 {
     int64_t users, size = j->batch_size > 0 ? j->batch_size : 1;
 
-    if (canary_rests(j, clock_wall_us())) {
+    if (canary_rests(j, j->read_us)) {
         *room = 0;
         return 0;
     }
@@ -134,7 +134,7 @@ static int guard_job(struct leader *l, const struct ledger_job *j, struct leader
     char reason[400], id[32];
     bool paused;
 
-    int64_t least = least_mails(l->o.set, j, clock_wall_us());
+    int64_t least = least_mails(l->o.set, j, j->read_us);
     if (!t->counted || all.mails - j->guard_base[0] < least || clock_mono_us() < t->next_guard_mono_us)
         return 0;
     t->next_guard_mono_us = clock_mono_us() + LOOK_EVERY_US;

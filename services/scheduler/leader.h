@@ -72,6 +72,8 @@ struct leader {
     double limit_per_s, measured_per_s;
     int slots, mailers;
     int64_t latency_ms;
+    int quiet_set_backs; /* sweeps since the database's clock was set back in which nothing was left to move
+                          */
 };
 
 int leader_init(struct leader *l, const struct leader_options *o, struct fp_err *err) FP_MUST_CHECK;

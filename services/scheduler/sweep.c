@@ -40,6 +40,12 @@
 /* Nobody was due: so long the window is not kept free to ask again. */
 #define RESERVE_PAUSE_US INT64_C(5000000)
 
+/* Sweeps in which nothing was found any more: longer than a statement lasts that
+ * began before the clock was set. */
+#define SET_BACK_QUIET 60
+/* Less is a clock that is being disciplined, and costs less than this. */
+#define SET_BACK_MIN_MS 500
+
 /* Nothing was finished for this long with batches in flight: said aloud. */
 #define STALLED_US INT64_C(30000000)
 
@@ -65,6 +71,31 @@ static int expire(struct leader *l, struct fp_err *err)
     return 0;
 }
 
+/* The database's clock was set back: what waits for later is moved along, each
+ * time, since what was being written at that moment comes a little later. */
+static int set_back(struct leader *l, struct fp_err *err)
+{
+    struct ledger_set_back b = {0};
+
+    if (ledger_set_back(l->o.ledger, l->owner, &b, err))
+        return -1;
+    if (b.by_ms < SET_BACK_MIN_MS) {
+        l->quiet_set_backs = 0;
+        return 0;
+    }
+    if (b.deliveries + b.batches + b.intervals + b.jobs == 0) {
+        l->quiet_set_backs = (l->quiet_set_backs + 1) % SET_BACK_QUIET;
+        return l->quiet_set_backs == 0 ? ledger_set_back_over(l->o.ledger, l->owner, err) : 0;
+    }
+    l->quiet_set_backs = 0;
+    log_warn("", "clock set back",
+             "by_ms=%" PRId64 " deliveries=%" PRId64 " batches=%" PRId64 " intervals=%" PRId64
+             " canaries=%" PRId64
+             " reason=the database's clock is behind what it has shown: what waited for later is moved along",
+             b.by_ms, b.deliveries, b.batches, b.intervals, b.jobs);
+    return 0;
+}
+
 static int count_mailers(struct leader *l, struct fp_err *err)
 {
     static struct ledger_instance live[MAX_INSTANCES]; /* the leader's thread only */
@@ -87,7 +118,7 @@ int sweep_instances(struct leader *l, struct fp_err *err)
     char fault[256];
     int64_t fault_for_s;
 
-    if (expire(l, err) || count_mailers(l, err))
+    if (expire(l, err) || set_back(l, err) || count_mailers(l, err))
         return -1;
     if (ledger_rates_total(l->o.ledger, &l->limit_per_s, fault, &fault_for_s, err))
         return -1;
@@ -256,7 +287,7 @@ static const char *why_waiting(const struct leader *l, const struct ledger_job *
         return text;
     if (t->counts.batches_open > 0 && clock_mono_us() - t->progress_mono_us > STALLED_US)
         return "no batch was finished for over 30 s: look at the logs of stats and mailer";
-    if (guard_canary_waits(j, clock_wall_us(), text)[0])
+    if (guard_canary_waits(j, j->read_us, text)[0])
         return text;
     if (t->delayed && t->counts.batches_open == 0)
         return "the delay between two intervals";

@@ -76,6 +76,47 @@ def test_the_databases_clock_jumps_and_nobody_is_mailed_twice(new_stack, own_ser
     assert max(j.mails(job).values()) == 1
 
 
+def refusals_wait(j, job):
+    return j.number(f"SELECT count(*) FROM foliopost.deliveries WHERE job_id = {job} AND state = 'deferred'")
+
+
+@pytest.mark.machine
+def test_the_databases_clock_is_set_back_by_six_hours_and_work_goes_on(new_stack, own_server, judge, tmp_path):
+    """What waits for its due time when the clock is set, refused mails above all, waits as long as was meant, and no
+    six hours more."""
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents: # the server runs as an ordinary user
+        if str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+    clock, env = faked_clock(tmp_path)
+    cues = tmp_path / "cues"
+    cues.write_text("refuse-rcpt 450:40%\n")
+    stack = new_stack(on=own_server(env=env, users=1200), sink=("--control-file", cues),
+                      mailer={"mail_rate": 150, "connections": 8, "retry_base": "4s", "retry_cap": "6s"})
+    j = judge(stack)
+    job = j.submit("monthly")
+    j.wait_sent(job, 200)
+    cues.write_text("normal\n")
+    assert refusals_wait(j, job) > 20, "nobody waits: the test shows nothing"
+    sent = j.mails(job).total()
+    jump(clock, -6 * 3600)
+    began = time.monotonic()
+    j.wait_sent(job, sent + 60, 30)
+    went_on_s = time.monotonic() - began
+    end = time.monotonic() + 60
+    while j.state(job) != "COMPLETED":
+        assert time.monotonic() < end, j.diagnosis(job)
+        for p in stack.processes.values():
+            if not p.alive(): # whose lease is over may end: Kubernetes starts it again
+                stack.start_service(p.name.rstrip("0123456789"))
+        time.sleep(0.2)
+    counts = j.accounted(job)
+    assert went_on_s < 30, f"work went on after {went_on_s:.1f} s"
+    assert counts["ambiguous"] <= 2 * 16, "more than the open mails of a mailer"
+    assert max(j.mails(job).values()) == 1
+    print(f"went on after {went_on_s:.1f} s, all done after {time.monotonic() - began:.1f} s")
+
+
 # --- a standby ---------------------------------------------------------------------------------
 
 @pytest.mark.machine
