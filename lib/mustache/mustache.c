@@ -158,6 +158,7 @@ struct walk {
     const struct fp_mustache *open[MUSTACHE_MAX_DEPTH]; /* partials being walked: recursion is legal */
     int n_open;
     long uses;
+    bool cut;
 };
 
 /* The name with its dots again. */
@@ -208,8 +209,10 @@ static void walk_template(struct walk *w, const struct fp_mustache *t)
     for (int i = 0; i < w->n_open; i++)
         if (w->open[i] == t)
             return;
-    if (w->n_open == MUSTACHE_MAX_DEPTH)
+    if (w->n_open == MUSTACHE_MAX_DEPTH) {
+        w->cut = true;
         return;
+    }
     w->open[w->n_open++] = t;
     walk_ops(w, t, 0, t->n_ops);
     w->n_open--;
@@ -217,8 +220,12 @@ static void walk_template(struct walk *w, const struct fp_mustache *t)
 
 static void walk_ops(struct walk *w, const struct fp_mustache *t, uint32_t from, uint32_t to)
 {
-    for (uint32_t i = from; i < to && ++w->uses < MAX_USES; i++) {
+    for (uint32_t i = from; i < to; i++) {
         const struct op *op = &t->ops[i];
+        if (++w->uses >= MAX_USES) {
+            w->cut = true;
+            return;
+        }
         if (op->kind == OP_TEXT)
             continue;
         if (op->kind == OP_PARTIAL) {
@@ -235,12 +242,14 @@ static void walk_ops(struct walk *w, const struct fp_mustache *t, uint32_t from,
     }
 }
 
-void mustache_names(const struct fp_mustache *t, void (*each)(void *ctx, const struct mustache_use *use),
+bool mustache_names(const struct fp_mustache *t, void (*each)(void *ctx, const struct mustache_use *use),
                     void *ctx)
 {
     struct walk *w = mem_alloc(sizeof *w);
     w->each = each;
     w->ctx = ctx;
     walk_template(w, t);
+    bool whole = !w->cut;
     mem_free(w);
+    return whole;
 }

@@ -83,8 +83,8 @@ struct mustache_use {
 };
 /* Calls back for every name used in the template and its partials, so that a
  * template that asks for what no view offers is found at start. {{.}} is not
- * a name. */
-void mustache_names(const struct fp_mustache *t, void (*each)(void *ctx, const struct mustache_use *use),
+ * a name. False when there are so many that not all were called back for. */
+bool mustache_names(const struct fp_mustache *t, void (*each)(void *ctx, const struct mustache_use *use),
                     void *ctx);
 
 #endif

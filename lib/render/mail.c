@@ -64,19 +64,21 @@ static void identify(struct making *m)
 static int fill_view(struct making *m, const struct fp_templates *t, const Foliopost__V1__SummaryItem *item)
 {
     char tag[INTL_TAG_BYTES];
-    struct statement_from from = {.sender = m->sender,
-                                  .sender_name = *m->from.name ? m->from.name : m->from.address,
-                                  .extras = m->extras,
-                                  .job = m->job,
-                                  .item = item};
-    from.language = m->language = templates_language(t, m->user->locale, tag);
-    from.intl = intl_of_thread(tag, m->err);
-    if (!from.intl || statement_fill(&m->view, &from, m->err) != 0)
-        return -1;
-    statement_root(&m->view, &m->root);
+    m->language = templates_language(t, m->user->locale, tag);
     m->templates = templates_find(m->language, m->job->template_name);
     if (!m->templates)
         return err_set(m->err, FP_NOT_FOUND, "there is no template \"%.100s\"", m->job->template_name);
+    const struct statement_from from = {.parts = m->templates->parts,
+                                        .sender = m->sender,
+                                        .sender_name = *m->from.name ? m->from.name : m->from.address,
+                                        .extras = m->extras,
+                                        .job = m->job,
+                                        .item = item,
+                                        .language = m->language,
+                                        .intl = intl_of_thread(tag, m->err)};
+    if (!from.intl || statement_fill(&m->view, &from, m->err) != 0)
+        return -1;
+    statement_root(&m->view, &m->root);
     return 0;
 }
 

@@ -2,9 +2,9 @@
  * From a summary to the view that templates see.
  *
  * Templates have no logic, so everything is decided here: signs, words, bar
- * widths, which tables there are. All texts are formatted at once into one
- * flat struct, some 200 short strings, because a mail shows nearly all of
- * them; view.c then says where each name lies. What a summary does not hold
+ * widths, which tables there are. All texts of the parts that the mail's
+ * templates show are formatted at once into one flat struct, some 200 short
+ * strings; view.c then says where each name lies. What a summary does not hold
  * (an older stats sends no spans, no bridge, no chart) is not shown.
  *
  * Text from the database is cleaned once more. Beside control characters,
@@ -269,6 +269,26 @@ static void fill_sender(struct statement *s, const struct statement_from *from)
     s->template_name = from->job->template_name;
 }
 
+static void fill_parts(struct filling *f, unsigned parts)
+{
+    static const struct {
+        unsigned part;
+        void (*fill)(struct filling *f);
+    } all[] = {
+        {STATEMENT_BRIDGE, fill_bridge},
+        {STATEMENT_SPANS, fill_spans},
+        {STATEMENT_CHART, fill_chart},
+        {STATEMENT_MOVERS, fill_movers},
+        {STATEMENT_ALLOCATIONS, fill_allocations},
+        {STATEMENT_REMARKS, fill_remarks},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (parts & all[i].part)
+            all[i].fill(f);
+    if ((parts & STATEMENT_FIGURES) == STATEMENT_FIGURES)
+        f->s->long_figures = has_long_figures(f->s);
+}
+
 int statement_fill(struct statement *s, const struct statement_from *from, struct fp_err *err)
 {
     if (check_item(from, err) != 0)
@@ -279,12 +299,6 @@ int statement_fill(struct statement *s, const struct statement_from *from, struc
     fill_names(s, from->item->user);
     fill_dates(&f);
     fill_result(&f);
-    fill_bridge(&f);
-    fill_spans(&f);
-    fill_chart(&f);
-    fill_movers(&f);
-    fill_allocations(&f);
-    fill_remarks(&f);
-    s->long_figures = has_long_figures(s);
+    fill_parts(&f, from->parts);
     return 0;
 }

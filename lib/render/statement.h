@@ -78,6 +78,21 @@ struct statement_column {
     bool above, below;
 };
 
+/* What takes work to fill, by who fills it. What none of a mail's templates
+ * shows is left alone: a mail of two lines needs no chart. */
+enum statement_part {
+    STATEMENT_BRIDGE = 1,
+    STATEMENT_SPANS = 2,
+    STATEMENT_CHART = 4,
+    STATEMENT_MOVERS = 8,
+    STATEMENT_ALLOCATIONS = 16,
+    STATEMENT_REMARKS = 32,
+    STATEMENT_ALL = 63,
+    STATEMENT_FIGURES = STATEMENT_BRIDGE | STATEMENT_SPANS | STATEMENT_MOVERS | STATEMENT_ALLOCATIONS
+};
+
+/* The head, which is always filled, and behind it the parts one after the
+ * other: view.c knows by the place of a member which part it is of. */
 struct statement {
     const char *lang, *dir, *template_name;
     const char *left, *right; /* where a line begins and ends: the other way round in Arabic */
@@ -91,7 +106,9 @@ struct statement {
     char as_of[INTL_BYTES], prices_as_of[INTL_BYTES], since[INTL_BYTES];
     char open_value[INTL_BYTES], close_value[INTL_BYTES], contributions[INTL_BYTES];
     char gain[INTL_BYTES], gain_amount[INTL_BYTES], twr[INTL_BYTES], holdings[STATEMENT_LABEL_BYTES];
-    bool up, down, flat, twr_up, twr_down, has_shares, has_details, has_remarks;
+    bool up, down, flat, twr_up, twr_down;
+
+    bool has_details;
     struct statement_row bridge[STATEMENT_MAX_BRIDGE], details[STATEMENT_MAX_DETAILS];
     size_t n_bridge, n_details;
 
@@ -108,16 +125,21 @@ struct statement {
     char chart_summary[STATEMENT_LABEL_BYTES * 2], chart_first[INTL_BYTES], chart_last[INTL_BYTES];
     char chart_top[INTL_BYTES], chart_bottom[INTL_BYTES];
 
+    bool has_shares;
     struct statement_movers movers[2];
     size_t n_movers;
+
     struct statement_shares allocations[2];
     size_t n_allocations;
+
+    bool has_remarks;
     char remarks[STATEMENT_MAX_NOTES][STATEMENT_LABEL_BYTES * 2];
     size_t n_remarks;
 };
 
 /* What a statement is filled from. */
 struct statement_from {
+    unsigned parts; /* of enum statement_part: those to fill; the others are not to be looked at */
     const struct render_sender *sender;
     const char *sender_name;
     const struct render_extras *extras;
@@ -133,6 +155,8 @@ int statement_fill(struct statement *s, const struct statement_from *from, struc
 void statement_root(const struct statement *s, struct mustache_value *out);
 /* The number of a name that a statement or something in it has; 0: none has. */
 unsigned statement_number(const char *name);
+/* The parts that must be filled for a template that uses this name. */
+unsigned statement_parts(const struct mustache_use *use);
 /* Whether a template may use this name inside these sections. */
 bool statement_offers(const struct mustache_use *use);
 

@@ -97,31 +97,37 @@ const char *templates_name(const struct fp_templates *t, size_t i)
 
 /* --- names ---------------------------------------------------------------------------------- */
 
-struct unknown {
-    bool found;
+struct uses {
+    unsigned parts;
+    bool unknown;
     struct fp_err *err;
 };
 
-static void check_use(void *ctx, const struct mustache_use *use)
+static void look_at_use(void *ctx, const struct mustache_use *use)
 {
-    struct unknown *u = ctx;
-    if (u->found || strncmp(use->name, "t.", 2) == 0 || statement_offers(use))
+    struct uses *u = ctx;
+    u->parts |= statement_parts(use);
+    if (u->unknown || strncmp(use->name, "t.", 2) == 0 || statement_offers(use))
         return;
-    u->found = true;
+    u->unknown = true;
     err_set(u->err, FP_INVALID_ARGUMENT, "%s:%d:%d: a statement has no \"%s\"%s%s", use->template_name,
             use->line, use->column, use->name, use->depth ? " inside " : "",
             use->depth ? use->inside[use->depth - 1] : "");
 }
 
-static int check_mails(const struct language *l, struct fp_err *err)
+static int look_at_mails(struct language *l, struct fp_err *err)
 {
-    struct unknown u = {false, err};
     for (size_t i = 0; i < l->n_mails; i++) {
-        mustache_names(l->mails[i].subject, check_use, &u);
-        mustache_names(l->mails[i].text, check_use, &u);
-        mustache_names(l->mails[i].html, check_use, &u);
+        struct template_mail *m = &l->mails[i];
+        struct uses u = {0, false, err};
+        bool whole = mustache_names(m->subject, look_at_use, &u);
+        whole &= mustache_names(m->text, look_at_use, &u);
+        whole &= mustache_names(m->html, look_at_use, &u);
+        if (u.unknown)
+            return -1;
+        m->parts = whole ? u.parts : STATEMENT_ALL;
     }
-    return u.found ? -1 : 0;
+    return 0;
 }
 
 /* --- one language ------------------------------------------------------------------------------ */
@@ -197,7 +203,7 @@ static int compile_language(struct language *l, const struct files *files, struc
         return err_set(err, FP_NOT_FOUND,
                        "no template is in it: at least statement.subject, statement.txt and "
                        "statement.html are needed");
-    return check_mails(l, err);
+    return look_at_mails(l, err);
 }
 
 static void language_fini(struct language *l)

@@ -10,6 +10,7 @@
 struct template_mail {
     const char *name;
     const struct fp_mustache *subject, *text, *html;
+    unsigned parts; /* of a statement, that they show */
 };
 
 struct language {

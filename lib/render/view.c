@@ -264,6 +264,43 @@ bool statement_offers(const struct mustache_use *use)
     return false;
 }
 
+/* Members lie in the order of parts (statement.h). */
+static unsigned part_of(size_t offset)
+{
+    static const struct {
+        size_t from;
+        unsigned part;
+    } parts[] = {
+        {offsetof(struct statement, has_remarks), STATEMENT_REMARKS},
+        {offsetof(struct statement, allocations), STATEMENT_ALLOCATIONS},
+        {offsetof(struct statement, has_shares), STATEMENT_MOVERS},
+        {offsetof(struct statement, has_chart), STATEMENT_CHART},
+        {offsetof(struct statement, spans), STATEMENT_SPANS},
+        {offsetof(struct statement, has_details), STATEMENT_BRIDGE},
+    };
+    if (offset == offsetof(struct statement, long_figures)) /* of all tables */
+        return STATEMENT_FIGURES;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (offset >= parts[i].from)
+            return parts[i].part;
+    return 0;
+}
+
+static unsigned parts_of_name(const char *name)
+{
+    const struct field *f = find_field(&root_table, name);
+    return f ? part_of(f->offset) : 0;
+}
+
+/* More than needed where a list's item has the same name: that costs time only. */
+unsigned statement_parts(const struct mustache_use *use)
+{
+    unsigned parts = parts_of_name(use->name);
+    for (int i = 0; i < use->depth; i++)
+        parts |= parts_of_name(use->inside[i]);
+    return parts;
+}
+
 /* --- the view -------------------------------------------------------------------- */
 
 static const struct mustache_view list_views[LIST_KINDS];
