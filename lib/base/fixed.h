@@ -21,6 +21,11 @@ fp_i128 fixed_div(fp_i128 n, fp_i128 d);
 /* a * b / d rounded half away from zero; false when the result does not fit. */
 bool fixed_muldiv(int64_t a, int64_t b, int64_t d, int64_t *out);
 bool fixed_from_i128(fp_i128 v, int64_t *out);
+/* Nearly always it fits 64 bits, which is a machine's own conversion. */
+static inline double fixed_double(fp_i128 v)
+{
+    return v == (int64_t)v ? (double)(int64_t)v : (double)v;
+}
 /* 10^n for n in 0..18. */
 int64_t fixed_pow10(int n);
 /* "-12.345" into units of 10^-decimals; more digits are rounded half away

@@ -278,7 +278,6 @@ static bool book_income(struct fp_performance *p, const struct entry *e)
 {
     struct perf_flows *f = &p->flows;
     struct perf_event event = {PERF_EVENT_DIVIDEND, e->t->day, e->t->instrument, 0, 0, 0};
-    char code[4];
 
     f->income_e8 += e->gross_e8;
     f->withheld_e8 += e->tax_e8;
@@ -287,8 +286,7 @@ static bool book_income(struct fp_performance *p, const struct entry *e)
         return true;
     }
     f->dividends_e8 += e->gross_e8;
-    perf_currency_text(p->in->base_currency, code);
-    if (!perf_to_minor(p, e->gross_e8, currency_exponent(code), &event.amount_minor))
+    if (!perf_to_minor(p, e->gross_e8, &event.amount_minor))
         return false;
     if (e->h)
         perf_event(p, &event);

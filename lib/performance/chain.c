@@ -28,6 +28,40 @@ void perf_chain_init(struct perf_chain *c, int32_t open_day)
                                           .max_trough_day = open_day}};
 }
 
+static void measure_risk(struct perf_chain *c, const struct perf_day *d)
+{
+    returns_drawdown_add(&c->drawdown, d->day, c->wealth);
+    if (d->quiet)
+        return;
+    if (c->last_trading > 0)
+        returns_sample_add(&c->sample, c->wealth / c->last_trading - 1.0);
+    c->last_trading = c->wealth;
+}
+
+/* A sub-period that ends with the day. Its capital is the sum over its days. Returns what one
+ * unit of its gain is worth. */
+static double link_subperiod(struct perf_chain *c, const struct perf_day *d, int32_t days, fp_i128 gain_e8,
+                             fp_i128 days_capital_e8)
+{
+    double capital_e8, r, weight, gain = fixed_double(gain_e8);
+
+    if (days_capital_e8 <= 0) {
+        c->negative |= days_capital_e8 < 0;
+        c->no_capital |= days_capital_e8 == 0 && gain_e8 != 0;
+        return 0;
+    }
+    capital_e8 = days == 1 ? fixed_double(days_capital_e8) : (double)days_capital_e8 / days;
+    if (c->since_day == INT32_MAX)
+        c->since_day = d->day - days + 1;
+    weight = c->wealth / capital_e8;
+    r = gain / capital_e8;
+    if (!d->traded && (r < SUSPECT_LOSS || r > SUSPECT_GAIN))
+        c->suspect = true;
+    c->wealth += weight * gain;
+    measure_risk(c, d);
+    return weight;
+}
+
 /* One more day of the open sub-period. */
 static void extend(struct perf_chain *c, const struct perf_day *d)
 {
@@ -46,45 +80,31 @@ static void begin_subperiod(struct perf_chain *c)
     c->in_e8 = c->out_e8 = c->in_days_e8 = c->out_days_e8 = 0;
 }
 
-static void measure_risk(struct perf_chain *c, const struct perf_day *d)
+static double link_dietz(struct perf_chain *c, const struct perf_day *d)
 {
-    returns_drawdown_add(&c->drawdown, d->day, c->wealth);
-    if (d->quiet)
-        return;
-    if (c->last_trading > 0)
-        returns_sample_add(&c->sample, c->wealth / c->last_trading - 1.0);
-    c->last_trading = c->wealth;
+    int32_t days = c->days;
+    fp_i128 gain_e8 = d->close_e8 + c->out_e8 - c->open_e8 - c->in_e8;
+    fp_i128 days_capital_e8 = (c->open_e8 + c->in_e8 - c->out_e8) * days - c->in_days_e8 + c->out_days_e8;
+
+    c->dietz |= days > 1 && (c->in_e8 || c->out_e8);
+    begin_subperiod(c);
+    return link_subperiod(c, d, days, gain_e8, days_capital_e8);
 }
 
 bool perf_chain_add(struct perf_chain *c, const struct perf_day *d, double *weight)
 {
-    fp_i128 gain_e8, days_capital_e8;
-    double capital_e8, r;
-    int32_t first_day = d->day - c->days;
+    fp_i128 capital_e8 = d->open_e8 + d->in_e8;
 
     *weight = 0;
-    extend(c, d);
-    if (d->open_e8 + d->in_e8 < 0 || d->close_e8 < 0 || d->open_e8 < 0)
+    if (capital_e8 < 0 || d->close_e8 < 0 || d->open_e8 < 0)
         c->negative = true;
-    if (d->stale)
-        return false;
-    gain_e8 = d->close_e8 + c->out_e8 - c->open_e8 - c->in_e8;
-    days_capital_e8 = (c->open_e8 + c->in_e8 - c->out_e8) * c->days - c->in_days_e8 + c->out_days_e8;
-    capital_e8 = c->days == 1 ? (double)(c->open_e8 + c->in_e8) : (double)days_capital_e8 / c->days;
-    c->dietz |= c->days > 1 && (c->in_e8 || c->out_e8);
-    begin_subperiod(c);
-    if (days_capital_e8 <= 0) {
-        c->negative |= days_capital_e8 < 0;
-        c->no_capital |= days_capital_e8 == 0 && gain_e8 != 0;
+    if (!c->days && !d->stale) { /* nearly always: a day by itself */
+        *weight = link_subperiod(c, d, 1, d->close_e8 + d->out_e8 - capital_e8, capital_e8);
         return true;
     }
-    if (c->since_day == INT32_MAX)
-        c->since_day = first_day;
-    *weight = c->wealth / capital_e8;
-    r = (double)gain_e8 / capital_e8;
-    if (!d->traded && (r < SUSPECT_LOSS || r > SUSPECT_GAIN))
-        c->suspect = true;
-    c->wealth += *weight * (double)gain_e8;
-    measure_risk(c, d);
+    extend(c, d);
+    if (d->stale)
+        return false;
+    *weight = link_dietz(c, d);
     return true;
 }

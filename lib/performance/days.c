@@ -41,10 +41,11 @@ static void trace_holding(struct fp_performance *p, const struct perf_holding *h
 
 static bool value_holding(struct fp_performance *p, struct perf_holding *h, struct perf_value *v)
 {
-    h->today_e8 -= h->value_e8;
+    fp_i128 before_e8 = h->value_e8;
+
     if (!perf_holding_value(p, h))
         return false;
-    h->today_e8 += h->value_e8;
+    h->today_e8 += h->value_e8 - before_e8;
     if (PERF_TRACES(p) && p->in_period && h->quantity_e8)
         trace_holding(p, h);
     if (!perf_is_priced(h)) {
@@ -157,6 +158,7 @@ bool perf_begin(struct fp_performance *p)
         return false;
     perf_currency_text(in->base_currency, code);
     p->exponent = currency_exponent(code);
+    p->minor = ratio_of(1, fixed_pow10(8 - p->exponent));
     if (in->n_checkpoint && !perf_restore(p))
         return false;
     if (!perf_prepare(p))
@@ -177,8 +179,8 @@ static bool add_chart_point(struct fp_performance *p)
 {
     struct perf_chart_point point = {.day = p->day};
 
-    if (!perf_to_minor(p, total_e8(&p->value), p->exponent, &point.value_minor) ||
-        !perf_to_minor(p, p->opened_e8 + p->flows.net_e8, p->exponent, &point.contributed_minor))
+    if (!perf_to_minor(p, total_e8(&p->value), &point.value_minor) ||
+        !perf_to_minor(p, p->opened_e8 + p->flows.net_e8, &point.contributed_minor))
         return false;
     PERF_ROOM(p->chart, p->n_chart, p->cap_chart);
     p->chart[p->n_chart++] = point;
@@ -239,14 +241,14 @@ static void contribute(struct fp_performance *p, double weight, double step)
     for (size_t i = 0; i < p->n_holdings; i++) {
         struct perf_holding *h = &p->holdings[i];
 
-        if (!h->active || !perf_is_priced(h))
+        if (!h->today_e8 || !h->active || !perf_is_priced(h))
             continue;
         h->gain_e8 += h->today_e8;
-        h->contribution += weight * perf_double(h->today_e8);
+        h->contribution += weight * fixed_double(h->today_e8);
         held_e8 += h->today_e8;
         h->today_e8 = 0;
     }
-    p->other += step - weight * perf_double(held_e8);
+    p->other += step - weight * fixed_double(held_e8);
 }
 
 static void trace_day(struct fp_performance *p, const struct perf_chain *c, double before, bool one_day)

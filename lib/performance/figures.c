@@ -63,8 +63,8 @@ static bool amounts(struct fp_performance *p, const struct perf_span *s, struct 
 
     for (size_t i = s->first_flow; i < p->n_flow_days; i++)
         net_e8 += p->flow_days[i].amount_e8;
-    if (!perf_to_minor(p, s->open_e8, p->exponent, &f->open_value_minor) ||
-        !perf_to_minor(p, net_e8, p->exponent, &f->net_contributions_minor))
+    if (!perf_to_minor(p, s->open_e8, &f->open_value_minor) ||
+        !perf_to_minor(p, net_e8, &f->net_contributions_minor))
         return false;
     gain = (fp_i128)close_minor - f->open_value_minor - f->net_contributions_minor;
     if (!fixed_from_i128(gain, &f->gain_minor))

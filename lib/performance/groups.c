@@ -75,7 +75,7 @@ static bool put(struct fp_performance *p, struct groups *g, int64_t close_minor,
     qsort(g->list, (size_t)g->n, sizeof g->list[0], by_value);
     merge_small(g);
     for (int i = 0; i < g->n; i++) {
-        if (!perf_to_minor(p, g->list[i].value_e8, p->exponent, &values[i]))
+        if (!perf_to_minor(p, g->list[i].value_e8, &values[i]))
             return false;
         rest = (int64_t)((uint64_t)rest - (uint64_t)values[i]);
     }

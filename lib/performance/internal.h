@@ -3,6 +3,7 @@
 #define FP_PERFORMANCE_INTERNAL_H
 
 #include "lib/base/fixed.h"
+#include "lib/base/ratio.h"
 #include "lib/base/str.h"
 #include "lib/performance/chain.h"
 #include "lib/performance/lots.h"
@@ -17,8 +18,8 @@
 struct perf_leg {
     const struct perf_pair *pair;
     bool inverse;
-    size_t next; /* the first rate after the present day */
-    int64_t rate_e10;
+    size_t next;           /* the first rate after the present day */
+    struct fp_ratio ratio; /* what an amount is multiplied by on the present day */
 };
 struct perf_cash {
     int32_t currency;
@@ -101,7 +102,8 @@ struct fp_performance {
     bool in_period;
     bool dry; /* looking a rate up for the benchmark: its absence is no fault */
     unsigned flags, day_flags;
-    int exponent; /* decimals of the base currency */
+    int exponent;          /* decimals of the base currency */
+    struct fp_ratio minor; /* its smallest unit, of 1e-8 */
 
     struct perf_cash cash[PERF_MAX_CURRENCIES];
     int n_cash;
@@ -151,17 +153,12 @@ bool perf_fail(struct fp_performance *p, const char *reason, const char *fmt, ..
     __attribute__((format(printf, 3, 4)));
 /* a * b without overflow, else the fault "overflow". */
 bool perf_mul(struct fp_performance *p, fp_i128 a, int64_t b, fp_i128 *out);
-/* As a double; nearly always it fits 64 bits, which is a machine's own conversion. */
-static inline double perf_double(fp_i128 v)
-{
-    return v == (int64_t)v ? (double)(int64_t)v : (double)v;
-}
 /* The id of an instrument, for faults. */
 long long perf_id(const struct fp_performance *p, int32_t instrument);
 /* The index of an id in the market; -1: not there. */
 int32_t perf_index_of(const struct perf_market *m, int64_t id);
-/* Rounded for print; else the fault "overflow". */
-bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t *out);
+/* Rounded for print, to the base currency's decimals; else the fault "overflow". */
+bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int64_t *out);
 /* Is the rate finite, and within an int64 of 1e-8? What is not is undefined. */
 bool perf_rate_fits(double rate);
 void perf_event(struct fp_performance *p, const struct perf_event *e);
@@ -196,6 +193,17 @@ static inline bool perf_rates_today(struct fp_performance *p, struct perf_cash *
 int32_t perf_rate_day(const struct fp_performance *p, int cash);
 /* Into the base currency at the present day's rate. */
 bool perf_to_base(struct fp_performance *p, int cash, fp_i128 v_e8, fp_i128 *out_e8);
+/* The same over its legs, and where v may be beyond all money. */
+bool perf_convert(struct fp_performance *p, const struct perf_cash *c, fp_i128 v_e8, fp_i128 *out_e8);
+/* The same when its rates are of today. Nearly always it is in the base currency already. */
+static inline bool perf_to_base_today(struct fp_performance *p, const struct perf_cash *c, fp_i128 v_e8,
+                                      fp_i128 *out_e8)
+{
+    if (c->legs || v_e8 != (int64_t)v_e8)
+        return perf_convert(p, c, v_e8, out_e8);
+    *out_e8 = v_e8;
+    return true;
+}
 /* Revalues balances at the day's rates, before its transactions: what that
  * changes is the result of currencies. */
 bool perf_cash_revalue(struct fp_performance *p);

@@ -115,9 +115,11 @@ void perf_sort(void *base, size_t n, size_t bytes, int (*compare)(const void *, 
         }
 }
 
-bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int exponent, int64_t *out)
+bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int64_t *out)
 {
-    if (fixed_from_i128(fixed_div(v_e8, fixed_pow10(8 - exponent)), out))
+    if (v_e8 == (int64_t)v_e8 && ratio_scale(&p->minor, (int64_t)v_e8, out))
+        return true;
+    if (fixed_from_i128(fixed_div(v_e8, p->minor.denominator), out))
         return true;
     return perf_fail(p, "overflow", "a sum beyond 64 bits");
 }

@@ -14,8 +14,6 @@
 /* After these a close says little of today: notes of Portfolio Performance's
  * and ghostfolio's users in docs/statistics.md. */
 #define STALE_TRADING_DAYS 5
-/* Times 10^8 it is within 64 bits. */
-#define SMALL_QUANTITY_E8 INT64_C(90000000000)
 
 size_t perf_series_seek(const struct perf_series *s, size_t next, int32_t day)
 {
@@ -91,17 +89,15 @@ static bool price_today(struct fp_performance *p, struct perf_holding *h, struct
     return h->data->n_splits ? adjust(p, h, out) : true;
 }
 
-/* quantity x price, rounded once. Nearly always the price's whole units are
- * multiplied exactly, and what is left divides in 64 bits. */
-static fp_i128 times_price(int64_t quantity_e8, int64_t price_e8)
+/* quantity x price, rounded once. */
+static inline fp_i128 times_price(int64_t quantity_e8, int64_t price_e8)
 {
-    int64_t rest;
+    const struct fp_ratio price = ratio_of(price_e8, FP_E8);
+    int64_t value_e8;
 
-    if (price_e8 < 0 || quantity_e8 > SMALL_QUANTITY_E8 || quantity_e8 < -SMALL_QUANTITY_E8)
-        return fixed_div((fp_i128)quantity_e8 * price_e8, FP_E8);
-    rest = quantity_e8 * (price_e8 % FP_E8);
-    rest = rest < 0 ? -((-rest + FP_E8 / 2) / FP_E8) : (rest + FP_E8 / 2) / FP_E8;
-    return (fp_i128)quantity_e8 * (price_e8 / FP_E8) + rest;
+    if (price_e8 >= 0 && ratio_scale(&price, quantity_e8, &value_e8))
+        return value_e8;
+    return fixed_div((fp_i128)quantity_e8 * price_e8, FP_E8);
 }
 
 static bool value_at(struct fp_performance *p, const struct perf_price *price, int64_t quantity_e8,
@@ -138,7 +134,7 @@ static bool restate_last_price(struct fp_performance *p, struct perf_holding *h)
 }
 
 /* h->value_e8 at h->valued_price, when anything of it is new. */
-static bool revalue(struct fp_performance *p, struct perf_holding *h, bool same_price)
+static inline bool revalue(struct fp_performance *p, struct perf_holding *h, bool same_price)
 {
     struct perf_cash *c = &p->cash[h->valued_price.cash];
 
@@ -148,17 +144,16 @@ static bool revalue(struct fp_performance *p, struct perf_holding *h, bool same_
         return true;
     h->valued_version = c->version;
     h->valued_quantity_e8 = h->quantity_e8;
-    h->value_e8 = times_price(h->quantity_e8, h->valued_price.value_e8);
-    return perf_to_base(p, h->valued_price.cash, h->value_e8, &h->value_e8);
+    return perf_to_base_today(p, c, times_price(h->quantity_e8, h->valued_price.value_e8), &h->value_e8);
 }
 
 /* Up to this day the price stays as it is, without a flag. */
-static int32_t steady_until(const struct perf_holding *h, const struct perf_price *price)
+static int32_t steady_until(const struct perf_holding *h)
 {
     const struct perf_series *s = &h->data->closes_e8;
-    int32_t until = price->quote_day + STALE_TRADING_DAYS;
+    int32_t until = h->valued_price.quote_day + STALE_TRADING_DAYS;
 
-    if (price->flags || !h->next_close)
+    if (h->valued_price.flags || !h->next_close)
         return INT32_MIN;
     if (h->next_close < s->n && s->points[h->next_close].day <= until)
         until = s->points[h->next_close].day - 1;
@@ -167,49 +162,72 @@ static int32_t steady_until(const struct perf_holding *h, const struct perf_pric
     return until;
 }
 
-/* Nearly always on a trading day: the next close is of this very day. */
-static bool quote_of_today(const struct fp_performance *p, struct perf_holding *h, struct perf_price *out)
+/* Nearly always on a trading day: the next close is of this very day, near the
+ * one before, and no split ever was. NULL: look closer. */
+static const struct perf_point *plain_quote(const struct fp_performance *p, const struct perf_holding *h)
 {
     const struct perf_series *s = &h->data->closes_e8;
+    const struct perf_point *next = s->points + h->next_close;
 
-    if (h->data->n_splits || h->next_close >= s->n || s->points[h->next_close].day != p->day)
-        return false;
-    *out = (struct perf_price){.value_e8 = s->points[h->next_close++].value,
-                               .cash = h->cash,
-                               .quote_day = p->day};
-    return true;
+    if (h->data->n_splits || h->next_close >= s->n || next->day != p->day ||
+        !perf_is_near(h->valued_price.value_e8, next->value))
+        return NULL;
+    return next;
 }
 
-static bool new_price(struct fp_performance *p, struct perf_holding *h, struct perf_price *price)
-{
-    if (quote_of_today(p, h, price))
-        return true;
-    return price_today(p, h, price) && (!h->data->n_splits || restate_last_price(p, h));
-}
-
-bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
+/* Into h->valued_price; *same: it was that. */
+static bool look_closer(struct fp_performance *p, struct perf_holding *h, bool *same)
 {
     struct perf_price price;
-    bool same_price;
 
-    if (p->day <= h->steady_until && h->quantity_e8 == h->valued_quantity_e8)
-        return revalue(p, h, true);
-    if (!h->quantity_e8 || !perf_is_priced(h)) {
-        p->day_flags |= h->quantity_e8 ? PERF_NOT_PRICED : 0;
-        h->value_e8 = h->quantity_e8 ? h->cost_e8 : 0;
-        h->valued_quantity_e8 = h->quantity_e8;
-        h->steady_until = INT32_MIN;
-        return true;
-    }
-    if (!new_price(p, h, &price))
+    if (!price_today(p, h, &price) || (h->data->n_splits && !restate_last_price(p, h)))
         return false;
     p->day_flags |= price.flags;
     if (h->valued_quantity_e8 && p->in_period && !perf_is_near(h->valued_price.value_e8, price.value_e8))
         perf_judge_quote(p, h, &price);
-    same_price = price.value_e8 == h->valued_price.value_e8 && price.cash == h->valued_price.cash;
+    *same = price.value_e8 == h->valued_price.value_e8 && price.cash == h->valued_price.cash;
     h->valued_price = price;
-    h->steady_until = steady_until(h, &price);
-    return revalue(p, h, same_price);
+    return true;
+}
+
+/* The same; field by field, which is faster than a struct through memory. */
+static void take_plain(struct perf_holding *h, const struct perf_point *quote, bool *same)
+{
+    struct perf_price *last = &h->valued_price;
+
+    *same = quote->value == last->value_e8 && last->cash == h->cash;
+    last->value_e8 = quote->value;
+    last->cash = h->cash;
+    last->quote_day = quote->day;
+    last->flags = 0;
+    h->next_close++;
+}
+
+static void value_unpriced(struct fp_performance *p, struct perf_holding *h)
+{
+    p->day_flags |= h->quantity_e8 ? PERF_NOT_PRICED : 0;
+    h->value_e8 = h->quantity_e8 ? h->cost_e8 : 0;
+    h->valued_quantity_e8 = h->quantity_e8;
+    h->steady_until = INT32_MIN;
+}
+
+bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
+{
+    const struct perf_point *quote;
+    bool same = true;
+
+    if (p->day <= h->steady_until && h->quantity_e8 == h->valued_quantity_e8)
+        return revalue(p, h, same);
+    if (!h->quantity_e8 || !perf_is_priced(h)) {
+        value_unpriced(p, h);
+        return true;
+    }
+    if ((quote = plain_quote(p, h)))
+        take_plain(h, quote, &same);
+    else if (!look_closer(p, h, &same))
+        return false;
+    h->steady_until = steady_until(h);
+    return revalue(p, h, same);
 }
 
 /* --- the benchmark ----------------------------------------------------------------------- */

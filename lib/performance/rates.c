@@ -114,9 +114,10 @@ static bool leg_to_day(struct fp_performance *p, struct perf_cash *c, struct per
         c->flags |= PERF_STALE_PRICE;
     if (point->value <= 0)
         return perf_fail(p, "bad_rate", "a rate of %lld on day %d", (long long)point->value, point->day);
-    if (point->value != l->rate_e10)
-        c->version++;
-    l->rate_e10 = point->value;
+    if (point->value == (l->inverse ? l->ratio.denominator : l->ratio.numerator))
+        return true;
+    c->version++;
+    l->ratio = l->inverse ? ratio_of(FP_E10, point->value) : ratio_of(point->value, FP_E10);
     return true;
 }
 
@@ -132,27 +133,39 @@ bool perf_rates_look_up(struct fp_performance *p, struct perf_cash *c)
     return true;
 }
 
+static bool over_leg(struct fp_performance *p, const struct fp_ratio *rate, fp_i128 *v_e8)
+{
+    int64_t scaled_e8;
+
+    if (*v_e8 == (int64_t)*v_e8 && ratio_scale(rate, (int64_t)*v_e8, &scaled_e8)) {
+        *v_e8 = scaled_e8;
+        return true;
+    }
+    if (!perf_mul(p, *v_e8, rate->numerator, v_e8))
+        return false;
+    *v_e8 = fixed_div(*v_e8, rate->denominator);
+    return true;
+}
+
+bool perf_convert(struct fp_performance *p, const struct perf_cash *c, fp_i128 v_e8, fp_i128 *out_e8)
+{
+    for (int i = 0; i < c->legs; i++)
+        if (!over_leg(p, &c->leg[i].ratio, &v_e8))
+            return false;
+    if (v_e8 > MAX_VALUE_E8 || v_e8 < -MAX_VALUE_E8)
+        return perf_fail(p, "overflow", "a value beyond all money");
+    *out_e8 = v_e8;
+    return true;
+}
+
 bool perf_to_base(struct fp_performance *p, int cash, fp_i128 v_e8, fp_i128 *out_e8)
 {
     struct perf_cash *c = &p->cash[cash];
 
-    *out_e8 = v_e8;
-    if (v_e8 == 0)
+    *out_e8 = 0;
+    if (v_e8 == 0) /* needs no rate */
         return true;
-    if (!perf_rates_today(p, c))
-        return false;
-    if (!c->legs && v_e8 == (int64_t)v_e8)
-        return true; /* nearly always: already in the base currency, and far from the bound */
-    for (int i = 0; i < c->legs; i++) {
-        const struct perf_leg *l = &c->leg[i];
-
-        if (!perf_mul(p, *out_e8, l->inverse ? FP_E10 : l->rate_e10, out_e8))
-            return false;
-        *out_e8 = fixed_div(*out_e8, l->inverse ? l->rate_e10 : FP_E10);
-    }
-    if (*out_e8 > MAX_VALUE_E8 || *out_e8 < -MAX_VALUE_E8)
-        return perf_fail(p, "overflow", "a value beyond all money");
-    return true;
+    return perf_rates_today(p, c) && perf_to_base_today(p, c, v_e8, out_e8);
 }
 
 int32_t perf_rate_day(const struct fp_performance *p, int cash)

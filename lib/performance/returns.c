@@ -144,6 +144,7 @@ void returns_drawdown_add(struct returns_drawdown *d, int32_t day, double wealth
     if (wealth > d->peak) {
         d->peak = wealth;
         d->peak_day = day;
+        return;
     }
     fall = (d->peak - wealth) / d->peak;
     if (fall > d->max) {

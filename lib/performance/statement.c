@@ -69,7 +69,7 @@ static bool flows_minor(struct fp_performance *p, struct perf_summary *s)
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (!perf_to_minor(p, rows[i].e8, s->exponent, rows[i].minor))
+        if (!perf_to_minor(p, rows[i].e8, rows[i].minor))
             return false;
     /* of the printed figures, so that the reader's own sums are the same */
     return gain_of(p, (fp_i128)s->income_minor - s->dividends_minor, &s->interest_minor) &&
@@ -96,10 +96,10 @@ static bool bridge(struct fp_performance *p, struct perf_summary *s, const struc
 
 static bool cost_basis(struct fp_performance *p, struct perf_summary *s, const struct totals *t)
 {
-    return perf_to_minor(p, t->cost_fifo_e8, s->exponent, &s->cost_fifo_minor) &&
-           perf_to_minor(p, t->cost_average_e8, s->exponent, &s->cost_average_minor) &&
-           perf_to_minor(p, t->value_e8 - t->cost_fifo_e8, s->exponent, &s->unrealised_fifo_minor) &&
-           perf_to_minor(p, t->value_e8 - t->cost_average_e8, s->exponent, &s->unrealised_average_minor);
+    return perf_to_minor(p, t->cost_fifo_e8, &s->cost_fifo_minor) &&
+           perf_to_minor(p, t->cost_average_e8, &s->cost_average_minor) &&
+           perf_to_minor(p, t->value_e8 - t->cost_fifo_e8, &s->unrealised_fifo_minor) &&
+           perf_to_minor(p, t->value_e8 - t->cost_average_e8, &s->unrealised_average_minor);
 }
 
 /* --- holdings ------------------------------------------------------------------------------- */
@@ -157,9 +157,9 @@ static bool add_position(struct fp_performance *p, struct perf_summary *s, const
                                 .price_day = h->valued_price.quote_day,
                                 .gain_minor = gain_minor};
 
-    if (!perf_to_minor(p, h->value_e8, s->exponent, &pos.value_minor) ||
-        !perf_to_minor(p, lots_sum(&h->lots).cost_e8, s->exponent, &pos.cost_fifo_minor) ||
-        !perf_to_minor(p, h->lots.average_cost_e8, s->exponent, &pos.cost_average_minor))
+    if (!perf_to_minor(p, h->value_e8, &pos.value_minor) ||
+        !perf_to_minor(p, lots_sum(&h->lots).cost_e8, &pos.cost_fifo_minor) ||
+        !perf_to_minor(p, h->lots.average_cost_e8, &pos.cost_average_minor))
         return false;
     PERF_ROOM(p->positions, p->n_positions, p->cap_positions);
     p->positions[p->n_positions++] = pos;
@@ -205,7 +205,7 @@ static bool sum_holdings(struct fp_performance *p, struct perf_summary *s)
     for (size_t i = 0; i < p->n_holdings; i++) {
         const struct perf_holding *h = &p->holdings[i];
 
-        if (!perf_to_minor(p, h->gain_e8, s->exponent, &gain_minor))
+        if (!perf_to_minor(p, h->gain_e8, &gain_minor))
             return false;
         add_contribution(p, s, h, gain_minor);
         if (!h->quantity_e8)
