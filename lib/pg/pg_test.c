@@ -188,7 +188,8 @@ static void bytes_go_and_come_back(void **state)
     pg_arg_bytes_list(&a, list, 3);
     pg_arg_bytes_list(&a, NULL, 0);
     struct fp_rows *r =
-        run(NULL, "SELECT x, cardinality($2::bytea[]) FROM unnest($1::bytea[]) AS x UNION ALL SELECT NULL, 0", &a);
+        run(NULL, "SELECT x, cardinality($2::bytea[]) FROM unnest($1::bytea[]) AS x UNION ALL SELECT NULL, 0",
+            &a);
     assert_true(pg_bytes(r, 0, 0, out, 3, &n));
     assert_int_equal(n, 3);
     assert_memory_equal(out, "\0\xff\x7f", 3);

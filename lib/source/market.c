@@ -148,7 +148,8 @@ static struct portfolio_instrument *read_instrument(struct chunk *c, int64_t id,
         (void)text_clean(i->symbol, sizeof i->symbol, pg_text(c->names, c->name - names, 1));
         (void)text_clean(i->name, sizeof i->name, pg_text(c->names, c->name - names, 2));
         i->data.currency = perf_currency(pg_text(c->names, c->name - names, 3));
-        (void)text_clean(i->data.asset_class, sizeof i->data.asset_class, pg_text(c->names, c->name - names, 4));
+        (void)text_clean(i->data.asset_class, sizeof i->data.asset_class,
+                         pg_text(c->names, c->name - names, 4));
     }
     i->data.closes_e8 =
         (struct perf_series){points, read_points(c->closes, c->close - closes, closes, 1, points)};

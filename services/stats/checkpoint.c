@@ -24,8 +24,9 @@
 #include "lib/metrics/metrics.h"
 #include "lib/performance/checkpoint.h"
 
-#define MAX_INSTRUMENTS 100000 /* of one day; beyond, its table is emptied and nothing kept. 16 bytes each   \
-                                */
+#define MAX_INSTRUMENTS                                                                                      \
+    100000 /* of one day; beyond, its table is emptied and nothing kept. 16 bytes each                       \
+            */
 #define LOG_EVERY_MS 60000
 
 struct mark {
