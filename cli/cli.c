@@ -278,6 +278,20 @@ int cli_day_us(const char *flag, const char *text, int64_t *us, struct fp_err *e
     return 0;
 }
 
+bool cli_percent_ppm(const char *text, int32_t *ppm)
+{
+    char number[20];
+    double percent = 0;
+    size_t n = strlen(text);
+    if (n < 2 || n >= sizeof number || text[n - 1] != '%')
+        return false;
+    snprintf(number, sizeof number, "%.*s", (int)(n - 1), text);
+    if (!text_parse_double(number, &percent) || !(percent >= 0.0001 && percent <= 100))
+        return false;
+    *ppm = (int32_t)(percent * 10000 + 0.5);
+    return true;
+}
+
 const char *cli_rpc_flag(const struct cli *c)
 {
     static char text[320];

@@ -9,5 +9,10 @@ bool job_is_over(const Foliopost__V1__Job *job);
 bool job_is_unapproved(const Foliopost__V1__Job *job); /* it waits for that */
 void job_print_headline(const Foliopost__V1__Job *job, struct fp_str *out);
 void job_print_counts(const Foliopost__V1__Counts *c, struct fp_str *out);
+/* What a specification has besides its audience, a line each: share, pace. Nothing: no line. */
+void job_print_spec(const Foliopost__V1__JobSpec *spec);
+/* --share and --share-seed; "all" and no seed leave what is there. */
+int job_set_share(Foliopost__V1__JobSpec *spec, const char *share, int64_t seed,
+                  struct fp_err *err) FP_MUST_CHECK;
 
 #endif

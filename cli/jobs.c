@@ -5,6 +5,7 @@
 #include "cli/job.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "cli/format.h"
 
@@ -73,6 +74,25 @@ void job_print_counts(const Foliopost__V1__Counts *c, struct fp_str *out)
                format_count(c->ambiguous, n[3]), format_count(c->deferred, n[4]));
 }
 
+void job_print_spec(const Foliopost__V1__JobSpec *s)
+{
+    if (s->share_ppm > 0)
+        printf("share       %.10g %% of them, seed %" PRId64 "\n", s->share_ppm / 1e4, s->share_seed);
+    if (s->rate_per_second > 0)
+        printf("rate        %.10g users a second\n", s->rate_per_second);
+    if (s->send_window[0] != '\0')
+        printf("hours       %s %s\n", s->send_window, s->time_zone);
+}
+
+int job_set_share(Foliopost__V1__JobSpec *spec, const char *share, int64_t seed, struct fp_err *err)
+{
+    if (strcmp(share, "all") != 0 && !cli_percent_ppm(share, &spec->share_ppm))
+        return err_set(err, FP_INVALID_ARGUMENT, "--share: \"%s\" is not a share, as 5%% or 0.5%%", share);
+    if (seed > 0)
+        spec->share_seed = seed;
+    return 0;
+}
+
 /* --- status ------------------------------------------------------------------------- */
 
 static void print_progress(const Foliopost__V1__Counts *c)
@@ -112,6 +132,8 @@ static void print_job(const Foliopost__V1__Job *job)
     printf("times       submitted %s, started %s, finished %s\n", format_time(job->submitted_us, a),
            format_time(job->started_us, b), format_time(job->finished_us, d));
     printf("audience    registered before %s\n", format_time(job->audience_end_us, a));
+    if (job->spec != NULL)
+        job_print_spec(job->spec);
     if (job->template_hash[0] != '\0')
         printf("templates   %.8s\n", job->template_hash);
     if (job->counts != NULL)

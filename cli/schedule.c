@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/job.h"
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
 
@@ -18,6 +19,8 @@ struct values {
     char *request_id;
     char *send_window;
     double rate;
+    char *share;
+    int64_t share_seed;
     int64_t catch_up_ms, deadline_ms;
     bool paused;
 };
@@ -39,6 +42,9 @@ static const struct config_setting rows[] = {
      "hold or resend: what to do when nobody can know whether a mail was accepted", AT(policy)},
     {"registered-from", CONFIG_STRING, NULL, "any", 1, 10, NULL,
      "only users registered on this day or later (YYYY-MM-DD, UTC)", AT(registered_from)},
+    {"share", CONFIG_STRING, NULL, "all", 1, 16, NULL, "only such a share of them, as 5%", AT(share)},
+    {"share-seed", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "of the share: another number gives other users",
+     AT(share_seed)},
     {"overlap", CONFIG_STRING, NULL, "", 0, 5, NULL,
      "allow or skip: when the job of an earlier due time is still open", AT(overlap)},
     {"approval", CONFIG_STRING, NULL, "", 0, 3, NULL,
@@ -126,6 +132,8 @@ static void print_one(const Foliopost__V1__Schedule *s)
     printf("when        %s in %s\n", s->cron, s->time_zone);
     printf("job         %s%s%s\n", kind_of(s), s->spec != NULL && s->spec->title[0] != '\0' ? ", " : "",
            s->spec != NULL ? s->spec->title : "");
+    if (s->spec != NULL)
+        job_print_spec(s->spec);
     if (s->spec != NULL && s->spec->approval_required)
         printf("approval    its jobs wait until somebody else approves them\n");
     printf("overlap     %s\n", wire_enum_name(&foliopost__v1__overlap_policy__descriptor, (int)s->overlap));
@@ -212,6 +220,8 @@ static int fill(const struct values *v, char *name, Foliopost__V1__Schedule *s, 
     set_text(&s->spec->send_window, v->send_window);
     if (v->rate > 0)
         s->spec->rate_per_second = v->rate;
+    if (job_set_share(s->spec, v->share, v->share_seed, err) != 0)
+        return -1;
     if (v->catch_up_ms > 0)
         s->catch_up_ms = v->catch_up_ms;
     if (v->deadline_ms > 0)

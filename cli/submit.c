@@ -27,6 +27,8 @@ struct values {
     int64_t canary_wait_ms;
     char *time_zone, *send_window;
     double rate;
+    char *share;
+    int64_t share_seed;
     bool approval, dry_run, watch;
 };
 
@@ -49,6 +51,10 @@ static const struct config_setting rows[] = {
      "only users registered on this day or later (YYYY-MM-DD, UTC)", AT(registered_from)},
     {"registered-to", CONFIG_STRING, NULL, "any", 1, 10, NULL,
      "only users registered before this day (YYYY-MM-DD, UTC)", AT(registered_to)},
+    {"share", CONFIG_STRING, NULL, "all", 1, 16, NULL,
+     "only such a share of them, as 5%: the same users whenever share and seed are the same", AT(share)},
+    {"share-seed", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "of the share: another number gives other users",
+     AT(share_seed)},
     {"request-id", CONFIG_STRING, NULL, "new", 1, 128, NULL,
      "the same id twice makes one job; {period} in it becomes FIRST..LAST; new: a UUID made now, and told",
      AT(request_id)},
@@ -242,22 +248,12 @@ static void fill_plain(Foliopost__V1__JobSpec *spec, const struct values *v)
 /* "500" users, or "1%", "0.5%". */
 static int set_canary(Foliopost__V1__JobSpec *spec, const struct values *v, struct fp_err *err)
 {
-    char number[20];
-    double percent = 0;
-    size_t n = strlen(v->canary);
-    if (n == 0)
+    if (v->canary[0] == '\0')
         return 0;
     spec->canary_wait_ms = v->canary_wait_ms;
-    if (v->canary[n - 1] != '%') {
-        if (text_parse_i64(v->canary, &spec->canary_users) && spec->canary_users > 0)
-            return 0;
-    } else {
-        snprintf(number, sizeof number, "%.*s", (int)(n - 1), v->canary);
-        if (text_parse_double(number, &percent) && percent >= 0.0001 && percent <= 100) {
-            spec->canary_ppm = (int32_t)(percent * 10000 + 0.5);
-            return 0;
-        }
-    }
+    if (cli_percent_ppm(v->canary, &spec->canary_ppm) ||
+        (text_parse_i64(v->canary, &spec->canary_users) && spec->canary_users > 0))
+        return 0;
     return err_set(err, FP_INVALID_ARGUMENT, "--canary: \"%s\" is neither users (500) nor a share (1%%)",
                    v->canary);
 }
@@ -292,6 +288,7 @@ static int fill_spec(Foliopost__V1__JobSpec *spec, const char *kind, const struc
     }
     spec->kind = value;
     if (check_sizes(v, err) != 0 || set_canary(spec, v, err) != 0 ||
+        job_set_share(spec, v->share, v->share_seed, err) != 0 ||
         set_period(v->period, start, end, spec, err) != 0 ||
         cli_day_us("registered-from", v->registered_from, &spec->registered_from_us, err) != 0 ||
         cli_day_us("registered-to", v->registered_to, &spec->registered_to_us, err) != 0 ||
@@ -310,6 +307,8 @@ static void print_plan(const Foliopost__V1__SubmitJobResponse *r)
            job != NULL && job->spec != NULL ? job->spec->period_end : "?",
            format_count(r->planned_users, users), r->planned_intervals,
            format_time(job != NULL ? job->audience_end_us : 0, end));
+    if (job != NULL && job->spec != NULL)
+        job_print_spec(job->spec);
     if (r->planned_seconds > 0)
         printf("about %s, at %s users a second\n", format_duration(r->planned_seconds, end),
                format_count((int64_t)(r->planned_users_per_s + 0.5), users));
@@ -382,6 +381,7 @@ const struct cli_command cli_submit = {
         "  foliopost submit weekly --dry-run              who would get last week's report\n"
         "  foliopost submit custom --period 2026-01-01..2026-06-30 --user-ids @ids.txt\n"
         "  foliopost submit monthly --registered-from 2025-01-01 --request-id october-2026\n"
+        "  foliopost submit monthly --share 5% --share-seed 7     one in twenty, another one by another seed\n"
         "  foliopost submit monthly --request-id monthly-{period}   from cron: once, however often it runs\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],

@@ -57,8 +57,9 @@ bool ledger_job_unapproved(const struct ledger_job *j)
     " j.deadline, j.as_of, j.mail_date, j.traceparent, j.state, j.response, j.waiting, j.round,"             \
     " j.submitted_at, j.started_at, j.finished_at, j.canary_users, j.canary_wait_ms, j.canary_until,"        \
     " j.guard_base[1], j.guard_base[2], j.guard_base[3], j.guard_base[4], j.needs_approval, j.submitted_by," \
-    " j.approved_by, j.approved_at, j.time_zone, j.send_window, j.rate_limit, clock_timestamp()"
-#define USER_IDS_COLUMN 44 /* behind those, where it is read */
+    " j.approved_by, j.approved_at, j.time_zone, j.send_window, j.rate_limit, clock_timestamp(),"            \
+    " j.share_ppm, j.share_seed"
+#define USER_IDS_COLUMN 46 /* behind those, where it is read */
 
 static void read_names(struct ledger_job *j, const struct fp_rows *r, int row)
 {
@@ -110,6 +111,8 @@ static void read_job(struct ledger_job *j, const struct fp_rows *r, int row)
     j->approved_us = ledger_time(r, row, 39);
     j->rate_limit = pg_f64(r, row, 42);
     j->read_us = pg_time_us(r, row, 43);
+    j->share_ppm = (int32_t)pg_i64(r, row, 44);
+    j->share_seed = pg_i64(r, row, 45);
 }
 
 /* One job with its user ids; *found false when there is none. */
@@ -230,6 +233,8 @@ void ledger_job_args(struct pg_args *a, const struct ledger_job *j, int margin_m
     pg_arg_text(a, j->time_zone[0] ? j->time_zone : "UTC");
     pg_arg_text(a, j->send_window);
     pg_arg_f64(a, j->rate_limit);
+    pg_arg_i64(a, j->share_ppm);
+    pg_arg_i64(a, j->share_seed);
 }
 
 static const char by_request_sql[] =

@@ -45,6 +45,8 @@ struct ledger_job {
     size_t n_user_ids;
     int64_t registered_from_us; /* 0: from the first user on */
     int64_t audience_end_us;
+    int32_t share_ppm; /* of those registered; 0: all. Who: lib/source/share.h */
+    int64_t share_seed;
     bool resend; /* ambiguous_policy */
     int max_attempts, batch_size, window_batches, interval_delay_ms;
     int64_t deadline_us;                  /* 0: none */

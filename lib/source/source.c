@@ -137,30 +137,39 @@ static void read_user(const struct fp_rows *r, int row, struct source_user *u)
 
 /* --- pages and ids ----------------------------------------------------------------- */
 
-static const char page_sql[] =
-    "SELECT " USER_COLUMNS " FROM ("
-    "SELECT DISTINCT ON (created_at, id) id, created_at, email, first_name, last_name, locale, time_zone,"
-    " base_currency FROM portfolio.users"
-    " WHERE (created_at, id) > ($1, $2) AND created_at < $3 AND id IS NOT NULL"
-    " ORDER BY created_at, id LIMIT $4) u" PREFERENCES_OF_U("$5") " ORDER BY u.created_at, u.id";
+/* Of a share the range is read until the page is full: rows that do not belong
+ * to it cost their arithmetic, and nothing is looked up for them. */
+#define PAGE_SQL(share)                                                                                      \
+    "SELECT " USER_COLUMNS " FROM ("                                                                         \
+    "SELECT DISTINCT ON (created_at, id) id, created_at, email, first_name, last_name, locale, time_zone,"   \
+    " base_currency FROM portfolio.users"                                                                    \
+    " WHERE (created_at, id) > ($1, $2) AND created_at < $3 AND id IS NOT NULL" share                        \
+    " ORDER BY created_at, id LIMIT $4) u" PREFERENCES_OF_U("$5") " ORDER BY u.created_at, u.id"
+
+static const char page_sql[] = PAGE_SQL("");
+static const char page_share_sql[] = PAGE_SQL(" AND " SHARE_SQL("id", "$6", "$7", "$8", "$9", "$10", "$11"));
 
 const char *source_users_page_sql(void)
 {
     return page_sql;
 }
 
-int source_users_page(struct fp_source *s, const char *kind, int64_t after_us, int64_t after_id,
-                      int64_t before_us, struct source_user *out, int max, struct fp_err *err)
+int source_users_page(struct fp_source *s, const struct source_range *r, struct source_user *out, int max,
+                      struct fp_err *err)
 {
     struct pg_args a;
     struct fp_rows *rows;
+    bool part = source_share_is_part(&r->share);
     pg_args_init(&a);
-    pg_arg_time_us(&a, after_us);
-    pg_arg_i64(&a, after_id);
-    pg_arg_time_us(&a, before_us);
+    pg_arg_time_us(&a, r->after_us);
+    pg_arg_i64(&a, r->after_id);
+    pg_arg_time_us(&a, r->before_us);
     pg_arg_i64(&a, max);
-    pg_arg_text(&a, kind);
-    int failed = pg_run(s->pg, "source_users_page", page_sql, &a, &rows, err);
+    pg_arg_text(&a, r->kind);
+    if (part)
+        source_share_args(&a, &r->share);
+    int failed = pg_run(s->pg, part ? "source_users_page_share" : "source_users_page",
+                        part ? page_share_sql : page_sql, &a, &rows, err);
     pg_args_fini(&a);
     if (failed)
         return err_prefix(err, "page of portfolio.users");
@@ -258,18 +267,22 @@ int source_prices_fresh(struct fp_source *s, int32_t day, int days, int64_t *fre
     return 0;
 }
 
-int source_count_users(struct fp_source *s, int64_t from_us, int64_t to_us, int64_t *users,
-                       struct fp_err *err)
+#define COUNT_SQL "SELECT count(*) FROM portfolio.users WHERE created_at >= $1 AND created_at < $2"
+
+int source_count_users(struct fp_source *s, int64_t from_us, int64_t to_us, const struct source_share *share,
+                       int64_t *users, struct fp_err *err)
 {
     struct pg_args a;
-    bool none;
+    bool none, part = source_share_is_part(share);
     *users = 0;
     pg_args_init(&a);
     pg_arg_time_us(&a, from_us);
     pg_arg_time_us(&a, to_us);
-    return one_value(s, "source_count_users",
-                     "SELECT count(*) FROM portfolio.users WHERE created_at >= $1 AND created_at < $2", &a,
-                     false, users, &none, err);
+    if (part)
+        source_share_args(&a, share);
+    return one_value(s, part ? "source_count_share" : "source_count_users",
+                     part ? COUNT_SQL " AND " SHARE_SQL("id", "$3", "$4", "$5", "$6", "$7", "$8") : COUNT_SQL,
+                     &a, false, users, &none, err);
 }
 
 /* The replica's clock says nothing about what it has: an idle primary makes

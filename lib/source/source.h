@@ -17,6 +17,7 @@
 #include "lib/address/address.h"
 #include "lib/base/err.h"
 #include "lib/pg/pg.h"
+#include "lib/source/share.h"
 
 struct fp_source; /* one connection, one thread */
 
@@ -39,12 +40,17 @@ struct source_user {
     bool gone;                 /* asked for by id and not there */
 };
 
-/* The next users by (created_at, id) behind the cursor and before `before_us`:
- * one index range, in its order, stopped by the limit. kind: for preferences.
- * The first page of a range has the cursor (lower bound, INT64_MIN).
+struct source_range {
+    const char *kind;           /* for preferences */
+    int64_t after_us, after_id; /* the cursor; of the first page the lower bound and INT64_MIN */
+    int64_t before_us;
+    struct source_share share;
+};
+/* The next users by (created_at, id) behind the cursor, of the share, and before
+ * `before_us`: one index range, in its order, stopped by the limit.
  * Returns how many, -1 on error. */
-int source_users_page(struct fp_source *s, const char *kind, int64_t after_us, int64_t after_id,
-                      int64_t before_us, struct source_user *out, int max, struct fp_err *err) FP_MUST_CHECK;
+int source_users_page(struct fp_source *s, const struct source_range *r, struct source_user *out, int max,
+                      struct fp_err *err) FP_MUST_CHECK;
 /* Its statement ($1 to $5: after time, after id, before time, max, kind), for EXPLAIN in contract.c. */
 const char *source_users_page_sql(void);
 /* The users with these ids, in the order of ids; those that are not there are `gone`. */
@@ -52,9 +58,9 @@ int source_users_by_id(struct fp_source *s, const char *kind, const int64_t *ids
                        struct source_user *out, struct fp_err *err) FP_MUST_CHECK;
 /* Registration of the first user; INT64_MAX when there is none. */
 int source_first_user_us(struct fp_source *s, int64_t *us, struct fp_err *err) FP_MUST_CHECK;
-/* How many users registered in [from, to). For plans, not for proofs. */
-int source_count_users(struct fp_source *s, int64_t from_us, int64_t to_us, int64_t *users,
-                       struct fp_err *err) FP_MUST_CHECK;
+/* How many users of the share (NULL: all) registered in [from, to). For plans, not for proofs. */
+int source_count_users(struct fp_source *s, int64_t from_us, int64_t to_us, const struct source_share *share,
+                       int64_t *users, struct fp_err *err) FP_MUST_CHECK;
 /* Of the instruments with a close in the hundred days up to `day`: how many, and
  * how many of them have one within the last `days` days. For data that is not
  * there yet; a market without any close has all = 0. */

@@ -59,7 +59,8 @@ static int empty_tables(void **state)
 static int page(int64_t after_us, int64_t after_id, int64_t before_us, int max)
 {
     struct fp_err err = {0};
-    int n = source_users_page(source, "monthly", after_us, after_id, before_us, users, max, &err);
+    int n = source_users_page(source, &(struct source_range){"monthly", after_us, after_id, before_us, {0}},
+                              users, max, &err);
     if (n < 0)
         fail_msg("%s", err.msg);
     return n;
@@ -133,12 +134,16 @@ static void times_keep_their_microseconds_in_any_zone_of_the_server(void **state
     struct pg_options o = {.dsn = testing_dsn};
     struct fp_err err;
     struct fp_source *other = source_open(&o, &err);
-    assert_int_equal(source_users_page(other, "monthly", INT64_MIN, 0, INT64_MAX, users, 9, &err), 2);
+    assert_int_equal(source_users_page(other, &(struct source_range){"monthly", INT64_MIN, 0, INT64_MAX, {0}},
+                                       users, 9, &err),
+                     2);
     assert_int_equal(users[0].created_us, -1);
     assert_int_equal(users[1].created_us, day_us(2026, 3, 29) + 3600 * FP_US_PER_S + 1);
     /* the cursor gives exactly what is behind it */
-    assert_int_equal(source_users_page(other, "monthly", users[0].created_us, 1, INT64_MAX, users, 9, &err),
-                     1);
+    assert_int_equal(
+        source_users_page(other, &(struct source_range){"monthly", users[0].created_us, 1, INT64_MAX, {0}},
+                          users, 9, &err),
+        1);
     int64_t first_us;
     assert_int_equal(source_first_user_us(other, &first_us, &err), 0);
     assert_int_equal(first_us, -1);
@@ -173,11 +178,16 @@ static void a_view_with_other_types_is_an_error_or_read_and_no_crash(void **stat
         " CREATE VIEW portfolio.users AS SELECT id::integer AS id, email::varchar(80) AS email, 'x'::char(9) AS first_name,"
         " NULL::text AS last_name, created_at AT TIME ZONE 'UTC' AS created_at, locale, time_zone, base_currency::char(3)"
         " AS base_currency FROM portfolio.users_below");
-    int n = source_users_page(source, "monthly", day_us(2023, 1, 1), 0, day_us(2025, 1, 1), users, 9, &err);
+    int n =
+        source_users_page(source,
+                          &(struct source_range){"monthly", day_us(2023, 1, 1), 0, day_us(2025, 1, 1), {0}},
+                          users, 9, &err);
     run("DROP VIEW portfolio.users; CREATE VIEW portfolio.users AS SELECT 'abc' AS id, email, first_name, last_name, created_at,"
         " locale, time_zone, base_currency FROM portfolio.users_below");
     int wrong =
-        source_users_page(source, "monthly", day_us(2023, 1, 1), 0, day_us(2025, 1, 1), users, 9, &err);
+        source_users_page(source,
+                          &(struct source_range){"monthly", day_us(2023, 1, 1), 0, day_us(2025, 1, 1), {0}},
+                          users, 9, &err);
     run("DROP VIEW portfolio.users; ALTER TABLE portfolio.users_below RENAME TO users");
     assert_int_equal(n, 1);
     assert_int_equal(wrong, -1);
@@ -236,7 +246,9 @@ static void who_refused_this_kind_is_opted_out(void **state)
     assert_true(users[0].opted_out);
     assert_false(users[1].opted_out || users[2].opted_out || users[3].opted_out);
     struct fp_err err;
-    assert_int_equal(source_users_page(source, "weekly'; DROP TABLE portfolio.users;--", 0, 0, INT64_MAX,
+    assert_int_equal(source_users_page(source,
+                                       &(struct source_range){
+                                           "weekly'; DROP TABLE portfolio.users;--", 0, 0, INT64_MAX, {0}},
                                        users, 9, &err),
                      4);
 }
@@ -269,7 +281,7 @@ static void figures_of_the_whole(void **state)
         " (2, '', '2024-02-01+00', 'EUR'), (3, '', '-infinity', 'EUR'), (4, '', 'infinity', 'EUR')");
     assert_int_equal(source_first_user_us(source, &v, &err), 0);
     assert_int_equal(v, day_us(2024, 1, 31));
-    assert_int_equal(source_count_users(source, day_us(2024, 1, 1), day_us(2024, 2, 1), &v, &err), 0);
+    assert_int_equal(source_count_users(source, day_us(2024, 1, 1), day_us(2024, 2, 1), NULL, &v, &err), 0);
     assert_int_equal(v, 1);
     assert_int_equal(source_replayed_us(source, &v, &err), 0);
     assert_in_range(v, clock_wall_us() - 60 * FP_US_PER_S, clock_wall_us() + FP_US_PER_S);
@@ -282,18 +294,92 @@ static void a_missing_schema_is_an_error_that_names_it(void **state)
     run("ALTER SCHEMA portfolio RENAME TO away");
     struct pg_options o = {.dsn = testing_dsn};
     struct fp_source *other = source_open(&o, &err);
-    int n = source_users_page(other, "monthly", 0, 0, INT64_MAX, users, 9, &err);
+    int n = source_users_page(other, &(struct source_range){"monthly", 0, 0, INT64_MAX, {0}}, users, 9, &err);
     run("ALTER SCHEMA away RENAME TO portfolio");
     assert_int_equal(n, -1);
     assert_int_equal(err.code, FP_FAILED_PRECONDITION);
     assert_non_null(strstr(err.msg, "portfolio.users"));
-    assert_int_equal(source_users_page(other, "monthly", 0, 0, INT64_MAX, users, 9, &err), 0);
+    assert_int_equal(source_users_page(other, &(struct source_range){"monthly", 0, 0, INT64_MAX, {0}}, users,
+                                       9, &err),
+                     0);
     source_close(other);
+}
+
+/* --- shares --------------------------------------------------------------------------- */
+
+/* Pages the whole in a share, and checks each user against the C form and the count. */
+static int page_share(const struct source_share *share, int max)
+{
+    struct source_range r = {"monthly", day_us(2024, 1, 1), INT64_MIN, day_us(2025, 1, 1), *share};
+    struct fp_err err;
+    int64_t counted;
+    int total = 0, n;
+
+    do {
+        n = source_users_page(source, &r, users, max, &err);
+        assert_true(n >= 0);
+        for (int i = 0; i < n; i++) {
+            assert_true(source_share_has(share, users[i].id));
+            seen[total++] = users[i].id;
+        }
+        if (n > 0) {
+            r.after_us = users[n - 1].created_us;
+            r.after_id = users[n - 1].id;
+        }
+    } while (n == max);
+    assert_int_equal(source_count_users(source, day_us(2024, 1, 1), day_us(2025, 1, 1), share, &counted,
+                                        &err),
+                     0);
+    assert_int_equal(counted, total);
+    return total;
+}
+
+/* Small ids, ids near each bound of the arithmetic, and ids that are spread over all of a bigint. */
+static void sql_and_c_agree_on_who_is_in_a_share(void **state)
+{
+    const int64_t seeds[] = {0, 1, 7, INT64_MAX};
+    const int32_t shares[] = {1, 50000, 500000, 999999, SHARE_ALL_PPM};
+    int expected;
+
+    (void)state;
+    run("INSERT INTO portfolio.users (id, email, created_at, base_currency) SELECT id, '', timestamptz '2024-06-01+00', 'EUR'"
+        " FROM (SELECT i::bigint AS id FROM generate_series(1, 300) i UNION SELECT 2147483647::bigint + i FROM generate_series(-3, 3) i"
+        " UNION SELECT 2147483647::bigint * 2147483647 + i FROM generate_series(-3, 3) i"
+        " UNION SELECT 9223372036854775807 - i FROM generate_series(0, 9) i UNION SELECT i * 92233720368547758 FROM generate_series(1, 99) i) x");
+    int all = page_share(&(struct source_share){0}, 50);
+    int64_t ids[MAX_USERS];
+    memcpy(ids, seen, (size_t)all * sizeof *ids);
+    for (size_t s = 0; s < sizeof seeds / sizeof seeds[0]; s++)
+        for (size_t p = 0; p < sizeof shares / sizeof shares[0]; p++) {
+            const struct source_share share = {shares[p], seeds[s]};
+            expected = 0;
+            for (int i = 0; i < all; i++)
+                expected += source_share_has(&share, ids[i]);
+            assert_int_equal(page_share(&share, 7), expected);
+            assert_true(shares[p] < SHARE_ALL_PPM || expected == all);
+        }
+}
+
+static void a_share_is_the_same_in_every_version(void **state)
+{
+    const struct source_share share = {50000, 7};
+    int64_t ids[8];
+    int n = 0;
+
+    (void)state;
+    for (int64_t id = 1; n < 8; id++)
+        if (source_share_has(&share, id))
+            ids[n++] = id;
+    const int64_t known[8] = {33, 57, 62, 66, 86, 111, 114, 127};
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(ids[i], known[i]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(sql_and_c_agree_on_who_is_in_a_share, empty_tables),
+        cmocka_unit_test(a_share_is_the_same_in_every_version),
         cmocka_unit_test_setup(pages_of_any_size_give_everybody_once_in_order, empty_tables),
         cmocka_unit_test_setup(months_that_touch_share_nobody_and_leave_out_nobody, empty_tables),
         cmocka_unit_test_setup(times_keep_their_microseconds_in_any_zone_of_the_server, empty_tables),

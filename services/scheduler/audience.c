@@ -23,11 +23,13 @@ static int cut(struct fp_source *source, const struct scheduler_settings *set, s
 static int count(struct fp_source *source, const struct scheduler_settings *set,
                  const Foliopost__V1__JobSpec *s, struct ledger_job *j, struct fp_err *err)
 {
+    const struct source_share share = {j->share_ppm, j->share_seed};
     int64_t users = (int64_t)j->n_user_ids;
 
     if (s->canary_ppm == 0 && set->approval_above == 0)
         return 0;
-    if (users == 0 && source_count_users(source, j->registered_from_us, j->audience_end_us, &users, err))
+    if (users == 0 &&
+        source_count_users(source, j->registered_from_us, j->audience_end_us, &share, &users, err))
         return err_prefix(err, "cannot count the audience, for spec.canary_ppm or approval-above");
     if (s->canary_ppm > 0)
         j->canary_users = (users * s->canary_ppm + 999999) / 1000000;

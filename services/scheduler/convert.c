@@ -97,6 +97,8 @@ static Foliopost__V1__JobSpec *convert_spec(struct convert *c, const struct ledg
     s->time_zone = convert_text(c, j->time_zone);
     s->send_window = convert_text(c, j->send_window);
     s->rate_per_second = j->rate_limit;
+    s->share_ppm = j->share_ppm;
+    s->share_seed = j->share_seed;
     s->max_attempts = j->max_attempts;
     s->batch_size = j->batch_size;
     s->window_batches = j->window_batches;

@@ -37,12 +37,14 @@ static int count_planned(struct methods_worker *w, const struct scheduler_settin
                          const struct ledger_job *j, struct start_intervals *iv, int64_t *users,
                          struct fp_err *err)
 {
+    const struct source_share share = {j->share_ppm, j->share_seed};
+
     if (start_plan(w->source, set, j, iv, err))
         return -1;
     *users = (int64_t)j->n_user_ids;
     if (j->n_user_ids > 0)
         return 0;
-    return source_count_users(w->source, iv->lower_us[0], iv->upper_us[iv->n - 1], users, err);
+    return source_count_users(w->source, iv->lower_us[0], iv->upper_us[iv->n - 1], &share, users, err);
 }
 
 /* Users a second of the last completed job that was big enough to tell; 0: none was. */

@@ -126,6 +126,8 @@ static void become_child(struct ledger_job *j, const Foliopost__V1__ResendReques
     j->parent_job = q->job_id;
     j->registered_from_us = j->deadline_us = j->mail_date_us = 0;
     j->canary_users = j->canary_wait_ms = 0;
+    j->share_ppm = 0;
+    j->share_seed = 0;
     j->needs_approval = false;
     j->rate_limit = 0;
     j->send_window[0] = '\0';

@@ -15,6 +15,7 @@
 #include "lib/base/clock.h"
 #include "lib/cron/cron.h"
 #include "lib/ledger/rates.h"
+#include "lib/source/share.h"
 #include "services/scheduler/limits.h"
 #include "services/scheduler/plan.h"
 
@@ -156,6 +157,23 @@ static int user_list(const Foliopost__V1__JobSpec *s, struct ledger_job *out, st
     return 0;
 }
 
+static int share(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct fp_err *err)
+{
+    if (s->share_ppm < 0 || s->share_ppm > SHARE_ALL_PPM)
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.share_ppm: %" PRId32 " is not 0 (all) to %d (all)",
+                       s->share_ppm, SHARE_ALL_PPM);
+    if (s->share_ppm > 0 && s->n_user_ids > 0)
+        return err_set(err, FP_INVALID_ARGUMENT,
+                       "spec.share_ppm: a list names its users: give it or a share, not both");
+    if (s->share_seed < 0)
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.share_seed: %" PRId64 " is below 0", s->share_seed);
+    if (s->share_seed > 0 && s->share_ppm == 0)
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.share_seed: there is no share_ppm that it is for");
+    out->share_ppm = s->share_ppm;
+    out->share_seed = s->share_seed;
+    return 0;
+}
+
 static int audience(const Foliopost__V1__JobSpec *s, int64_t now_us, struct ledger_job *out,
                     struct fp_err *err)
 {
@@ -180,7 +198,7 @@ static int audience(const Foliopost__V1__JobSpec *s, int64_t now_us, struct ledg
         return err_set(err, FP_INVALID_ARGUMENT,
                        "spec.registered_from_us: %s is not before the audience's end, %s", from, end);
     }
-    return user_list(s, out, err);
+    return user_list(s, out, err) || share(s, out, err) ? -1 : 0;
 }
 
 /* --- the rest --------------------------------------------------------------------------- */

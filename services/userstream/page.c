@@ -7,6 +7,9 @@
  * the ledger moves a cursor only from where it was read. What was read is in
  * the order of the index, so a page shorter than the batch size is the last.
  *
+ * A share of the audience is a condition of the read (lib/source/share.h): a page
+ * is filled with users who belong to it, and stays the last when it is short.
+ *
  * A job with a list of ids pages the list itself: an id that is not in
  * portfolio.users is a user who is gone, and gets an outcome like all others.
  */
@@ -55,8 +58,9 @@ static int read_list(struct worker *w, const struct ledger_job *job, struct ledg
 static int read_range(struct worker *w, const struct ledger_job *job, const struct ledger_interval *iv,
                       struct ledger_page *p, struct fp_err *err)
 {
-    int n = source_users_page(w->source, job->kind, p->from_us, p->from_id, iv->upper_us, w->users,
-                              (int)batch_size(job), err);
+    const struct source_range range = {
+        job->kind, p->from_us, p->from_id, iv->upper_us, {job->share_ppm, job->share_seed}};
+    int n = source_users_page(w->source, &range, w->users, (int)batch_size(job), err);
     if (n < 0)
         return -1;
     p->n_users = (size_t)n;
