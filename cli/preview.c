@@ -14,11 +14,11 @@
 
 #include "cli/cli.h"
 #include "cli/picture.h"
-#include "cli/trial.h"
+#include "cli/trial_remote.h"
 
 struct values {
     struct trial_values trial;
-    bool html, text, eml, dark;
+    bool html, text, eml, dark, remote;
     char *png, *out, *browser;
     int64_t width;
 };
@@ -44,6 +44,7 @@ static const struct config_setting rows[] = {
      AT(browser)},
     {"out", CONFIG_STRING, NULL, "", 0, 4096, NULL, "write to this file and not to the screen", AT(out)},
     TRIAL_ROWS(AT_TRIAL),
+    ROW_REMOTE(AT(remote)),
     MAILER_ROWS_LETTER(AT_MAILER),
 };
 
@@ -141,6 +142,78 @@ static int show(const struct values *v, const struct fp_str *text, struct fp_err
     return 0;
 }
 
+/* --- by way of the scheduler -------------------------------------------------------------- */
+
+static void add_bytes(struct fp_str *out, const ProtobufCBinaryData *b)
+{
+    str_add(out, b->data, b->len);
+}
+
+static void pick(const struct values *v, const Foliopost__V1__PreviewEmailResponse *r, struct fp_str *out)
+{
+    if (v->eml) {
+        add_bytes(out, &r->source);
+    } else if (v->html || v->png[0] != '\0') {
+        add_bytes(out, &r->html);
+    } else {
+        str_printf(out, "Subject: %s\n\n", r->subject);
+        add_bytes(out, &r->text);
+    }
+}
+
+/* As write_json() does it. */
+static void pick_json(const struct values *v, const Foliopost__V1__PreviewEmailResponse *r,
+                      struct fp_str *out)
+{
+    const struct {
+        const char *name;
+        const ProtobufCBinaryData *bytes;
+        bool wanted;
+    } parts[] = {{"source", &r->source, v->eml}, {"text", &r->text, !v->eml}, {"html", &r->html, !v->eml}};
+    struct fp_str one;
+    str_init(&one, 0);
+    str_printf(out, "{\"user_id\": %" PRId64, v->trial.subject.user);
+    if (!v->eml) {
+        str_puts(&one, r->subject);
+        add_field(out, "subject", &one);
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (!parts[i].wanted)
+            continue;
+        str_clear(&one);
+        add_bytes(&one, parts[i].bytes);
+        add_field(out, parts[i].name, &one);
+    }
+    str_puts(out, "}\n");
+    str_fini(&one);
+}
+
+static enum cli_exit run_remote(struct cli *c, const struct values *v)
+{
+    struct trial_request made;
+    struct fp_str text;
+    struct fp_err err;
+    if (trial_request(&v->trial, &made, &err) != 0)
+        return cli_fail(&err);
+    const Foliopost__V1__PreviewEmailResponse *r =
+        cli_call(c, "PreviewEmail", &made.q.base, &foliopost__v1__preview_email_response__descriptor, &err);
+    if (r == NULL)
+        return cli_fail(&err);
+    str_init(&text, 0);
+    if (cli_json(c) && v->png[0] == '\0')
+        pick_json(v, r, &text);
+    else
+        pick(v, r, &text);
+    int rc = show(v, &text, &err);
+    str_fini(&text);
+    if (rc != 0)
+        return cli_fail(&err);
+    trial_remote_remark(r->remark);
+    return CLI_OK;
+}
+
+/* --- by the databases ----------------------------------------------------------------------- */
+
 static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 {
     struct values *v = values;
@@ -151,6 +224,8 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     (void)n_args;
     if (check(v, &err) != 0)
         return cli_fail(&err);
+    if (v->remote)
+        return run_remote(c, v);
     const bool json = cli_json(c) && v->png[0] == '\0';
     str_init(&text, 0);
     int rc = trial_open(&t, &v->trial, &err);
@@ -173,9 +248,11 @@ const struct cli_command cli_preview = {
         "Reads the portfolio's database, computes with the code of stats and renders with that of the mailer,\n"
         "its settings and its templates. Nothing is sent and nothing recorded; the unsubscribe link leads\n"
         "nowhere. Run it with the mailer's environment (FOLIOPOST_FROM, FOLIOPOST_TEMPLATES, ...).\n\n"
+        "With --remote the scheduler is asked, for whom operators and admins may (docs/rpc.md).\n\n"
         "With --json an object: user_id, subject, text and html, or with --eml source.\n\n"
         "  foliopost preview --user 4711 --source-dsn 'host=replica dbname=app'\n"
         "  foliopost preview --user 4711 --period 2026-10 --templates ./ours --locale de --html --out mail.html\n"
+        "  foliopost preview --user 4711 --remote --rpc tcp://scheduler:7700\n"
         "  foliopost preview --user 4711 --png mail.png --width 360 --dark\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],

@@ -57,6 +57,13 @@ static int parse_as_of(const char *text, int64_t *us, struct fp_err *err)
     return 0;
 }
 
+int subject_days(const struct subject_values *v, struct portfolio_period *out, struct fp_err *err)
+{
+    if (parse_period(v->period, out, err) != 0)
+        return -1;
+    return parse_as_of(v->as_of, &out->as_of_us, err);
+}
+
 static int read_subject(const struct subject_values *v, struct subject *who, struct fp_err *err)
 {
     *who = (struct subject){.user_id = v->user};
@@ -64,10 +71,9 @@ static int read_subject(const struct subject_values *v, struct subject *who, str
         return err_set(err, FP_INVALID_ARGUMENT, "--user: whose statement? As --user 4711");
     if (v->source_dsn[0] == '\0' && v->ledger_dsn[0] == '\0')
         return err_set(err, FP_INVALID_ARGUMENT, "no database: give --source-dsn, or FOLIOPOST_SOURCE_DSN");
-    if (policy_parse(&who->policy, "none", v->benchmarks, err) != 0 ||
-        parse_period(v->period, &who->period, err) != 0)
+    if (policy_parse(&who->policy, "none", v->benchmarks, err) != 0)
         return -1;
-    return parse_as_of(v->as_of, &who->period.as_of_us, err);
+    return subject_days(v, &who->period, err);
 }
 
 struct fp_source *subject_open(const struct subject_values *v, struct subject *who, struct fp_err *err)

@@ -37,6 +37,9 @@ struct subject {
     struct stats_policy policy; /* the benchmarks; holds nothing back: a person wants to look */
 };
 
+/* --period and --as-of alone. */
+int subject_days(const struct subject_values *v, struct portfolio_period *out,
+                 struct fp_err *err) FP_MUST_CHECK;
 /* Reads the settings and opens the source, which connects at its first query. */
 struct fp_source *subject_open(const struct subject_values *v, struct subject *who,
                                struct fp_err *err) FP_MUST_CHECK;

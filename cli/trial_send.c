@@ -11,15 +11,16 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/trial.h"
+#include "cli/trial_remote.h"
 #include "lib/address/address.h"
 #include "services/mailer/brands.h"
+#include "services/mailer/once.h"
 #include "services/mailer/providers.h"
 
 struct values {
     struct trial_values trial;
     char *to, *through;
-    bool json;
+    bool json, remote;
     char recipient[ADDRESS_BYTES]; /* --to, as SMTP carries it */
 };
 
@@ -34,42 +35,27 @@ static const struct config_setting rows[] = {
     {"through", CONFIG_STRING, NULL, "", 0, 64, NULL,
      "which provider of providers-file; empty: the brand's, or the first", AT(through)},
     TRIAL_ROWS(AT_TRIAL),
+    ROW_REMOTE(AT(remote)),
     MAILER_ROWS_LETTER(AT_MAILER),
     MAILER_ROWS_ENVELOPE(AT_MAILER),
     MAILER_ROWS_TRANSPORT(AT_MAILER),
     MAILER_ROWS_PROVIDERS(AT_MAILER),
 };
 
-/* The one that was asked for, the brand's own, or the first that is nobody's. */
-static const struct provider_options *choose(const struct desk_options *o, const char *name, int brands,
-                                             struct fp_err *err)
-{
-    for (int i = 0; i < o->n_providers; i++) {
-        bool taken = name[0] != '\0' ? strcmp(o->providers[i].name, name) == 0
-                     : brands >= 0   ? i == brands
-                                     : !o->providers[i].dedicated;
-        if (taken)
-            return &o->providers[i];
-    }
-    (void)err_set(err, FP_INVALID_ARGUMENT, "--through: there is no provider \"%.64s\"", name);
-    return NULL;
-}
-
-static void accepted(const struct provider_options *p, const struct transport_reply *reply, bool json)
+static void accepted(const char *provider, const char *transport, const char *id, bool json)
 {
     struct fp_str line;
     if (!json) {
-        printf("accepted by %s (%s)%s%s\n", p->name, p->transport->name, reply->provider_id[0] ? ": " : "",
-               reply->provider_id);
+        printf("accepted by %s (%s)%s%s\n", provider, transport, id[0] != '\0' ? ": " : "", id);
         return;
     }
     str_init(&line, 0);
     str_puts(&line, "{\"provider\": ");
-    str_json(&line, p->name);
+    str_json(&line, provider);
     str_puts(&line, ", \"transport\": ");
-    str_json(&line, p->transport->name);
+    str_json(&line, transport);
     str_puts(&line, ", \"provider_id\": ");
-    str_json(&line, reply->provider_id);
+    str_json(&line, id);
     printf("%s}\n", line.data);
     str_fini(&line);
 }
@@ -77,26 +63,11 @@ static void accepted(const struct provider_options *p, const struct transport_re
 static int hand_over(const struct provider_options *p, const struct transport_mail *m, bool json,
                      struct fp_err *err)
 {
-    struct transport_reply reply = {0};
-    struct transport *t = p->transport->open(&p->transport_settings, err);
-    if (t == NULL)
+    struct transport_reply reply;
+    if (once_send(p, m, &reply, err) != 0)
         return -1;
-    p->transport->send(t, m, &reply);
-    p->transport->close(t);
-    switch (reply.verdict) {
-    case VERDICT_SENT:
-        accepted(p, &reply, json);
-        return 0;
-    case VERDICT_AMBIGUOUS:
-        return err_set(err, FP_UNKNOWN, "%s (%s): it may or may not have been accepted: %s", p->name,
-                       p->transport->name, reply.reason);
-    case VERDICT_FAILED:
-        return err_set(err, FP_FAILED_PRECONDITION, "%s (%s) refused it: %s", p->name, p->transport->name,
-                       reply.reason);
-    default:
-        return err_set(err, FP_UNAVAILABLE, "%s (%s) does not take it now: %s", p->name, p->transport->name,
-                       reply.reason);
-    }
+    accepted(p->name, p->transport->name, reply.provider_id, json);
+    return 0;
 }
 
 static int send_data(struct values *v, const struct trial *t, const struct rendered *r,
@@ -109,8 +80,8 @@ static int send_data(struct values *v, const struct trial *t, const struct rende
                                      .bytes = data->len,
                                      .user_id = t->user.id};
     providers_to_desk(v->trial.mailer.providers, &o);
-    const struct provider_options *p = choose(&o, v->through, r->provider, err);
-    return p != NULL ? hand_over(p, &m, v->json, err) : -1;
+    const struct provider_options *p = once_choose(&o, v->through, r->provider, err);
+    return p != NULL ? hand_over(p, &m, v->json, err) : err_prefix(err, "--through");
 }
 
 static int send_mail(struct values *v, const struct trial *t, struct fp_err *err)
@@ -137,6 +108,25 @@ static int check(struct values *v, struct fp_err *err)
     return m->providers != NULL ? 0 : -1;
 }
 
+static enum cli_exit run_remote(struct cli *c, const struct values *v)
+{
+    Foliopost__V1__SendTestRequest q = FOLIOPOST__V1__SEND_TEST_REQUEST__INIT;
+    struct trial_request made;
+    struct fp_err err;
+    if (trial_request(&v->trial, &made, &err) != 0)
+        return cli_fail(&err);
+    q.mail = &made.q;
+    q.to = v->to;
+    q.provider = v->through;
+    const Foliopost__V1__SendTestResponse *r =
+        cli_call(c, "SendTest", &q.base, &foliopost__v1__send_test_response__descriptor, &err);
+    if (r == NULL)
+        return cli_fail(&err);
+    accepted(r->provider, r->transport, r->provider_id, v->json);
+    trial_remote_remark(r->remark);
+    return CLI_OK;
+}
+
 static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 {
     struct values *v = values;
@@ -145,6 +135,8 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     v->json = cli_json(c);
     (void)args;
     (void)n_args;
+    if (v->remote)
+        return run_remote(c, v);
     int rc = check(v, &err);
     if (rc == 0)
         rc = trial_open(&t, &v->trial, &err);
@@ -164,6 +156,7 @@ const struct cli_command cli_send_test = {
     .details =
         "As preview makes it, with a subject that says it is a test, through the provider of these\n"
         "settings, which are the mailer's. Not in the ledger; its unsubscribe link leads nowhere.\n"
+        "With --remote the scheduler is asked, and a mailer that runs sends it (docs/rpc.md).\n"
         "With --json: provider, transport and provider_id of the accepted mail.\n\n"
         "  foliopost send-test --user 4711 --to me@example.com --smtp-url smtp://relay:587\n"
         "  foliopost send-test --user 4711 --to me@example.com --providers-file p.conf --through ses-eu\n",

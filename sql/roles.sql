@@ -11,8 +11,8 @@
 --   who          reads                                 writes
 --   scheduler    ledger; users, preferences, prices    ledger but checkpoints
 --   userstream   ledger; users, preferences            batches, cursors, outcomes of who is not mailed
---   stats        checkpoints; all of portfolio         checkpoints, a batch's due time (release)
---   mailer       its ledger tables; nothing of portfolio   batches, outcomes, rates, suppressions
+--   stats        checkpoints; all of portfolio         checkpoints, a batch's due time (release), summaries of previews
+--   mailer       its ledger tables; nothing of portfolio   batches, outcomes, rates, suppressions, previews
 --   inbound      who got which mail                    suppressions, events
 --   autoscaler   the view backlog, and nothing else    nothing
 -- and each but the last its row of instances and lines of error_log.
@@ -58,6 +58,9 @@ GRANT DELETE ON foliopost.checkpoints TO foliopost_scheduler;
 GRANT INSERT, UPDATE, DELETE ON foliopost.suppressions TO foliopost_scheduler;
 GRANT INSERT ON foliopost.audit TO foliopost_scheduler;
 GRANT EXECUTE ON FUNCTION foliopost.ensure_delivery_partition(bigint) TO foliopost_scheduler;
+-- of a preview what it asks and what it is answered, not the figures in between
+REVOKE SELECT ON foliopost.previews FROM foliopost_scheduler;
+GRANT SELECT (id, state, expires_at, answer), INSERT, DELETE ON foliopost.previews TO foliopost_scheduler;
 GRANT USAGE ON SCHEMA portfolio TO foliopost_scheduler;
 GRANT SELECT ON portfolio.users, portfolio.preferences, portfolio.instruments, portfolio.prices TO foliopost_scheduler;
 
@@ -72,6 +75,8 @@ GRANT SELECT ON portfolio.users, portfolio.preferences TO foliopost_userstream;
 -- stats: figures. It touches nothing of a delivery.
 GRANT SELECT, INSERT, UPDATE, DELETE ON foliopost.checkpoints TO foliopost_stats;
 GRANT SELECT (id, state, due_at), UPDATE (due_at) ON foliopost.batches TO foliopost_stats;
+GRANT SELECT (id, state, created_at, expires_at, owner, send_to, provider, users),
+    UPDATE (state, owner, users, summary, answer) ON foliopost.previews TO foliopost_stats;
 GRANT USAGE ON SCHEMA portfolio TO foliopost_stats;
 GRANT SELECT ON ALL TABLES IN SCHEMA portfolio TO foliopost_stats;
 
@@ -79,6 +84,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA portfolio TO foliopost_stats;
 GRANT SELECT, UPDATE ON foliopost.jobs, foliopost.batches TO foliopost_mailer;
 GRANT SELECT, INSERT, UPDATE ON foliopost.deliveries, foliopost.provider_rates, foliopost.suppressions TO foliopost_mailer;
 GRANT SELECT, INSERT ON foliopost.delivery_events TO foliopost_mailer;
+GRANT SELECT (id, state, created_at, expires_at, owner, send_to, provider, summary),
+    UPDATE (state, owner, users, summary, answer) ON foliopost.previews TO foliopost_mailer;
 GRANT SELECT ON foliopost.address_salt TO foliopost_mailer;
 GRANT INSERT ON foliopost.audit TO foliopost_mailer;
 

@@ -45,6 +45,14 @@ static int check_spec(const ProtobufCMessage *m, const struct wire_at *at, struc
     return check_file_name(s->brand, "brand", at, err);
 }
 
+static int check_preview(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
+{
+    const Foliopost__V1__PreviewEmailRequest *q = (const void *)m;
+    if (check_file_name(q->template_name, "template_name", at, err) != 0)
+        return -1;
+    return check_file_name(q->brand, "brand", at, err);
+}
+
 static int check_context(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
 {
     const Foliopost__V1__JobContext *c = (const void *)m;
@@ -266,6 +274,17 @@ static const struct wire_rules table[] = {
      NULL},
     {MSG(erase_user_request), true, {ID("user_id"), {"address", 0, 254, 0}}, NULL},
     {MSG(resend_request), true, {ID("job_id"), ID("user_id"), {"request_id", 1, 128, 0}}, NULL},
+    {MSG(preview_email_request),
+     true,
+     {ID("user_id"),
+      {"period_start", 0, 10, 0},
+      {"period_end", 0, 10, 0},
+      {"time_zone", 0, 63, 0},
+      {"as_of_us", 0, US_MAX, 0},
+      {"locale", 0, 35, 0},
+      NAMES},
+     check_preview},
+    {MSG(send_test_request), true, {{"mail", 1, 1, 0}, {"to", 3, 254, 0}, {"provider", 0, 95, 0}}, NULL},
     {MSG(set_rate_request), true, {{"provider", 0, 95, 0}, {"job_id", 0, INT64_MAX, 0}}, NULL},
     {MSG(list_audit_request),
      true,

@@ -8,6 +8,7 @@
 #include "services/mailer/desk.h"
 #include "services/mailer/intake.h"
 #include "services/mailer/letter.h"
+#include "services/mailer/previews.h"
 #include "services/mailer/providers.h"
 #include "services/mailer/settings.h"
 
@@ -17,6 +18,7 @@ static struct mailer {
     struct fp_bus_pull *pull;
     struct desk *desk;
     struct intake *intake;
+    struct preview_desk *previews;
 } the;
 
 /* --- what the parts ask of the skeleton and of the renderer -------------------------------- */
@@ -101,12 +103,20 @@ static int start_intake(struct mailer *m, struct fp_err *err)
     return m->intake ? 0 : -1;
 }
 
+static int start_previews(struct mailer *m, struct fp_err *err)
+{
+    struct preview_options o = {.set = m->settings, .owner = lease_owner, .ctx = m->service};
+    service_ledger_options(m->service, &o.ledger);
+    m->previews = preview_desk_start(&o, err);
+    return m->previews ? 0 : -1;
+}
+
 /* A failure here ends the process; the operating system takes back the rest. */
 int mailer_start(struct fp_service *s, void *values, struct fp_err *err)
 {
     the = (struct mailer){.service = s, .settings = values};
     service_set_slots(s, (int)the.settings->slots);
-    if (start_desk(&the, err) < 0 || start_intake(&the, err) < 0)
+    if (start_desk(&the, err) < 0 || start_intake(&the, err) < 0 || start_previews(&the, err) < 0)
         return -1;
     log_info("", "mailer started",
              "transport=%s provider=%s rate=%g connections=%lld slots=%lld templates=%s",
@@ -131,6 +141,7 @@ void mailer_drain(struct fp_service *s, void *values)
     (void)values;
     intake_drain(the.intake);
     desk_drain(the.desk);
+    preview_desk_drain(the.previews);
 }
 
 /* A slot is in use from before a claim until the desk has parted with the batch. */
@@ -138,7 +149,7 @@ bool mailer_drained(struct fp_service *s, void *values)
 {
     (void)s;
     (void)values;
-    return intake_ended(the.intake) && desk_slots_used(the.desk) == 0;
+    return intake_ended(the.intake) && desk_slots_used(the.desk) == 0 && preview_desk_drained(the.previews);
 }
 
 void mailer_stop(struct fp_service *s, void *values)
@@ -147,7 +158,11 @@ void mailer_stop(struct fp_service *s, void *values)
     (void)values;
     intake_stop(the.intake);
     desk_stop(the.desk);
+    const bool shown = preview_desk_drained(the.previews);
+    preview_desk_stop(the.previews);
     bus_pull_shut(the.pull);
+    if (!shown) /* it still uses what follows */
+        return;
     providers_free(the.settings->providers);
     letter_close(the.settings);
 }

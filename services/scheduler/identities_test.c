@@ -62,6 +62,7 @@ static const struct {
     {"ListSchedules", "voaA"},    {"UpdateSchedule", "oA"},   {"PauseSchedule", "oA"},
     {"ResumeSchedule", "oA"},     {"DeleteSchedule", "oA"},   {"RunSchedule", "oA"},
     {"AddIdentity", "A"},         {"RevokeIdentity", "A"},    {"ListIdentities", "A"},
+    {"PreviewEmail", "oA"},       {"SendTest", "oA"},
 };
 
 static const char *roles_of(const char *method)

@@ -57,6 +57,8 @@ const struct rpc_method methods_table[] = {
     METHOD(ListSuppressions, VIEW, list_suppressions, list_suppressions_response),
     METHOD(EraseUser, RPC_ADMIN, erase_user, erase_user_response),
     METHOD(Resend, OPERATE, resend, submit_job_response),
+    METHOD(PreviewEmail, OPERATE, preview_email, preview_email_response), /* figures beside a name */
+    METHOD(SendTest, OPERATE, send_test, send_test_response),
     METHOD(ListRates, VIEW, list_rates, list_rates_response),
     METHOD(SetRate, OPERATE, set_rate, provider_rate),
     METHOD(ListAudit, LOOK_INTO, list_audit, list_audit_response),

@@ -10,6 +10,8 @@
 #ifndef FP_SCHEDULER_METHODS_INTERNAL_H
 #define FP_SCHEDULER_METHODS_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "lib/source/source.h"
 #include "services/scheduler/convert.h"
 #include "services/scheduler/methods.h"
@@ -24,6 +26,7 @@ struct methods {
     struct methods_options o;
     struct tempo *tempo;
     struct methods_worker *workers;
+    atomic_int previewing[2]; /* calls that wait for a preview, at the bus's door and at gRPC's */
 };
 
 /* The connections of the worker that runs this call. */
@@ -66,6 +69,8 @@ methods_handler method_create_schedule, method_get_schedule, method_list_schedul
 methods_handler method_pause_schedule, method_resume_schedule, method_delete_schedule, method_run_schedule;
 /* methods_operate.c */
 methods_handler method_get_fleet, method_list_rates, method_set_rate, method_list_audit;
+/* methods_preview.c */
+methods_handler method_preview_email, method_send_test;
 /* methods_identities.c */
 methods_handler method_add_identity, method_revoke_identity, method_list_identities;
 

@@ -26,6 +26,7 @@ struct scheduler_settings {
     /* A job waits for the prices of its period: percent of the instruments; 0: it does not. */
     double data_ready_share;
     int64_t data_ready_days;
+    char *test_domains; /* that SendTest may mail to; "": any */
     /* How the leader works. */
     int64_t max_jobs;
     int64_t grant_pages;

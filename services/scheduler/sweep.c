@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/ledger/previews.h"
 #include "lib/ledger/rates.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
@@ -118,7 +119,8 @@ int sweep_instances(struct leader *l, struct fp_err *err)
     char fault[256];
     int64_t fault_for_s;
 
-    if (expire(l, err) || set_back(l, err) || count_mailers(l, err))
+    if (expire(l, err) || set_back(l, err) || ledger_previews_expire(l->o.ledger, err) ||
+        count_mailers(l, err))
         return -1;
     if (ledger_rates_total(l->o.ledger, &l->limit_per_s, fault, &fault_for_s, err))
         return -1;

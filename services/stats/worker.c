@@ -25,6 +25,7 @@
 #include "lib/metrics/metrics.h"
 #include "lib/trace/trace.h"
 #include "services/stats/batch.h"
+#include "services/stats/previews.h"
 
 /* Short, so that a drain is noticed at once; a turn that yields nothing costs nothing. */
 #define RECV_MS 200
@@ -55,6 +56,7 @@ struct fp_workers {
     struct fp_checkpoints *checkpoints;
     struct fp_bus_pull *pull;
     struct fp_bus_push *push;
+    struct previews *previews;
     pthread_mutex_t turn; /* to read the pull socket */
     atomic_bool draining;
     atomic_int running;
@@ -422,7 +424,9 @@ struct fp_workers *workers_start(struct fp_service *s, const struct stats_settin
         all->workers[i].no = i;
         failed = worker_open(&all->workers[i], err);
     }
-    if (failed || open_bus(all, err) || start_threads(all, err)) {
+    if (!failed)
+        all->previews = previews_start(s, set, all->cache, err);
+    if (failed || !all->previews || open_bus(all, err) || start_threads(all, err)) {
         workers_drain(all);
         workers_stop(all);
         return NULL;
@@ -433,11 +437,12 @@ struct fp_workers *workers_start(struct fp_service *s, const struct stats_settin
 void workers_drain(struct fp_workers *w)
 {
     atomic_store(&w->draining, true);
+    previews_drain(w->previews);
 }
 
 bool workers_drained(struct fp_workers *w)
 {
-    return atomic_load(&w->running) == 0;
+    return atomic_load(&w->running) == 0 && previews_drained(w->previews);
 }
 
 void workers_tick(struct fp_workers *w)
@@ -481,6 +486,7 @@ void workers_stop(struct fp_workers *w)
     for (int i = 0; i < w->n; i++)
         if (w->workers[i].started)
             pthread_join(w->workers[i].thread, NULL);
+    previews_stop(w->previews);
     if (w->pull)
         bus_pull_shut(w->pull);
     if (w->push)

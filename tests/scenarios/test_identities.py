@@ -14,7 +14,7 @@ ALLOWED = {
     **dict.fromkeys(["GetJob", "WatchJob", "ListJobs", "GetReport", "ListDeliveries", "GetUserHistory", "GetFleet", "ListSuppressions",
                      "ListRates", "GetSchedule", "ListSchedules"], LOOK),
     **dict.fromkeys(["SubmitJob", "PauseJob", "ResumeJob", "RetryFailed", "ResolveAmbiguous", "Suppress", "Unsuppress", "Resend",
-                     "SetRate", "CreateSchedule", "UpdateSchedule", "PauseSchedule", "ResumeSchedule", "DeleteSchedule", "RunSchedule"], OPERATE),
+                     "SetRate", "PreviewEmail", "SendTest", "CreateSchedule", "UpdateSchedule", "PauseSchedule", "ResumeSchedule", "DeleteSchedule", "RunSchedule"], OPERATE),
     **dict.fromkeys(["CancelJob", "ListAudit"], STOP),
     "ApproveJob": {"approver", "admin"},
     **dict.fromkeys(["EraseUser", "AddIdentity", "RevokeIdentity", "ListIdentities"], ADMIN),

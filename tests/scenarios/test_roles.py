@@ -7,14 +7,15 @@ from foliostack import ROOT, SERVICES, StackError
 
 # What each must not do, although a bug or a thief would like to.
 DENIED = {
-    "mailer": ["SELECT * FROM portfolio.transactions", "SELECT * FROM portfolio.users", "DELETE FROM foliopost.deliveries",
+    "mailer": ["SELECT users FROM foliopost.previews", "DELETE FROM foliopost.previews",
+               "SELECT * FROM portfolio.transactions", "SELECT * FROM portfolio.users", "DELETE FROM foliopost.deliveries",
                "UPDATE foliopost.leader SET owner = NULL", "SELECT * FROM foliopost.checkpoints"],
-    "stats": ["SELECT * FROM foliopost.deliveries", "UPDATE foliopost.batches SET state = 'done'",
+    "stats": ["SELECT answer FROM foliopost.previews", "INSERT INTO foliopost.previews (id, expires_at) VALUES (gen_random_uuid(), now())", "SELECT * FROM foliopost.deliveries", "UPDATE foliopost.batches SET state = 'done'",
               "SELECT open_intents FROM foliopost.batches", "UPDATE portfolio.transactions SET amount = 0",
               "SELECT * FROM foliopost.suppressions"],
     "userstream": ["SELECT * FROM portfolio.transactions", "UPDATE foliopost.batches SET state = 'queued'",
                    "UPDATE foliopost.deliveries SET state = 'sent'", "UPDATE foliopost.jobs SET state = 'COMPLETED'"],
-    "scheduler": ["SELECT * FROM portfolio.transactions", "DELETE FROM foliopost.deliveries", "DELETE FROM foliopost.jobs",
+    "scheduler": ["SELECT summary FROM foliopost.previews", "UPDATE foliopost.previews SET state = 'answered'", "SELECT * FROM portfolio.transactions", "DELETE FROM foliopost.deliveries", "DELETE FROM foliopost.jobs",
                   "UPDATE portfolio.users SET email = ''"],
     "autoscaler": ["SELECT * FROM foliopost.batches", "SELECT * FROM foliopost.deliveries", "SELECT * FROM portfolio.users",
                    "SELECT * FROM foliopost.jobs"],
