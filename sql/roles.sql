@@ -68,7 +68,7 @@ GRANT SELECT ON portfolio.users, portfolio.preferences, portfolio.instruments, p
 GRANT SELECT ON foliopost.jobs, foliopost.leader, foliopost.intervals, foliopost.batches, foliopost.suppressions,
     foliopost.address_salt, foliopost.deliveries TO foliopost_userstream;
 GRANT UPDATE ON foliopost.intervals TO foliopost_userstream;
-GRANT INSERT ON foliopost.batches TO foliopost_userstream;
+GRANT INSERT, UPDATE (due_at) ON foliopost.batches TO foliopost_userstream;
 GRANT USAGE ON SCHEMA portfolio TO foliopost_userstream;
 GRANT SELECT ON portfolio.users, portfolio.preferences TO foliopost_userstream;
 

@@ -53,6 +53,12 @@ int bus_pull_recv(struct fp_bus_pull *p, int timeout_ms, struct fp_bus_msg **msg
 const void *bus_msg_data(const struct fp_bus_msg *m, size_t *bytes);
 void bus_msg_free(struct fp_bus_msg *m);
 int bus_pull_peers(const struct fp_bus_pull *p); /* connected now */
+/* For a process that ends: asks the pushers to send nothing more and to end
+ * their connections. What was on its way is then given by bus_pull_rest():
+ * true with a message; false when there will be none, or until_us (of
+ * clock_mono_us()) has passed. What it misses comes again by redo. */
+void bus_pull_leave(struct fp_bus_pull *p);
+bool bus_pull_rest(struct fp_bus_pull *p, int64_t until_us, struct fp_bus_msg **msg) FP_MUST_CHECK;
 
 /* Stops sending and receiving; a send under way is waited for, at most
  * timeout_ms, and then cancelled. The puller disconnects. The handle stays

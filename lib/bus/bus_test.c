@@ -565,6 +565,65 @@ static void dead_is_who_acknowledges_nothing_and_not_who_does_not_read(void **st
             fail_msg("%s", table[i].what);
 }
 
+/* --- leaving ---------------------------------------------------------------------------- */
+
+#define MANY 300
+
+static int await_rest(struct fp_bus_pull *pull)
+{
+    struct fp_bus_msg *msg;
+    int64_t until_us = clock_mono_us() + INT64_C(10000000);
+    int n = 0;
+    while (bus_pull_rest(pull, until_us, &msg)) {
+        bus_msg_free(msg);
+        n++;
+    }
+    return n;
+}
+
+static void who_leaves_gets_what_was_on_its_way_and_no_more(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {
+        4, 40000}; /* a few pages in all; more than the kernel's buffers take at once */
+    for (size_t k = 0; k < 2; k++) {
+        struct fp_err err;
+        char *data = calloc(1, sizes[k]);
+        struct fp_bus_push *push = open_push("tcp://127.0.0.1:0");
+        struct fp_bus_pull *pull = open_pull("127.0.0.1", bus_push_port(push));
+        AWAIT(bus_push_peers(push) == 1);
+        int sent = 0;
+        while (sent < MANY && bus_push_send(push, data, sizes[k], 200, &err) == 0)
+            sent++; /* nobody reads: they lie in the kernel's buffers */
+        assert_true(sent > 20);
+        bus_pull_leave(pull);
+        int got = await_rest(pull);
+        if (got < sent - 1) /* one may be cut off half-way, where the buffers were full */
+            fail_msg("%d of %d messages of %zu bytes", got, sent, sizes[k]);
+        if (sent == MANY)
+            assert_int_equal(got, sent);
+        AWAIT(bus_push_peers(push) == 0);
+        clock_sleep_us(300000); /* longer than a dialer waits before it tries again */
+        assert_int_equal(bus_push_peers(push), 0);
+        assert_int_equal(bus_push_send(push, data, sizes[k], 50, &err), -1);
+        bus_pull_shut(pull);
+        bus_push_shut(push, 100);
+        free(data);
+    }
+}
+
+static void leaving_without_a_peer_is_over_at_once(void **state)
+{
+    (void)state;
+    struct fp_bus_msg *msg;
+    struct fp_bus_pull *pull = open_pull("127.0.0.1", free_port());
+    bus_pull_leave(pull);
+    int64_t begin_us = clock_mono_us();
+    assert_false(bus_pull_rest(pull, begin_us + 5 * FP_US_PER_S, &msg));
+    assert_true(clock_mono_us() - begin_us < FP_US_PER_S);
+    bus_pull_shut(pull);
+}
+
 /* There only in a sanitized build: _exit() would skip its check for leaks. */
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
@@ -588,6 +647,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(shutting_wakes_who_waits_and_can_be_repeated),
         cmocka_unit_test(both_ends_of_a_connection_probe_a_silent_peer),
         cmocka_unit_test(dead_is_who_acknowledges_nothing_and_not_who_does_not_read),
+        cmocka_unit_test(who_leaves_gets_what_was_on_its_way_and_no_more),
+        cmocka_unit_test(leaving_without_a_peer_is_over_at_once),
         cmocka_unit_test_setup_teardown(with_keys_only_who_has_a_certificate_gets_work, make_certificates,
                                         remove_certificates),
     };

@@ -19,12 +19,14 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/bus/watch.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 
 #define MAX_PEERS        256 /* addresses in all; a headless Service of more pods is cut, and said */
 #define RECONNECT_MIN_MS 100
 #define RECONNECT_MAX_MS 2000 /* NNG waits a random part of it: a restarted peer is back within 2 s */
+#define LEAVE_LOOK_MS    1000
 
 struct peer {
     bool used;
@@ -42,6 +44,7 @@ struct fp_dialers {
     char metric[64];
     int resolve_every_ms;
     bool stop;
+    bool leaving;
     int up;
     bool were_up;
     struct endpoint_pipes pipes;
@@ -67,7 +70,10 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
     d->were_up = d->were_up || up > 0;
     metrics_set("foliopost_bus_peers", d->metric, up);
     pthread_cond_broadcast(&d->changed);
+    bool refuse = d->leaving && event == NNG_PIPE_EV_ADD_PRE;
     pthread_mutex_unlock(&d->lock);
+    if (refuse)
+        nng_pipe_close(pipe);
     if (step != 0)
         log_info(d->label, step > 0 ? "connected" : "disconnected", "peers=%d", up);
 }
@@ -274,12 +280,65 @@ fail:
     return NULL;
 }
 
-void dialers_close(struct fp_dialers *d)
+static void stop_resolver(struct fp_dialers *d, bool leaving)
 {
     pthread_mutex_lock(&d->lock);
     d->stop = true;
+    d->leaving = leaving;
     pthread_cond_broadcast(&d->changed);
     pthread_mutex_unlock(&d->lock);
+}
+
+static bool has_peers(const struct fp_dialers *d)
+{
+    for (int i = 0; i < MAX_PEERS; i++)
+        if (d->peers[i].used)
+            return true;
+    return false;
+}
+
+/* Under the lock, which it lets go meanwhile. True when there was one. */
+static bool close_idle(struct fp_dialers *d)
+{
+    for (int i = 0; i < MAX_PEERS; i++) {
+        struct peer *p = &d->peers[i];
+        if (!p->used || p->pipes > 0)
+            continue;
+        nng_dialer dialer = p->dialer;
+        p->used = false;
+        pthread_mutex_unlock(&d->lock);
+        nng_dialer_close(dialer);
+        pthread_mutex_lock(&d->lock);
+        return true;
+    }
+    return false;
+}
+
+/* A dialer tries again as soon as its connection is gone, and NNG 1.5 takes its
+ * waiting times for less than nothing half of the time: it is closed at once. */
+static void *leave(void *arg)
+{
+    struct fp_dialers *d = arg;
+    pthread_mutex_lock(&d->lock);
+    while (d->leaving && (d->up > 0 || has_peers(d)))
+        if (!close_idle(d))
+            (void)wait_until(d, clock_mono_us() + LEAVE_LOOK_MS * 1000);
+    pthread_mutex_unlock(&d->lock);
+    return NULL;
+}
+
+void dialers_leave(struct fp_dialers *d)
+{
+    pthread_t thread;
+    stop_resolver(d, true);
+    watch_leave(d->socket);
+    endpoint_thread(&thread, leave, d);
+    pthread_detach(thread);
+}
+
+void dialers_close(struct fp_dialers *d)
+{
+    stop_resolver(d, false);
     for (int i = 0; i < MAX_PEERS; i++) {
         pthread_mutex_lock(&d->lock);
         bool used = d->peers[i].used;

@@ -18,6 +18,9 @@ struct fp_dialers;
  * socket's pipe callbacks. Nothing is connected yet when it returns. */
 struct fp_dialers *dialers_open(nng_socket s, const char *label, const char *urls, const struct bus_tls *tls,
                                 int resolve_every_ms, struct fp_err *err) FP_MUST_CHECK;
+/* Dials no more, lets no new connection in, and asks the peers to end theirs
+ * once what they sent has arrived (watch_leave). */
+void dialers_leave(struct fp_dialers *d);
 /* Drops every connection and dials no more. The handle stays valid, and says 0
  * up: NNG's callbacks come until the process ends. */
 void dialers_close(struct fp_dialers *d);

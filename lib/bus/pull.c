@@ -5,7 +5,9 @@
  * NNG takes one message from each connection in advance, and the kernel's
  * socket buffers hold many more; what lies there when we stop is lost, and
  * made again from the ledger. There is no way in SP to say "send me nothing
- * more" but to disconnect, which is what shut does.
+ * more" but to disconnect, which is what shut does. Leaving is gentler: TCP can
+ * end one direction of a connection, a pusher's NNG ends its side at that, and
+ * the kernel still delivers what had been sent.
  */
 #include "lib/bus/bus.h"
 
@@ -13,10 +15,14 @@
 #include <nng/protocol/pipeline0/pull.h>
 #include <stdio.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/bus/dialers.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
+
+#define LEAVE_MS     50
+#define REST_WAIT_MS 20
 
 struct fp_bus_pull {
     pthread_mutex_t lock;
@@ -115,6 +121,29 @@ void bus_msg_free(struct fp_bus_msg *m)
 int bus_pull_peers(const struct fp_bus_pull *p)
 {
     return dialers_up(p->dialers);
+}
+
+/* NNG throws away what lies unread when a connection ends while it waits for
+ * more. So nothing is read before the pushers have had time to notice: by then
+ * all that they sent lies here, and NNG reads it without waiting. */
+void bus_pull_leave(struct fp_bus_pull *p)
+{
+    dialers_leave(p->dialers);
+    clock_sleep_us(LEAVE_MS * 1000);
+}
+
+bool bus_pull_rest(struct fp_bus_pull *p, int64_t until_us, struct fp_bus_msg **msg)
+{
+    struct fp_err ignored;
+    while (clock_mono_us() < until_us) {
+        bool last = bus_pull_peers(p) == 0; /* asked before, so that what came in between is seen */
+        int rc = bus_pull_recv(p, last ? 0 : REST_WAIT_MS, msg, &ignored);
+        if (rc == 0)
+            return true;
+        if (rc < 0 || last)
+            return false;
+    }
+    return false;
 }
 
 void bus_pull_shut(struct fp_bus_pull *p)

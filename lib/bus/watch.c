@@ -3,11 +3,12 @@
  * descriptors by both of their addresses, anew in each pass: a descriptor that
  * was kept could be somebody else's by then.
  *
- * Two things are done with one. Keepalive, which NNG only switches on, gets
+ * Three things are done with one. Keepalive, which NNG only switches on, gets
  * times of seconds: enough for a connection on which nothing is under way.
  * Where something is, keepalive is silent, and the kernel is asked how long
  * nothing was acknowledged. TCP_USER_TIMEOUT would do both, but it also ends
- * connections to peers that are alive with a full window.
+ * connections to peers that are alive with a full window. And the sending half
+ * of a connection is closed when its puller leaves, which NNG cannot either.
  */
 #include "lib/bus/watch.h"
 
@@ -28,13 +29,14 @@
 
 #define PASS_S 5
 /* Twice a lease: by then the ledger has taken a dead mailer's batches back. */
-#define DEAD_MS    20000
-#define IDLE_S     10 /* then a probe each PROBE_S; so many unanswered end it: 20 s too */
-#define PROBE_S    5
-#define PROBES     2
-#define MAX_PIPES  4096
-#define MAX_ENDED  64 /* in one pass; more wait for the next */
-#define UNANSWERED 2  /* a probe of a full window may just be on its way */
+#define DEAD_MS     20000
+#define IDLE_S      10 /* then a probe each PROBE_S; so many unanswered end it: 20 s too */
+#define PROBE_S     5
+#define PROBES      2
+#define MAX_PIPES   4096
+#define MAX_ENDED   64 /* in one pass; more wait for the next */
+#define UNANSWERED  2  /* a probe of a full window may just be on its way */
+#define MAX_LEAVING 64 /* sockets; a process has one or two that pull */
 
 struct side {
     int family;
@@ -44,6 +46,7 @@ struct side {
 
 struct watched {
     nng_pipe pipe;
+    int socket;
     struct side local, remote;
 };
 
@@ -51,6 +54,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t added = PTHREAD_COND_INITIALIZER;
 static struct watched *pipes;
 static size_t n_pipes;
+static int leaving[MAX_LEAVING];
+static size_t n_leaving;
 static bool started, fresh;
 
 /* --- addresses ------------------------------------------------------------------------- */
@@ -132,6 +137,15 @@ static void probe_soon(int fd)
     set(fd, TCP_KEEPCNT, PROBES);
 }
 
+/* Under the lock. */
+static bool leaves(const struct watched *w)
+{
+    for (size_t i = 0; i < n_leaving; i++)
+        if (leaving[i] == w->socket)
+            return true;
+    return false;
+}
+
 bool watch_is_dead(const struct tcp_info *info)
 {
     if (info->tcpi_state != TCP_ESTABLISHED || info->tcpi_last_ack_recv < DEAD_MS)
@@ -158,6 +172,8 @@ static size_t look(DIR *fds, nng_pipe *dead)
         if (w == NULL)
             continue;
         probe_soon(fd);
+        if (leaves(w))
+            (void)shutdown(fd, SHUT_WR); /* again in each pass: it changes nothing */
         if (is_dead(fd))
             dead[n++] = w->pipe;
     }
@@ -202,7 +218,7 @@ static void *watch(void *arg)
 
 void watch_add(nng_pipe pipe)
 {
-    struct watched w = {.pipe = pipe};
+    struct watched w = {.pipe = pipe, .socket = nng_socket_id(nng_pipe_socket(pipe))};
     if (!side_of_pipe(pipe, NNG_OPT_LOCADDR, &w.local) || !side_of_pipe(pipe, NNG_OPT_REMADDR, &w.remote))
         return;
     pthread_mutex_lock(&lock);
@@ -217,6 +233,16 @@ void watch_add(nng_pipe pipe)
         pipes = mem_resize(pipes, n_pipes + 1, sizeof *pipes);
         pipes[n_pipes++] = w;
     }
+    fresh = true;
+    pthread_cond_signal(&added);
+    pthread_mutex_unlock(&lock);
+}
+
+void watch_leave(nng_socket socket)
+{
+    pthread_mutex_lock(&lock);
+    if (n_leaving < MAX_LEAVING)
+        leaving[n_leaving++] = nng_socket_id(socket);
     fresh = true;
     pthread_cond_signal(&added);
     pthread_mutex_unlock(&lock);

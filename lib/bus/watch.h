@@ -18,6 +18,9 @@
  * nothing back. The first starts a thread. */
 void watch_add(nng_pipe pipe);
 void watch_remove(nng_pipe pipe);
+/* Closes the sending half of all connections of this socket, also of those to
+ * come: a pusher ends a connection at that, behind its last message. Soon. */
+void watch_leave(nng_socket socket);
 
 /* For tests: what the kernel says of a connection, judged. */
 bool watch_is_dead(const struct tcp_info *info);

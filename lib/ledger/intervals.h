@@ -36,6 +36,10 @@ int ledger_granted_pages(struct fp_ledger *l, int64_t job_id, int64_t *pages,
 #define LEDGER_GRANT_DUE_MAX 8
 int ledger_grant(struct fp_ledger *l, const char *leader, int64_t job_id, int32_t no, int32_t pages,
                  int due_ms, bool *granted, int32_t *grant_no, struct fp_err *err) FP_MUST_CHECK;
+/* hand back: what is left of this grant is overdue now, and others get it. One
+ * that is used up, or not the present one any more, stays as it is. */
+int ledger_grant_back(struct fp_ledger *l, int64_t job_id, int32_t no, int32_t grant_no,
+                      struct fp_err *err) FP_MUST_CHECK;
 int ledger_interval_get(struct fp_ledger *l, int64_t job_id, int32_t no, struct ledger_interval *out,
                         struct fp_err *err) FP_MUST_CHECK;
 

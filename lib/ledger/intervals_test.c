@@ -63,6 +63,32 @@ static void a_grant_is_given_once_until_it_is_overdue(void **state)
     assert_code(ledger_grant(t_ledger, t_leader, job, 1, 0, 1, &granted, &no, &t_err), FP_INVALID_ARGUMENT);
 }
 
+static void a_grant_handed_back_is_given_again_at_once(void **state)
+{
+    (void)state;
+    int32_t no;
+    int64_t pages;
+    assert_true(grant(4, 60000, &no));
+    struct ledger_page p = next_page(no, 3, false);
+    assert_int_equal(page(&p).pages_left, 3);
+    assert_ok(ledger_grant_back(t_ledger, job, 1, no + 1, &t_err)); /* not this one */
+    assert_false(grant(4, 60000, &no));
+    assert_ok(ledger_grant_back(t_ledger, job, 1, 1, &t_err));
+    assert_ok(ledger_grant_back(t_ledger, job, 1, 1, &t_err)); /* twice: as once */
+    assert_ok(ledger_granted_pages(t_ledger, job, &pages, &t_err));
+    assert_int_equal(pages, 0);
+    assert_true(grant(1, 60000, &no));
+    assert_int_equal(no, 2);
+    assert_int_equal(t_sql("SELECT due_ms FROM foliopost.intervals"),
+                     60000); /* not taken for a slow source */
+    p = next_page(no, 3, false);
+    assert_int_equal(page(&p).pages_left, 0);
+    assert_ok(ledger_grant_back(t_ledger, job, 1, 2, &t_err)); /* used up: ready, and not due */
+    assert_int_equal(t_sql(
+                         "SELECT count(*) FROM foliopost.intervals WHERE state = 'ready' AND due_ms = 60000"),
+                     1);
+}
+
 static void a_grant_needs_the_lead_and_a_running_job(void **state)
 {
     (void)state;
@@ -235,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_grant_is_given_once_until_it_is_overdue, setup),
+        cmocka_unit_test_setup(a_grant_handed_back_is_given_again_at_once, setup),
         cmocka_unit_test_setup(a_grant_needs_the_lead_and_a_running_job, setup),
         cmocka_unit_test_setup(a_page_inserts_its_batch_and_moves_the_cursor, setup),
         cmocka_unit_test_setup(a_short_page_ends_the_interval, setup),

@@ -28,7 +28,8 @@
 #define WAIT_MS      200 /* how late a drain may be seen */
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 2000
-#define NOTED_JOBS   64 /* at once in progress; past that one is only noted again */
+#define NOTED_JOBS   64   /* at once in progress; past that one is only noted again */
+#define REST_MS      3000 /* for handing back what was on its way here when the drain began */
 
 struct intake {
     struct intake_options o;
@@ -143,12 +144,14 @@ static void note_templates(struct intake *in, int64_t job_id)
     metrics_add("foliopost_templates_differ_total", "", 1);
 }
 
-static void release_unclaimed(struct intake *in, int64_t batch_id)
+static int release_unclaimed(struct intake *in, int64_t batch_id)
 {
     struct fp_err err;
     bool done = false;
-    if (ledger_release(in->ledger, NULL, batch_id, 0, &done, &err) < 0)
+    int rc = ledger_release(in->ledger, NULL, batch_id, 0, &done, &err);
+    if (rc < 0)
         log_info("", "batch not handed back", "batch=%" PRId64 " reason=%s", batch_id, err.msg);
+    return rc;
 }
 
 /* Takes the arena. True when the desk has the batch. */
@@ -170,7 +173,7 @@ static bool claim_and_give(struct intake *in, struct fp_arena *arena,
     } else {
         metrics_add("foliopost_claims_total", "won=\"false\"", 1);
         if (atomic_load(&in->draining))
-            release_unclaimed(in, message->batch_id);
+            (void)!release_unclaimed(in, message->batch_id);
         arena_free(arena);
     }
     atomic_store(&in->o.desk->claiming, 0);
@@ -247,6 +250,36 @@ static void pull_one(struct intake *in)
     bus_msg_free(msg);
 }
 
+static int hand_back(struct intake *in, struct fp_bus_msg *msg)
+{
+    struct fp_err err;
+    size_t bytes;
+    const void *data = bus_msg_data(msg, &bytes);
+    struct fp_arena *arena = arena_new(WIRE_MAX_ARENA_BYTES);
+    const Foliopost__V1__SummaryBatch *message =
+        wire_unpack(&foliopost__v1__summary_batch__descriptor, data, bytes, arena, &err);
+    int rc = message ? release_unclaimed(in, message->batch_id) : 0;
+    arena_free(arena);
+    return rc;
+}
+
+/* What the pushers had sent here goes to others at once, and not when it is due
+ * again. A ledger that does not answer leaves it to that. */
+static void hand_back_rest(struct intake *in)
+{
+    struct fp_bus_msg *msg;
+    int64_t until_us = clock_mono_us() + REST_MS * 1000;
+    int n = 0, rc = 0;
+    while (rc == 0 && bus_pull_rest(in->o.pull, until_us, &msg)) {
+        rc = hand_back(in, msg);
+        n += rc == 0;
+        bus_msg_free(msg);
+        in->o.beat(in->o.ctx, INTAKE_BEAT, "intake");
+    }
+    if (n > 0)
+        log_info("", "handed back", "batches=%d reason=draining", n);
+}
+
 static void *intake_main(void *arg)
 {
     struct intake *in = arg;
@@ -256,6 +289,7 @@ static void *intake_main(void *arg)
         if (desk_take_slot(in->o.desk, WAIT_MS))
             pull_one(in);
     }
+    hand_back_rest(in);
     atomic_store(&in->ended, true);
     return NULL;
 }

@@ -139,6 +139,7 @@ void mailer_drain(struct fp_service *s, void *values)
 {
     (void)s;
     (void)values;
+    bus_pull_leave(the.pull);
     intake_drain(the.intake);
     desk_drain(the.desk);
     preview_desk_drain(the.previews);

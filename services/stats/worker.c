@@ -29,6 +29,7 @@
 
 /* Short, so that a drain is noticed at once; a turn that yields nothing costs nothing. */
 #define RECV_MS 200
+#define REST_MS 3000 /* for handing back what was on its way here when the drain began */
 #define SEND_MS 200
 /* From a hiccup to a restarting server. */
 #define BACKOFF_FIRST_MS 200
@@ -109,15 +110,17 @@ static void dropped(struct worker *w, const Foliopost__V1__UserBatch *b, const c
         log_debug(id, "not in error_log", "reason=%s", err.msg);
 }
 
-static void hand_back(struct worker *w, const Foliopost__V1__UserBatch *b, const char *id)
+static int hand_back(struct worker *w, const Foliopost__V1__UserBatch *b, const char *id)
 {
     struct fp_err err;
     bool done;
 
-    if (ledger_release(w->ledger, NULL, b->batch_id, 0, &done, &err))
+    if (ledger_release(w->ledger, NULL, b->batch_id, 0, &done, &err)) {
         log_warn(id, "not handed back", "it comes again by redo; reason=%s", err.msg);
-    else
-        log_info(id, "handed back", "done=%d", done);
+        return -1;
+    }
+    log_info(id, "handed back", "done=%d", done);
+    return 0;
 }
 
 /* True: go on. False: the process drains, or the batch was held long enough. */
@@ -139,7 +142,7 @@ static void give_up(struct worker *w, const Foliopost__V1__UserBatch *b, const c
                     const struct fp_err *why)
 {
     if (atomic_load(&w->all->draining))
-        hand_back(w, b, id);
+        (void)!hand_back(w, b, id);
     else
         dropped(w, b, id, why);
 }
@@ -319,6 +322,39 @@ static void probe(struct worker *w)
     set_trouble(w->all, "", NULL);
 }
 
+static bool rest(struct worker *w, int64_t until_us, struct fp_bus_msg **m)
+{
+    pthread_mutex_lock(&w->all->turn);
+    bool came = bus_pull_rest(w->all->pull, until_us, m);
+    pthread_mutex_unlock(&w->all->turn);
+    return came;
+}
+
+/* What userstreams had sent here goes to others at once, and not when it is due again. */
+static void hand_back_rest(struct worker *w)
+{
+    int64_t until_us = clock_mono_us() + REST_MS * 1000;
+    struct fp_bus_msg *m;
+    int rc = 0;
+
+    while (rc == 0 && rest(w, until_us, &m)) {
+        size_t bytes;
+        const void *data = bus_msg_data(m, &bytes);
+        struct fp_err err;
+        char id[64];
+        const Foliopost__V1__UserBatch *b =
+            wire_unpack(&foliopost__v1__user_batch__descriptor, data, bytes, w->in, &err);
+
+        beat(w);
+        if (b) {
+            snprintf(id, sizeof id, "job=%lld batch=%lld", (long long)b->job->job_id, (long long)b->batch_id);
+            rc = hand_back(w, b, id);
+        }
+        bus_msg_free(m);
+        arena_reset(w->in);
+    }
+}
+
 static void *work(void *arg)
 {
     struct worker *w = arg;
@@ -340,6 +376,7 @@ static void *work(void *arg)
         arena_reset(w->in);
         arena_reset(w->out);
     }
+    hand_back_rest(w);
     service_beat_end(w->all->service, w->no);
     atomic_fetch_sub(&w->all->running, 1);
     return NULL;
@@ -436,6 +473,8 @@ struct fp_workers *workers_start(struct fp_service *s, const struct stats_settin
 
 void workers_drain(struct fp_workers *w)
 {
+    if (w->pull)
+        bus_pull_leave(w->pull);
     atomic_store(&w->draining, true);
     previews_drain(w->previews);
 }

@@ -110,6 +110,8 @@ void compose_send(struct worker *w, const struct ledger_job *job, int64_t batch_
         metrics_add("foliopost_users_total", "", (double)n);
         return;
     }
+    if (atomic_load(&w->stream->stopping))
+        worker_hand_back(w, batch_id);
     worker_drop(err.code == FP_UNAVAILABLE ? "reason=\"no_peer\"" : "reason=\"unsendable\"");
     if (log_limited(&said_us, 10000)) {
         snprintf(id, sizeof id, "job=%" PRId64 " batch=%" PRId64, job->id, batch_id);

@@ -6,18 +6,20 @@
  * and hands on one message at a time: what it holds is lost to others when a
  * worker is slow, so it holds as little as can be.
  *
- * Draining: nothing more is taken, the workers end after the page in hand; what
- * stands in the inbox is dropped and comes again when due.
+ * Draining: the schedulers are asked to send no more, the workers end after the
+ * page in hand, and what had been sent here goes back to the ledger.
  */
 #include "services/userstream/stream.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/log/log.h"
 
 #define INBOX_MESSAGES 1
 #define RECV_MS        200
+#define REST_MS        3000 /* for handing back what was on its way here when the drain began */
 #define PUSH_SHUT_MS   1000
 
 static struct stream the; /* of this process */
@@ -71,6 +73,14 @@ bool stream_ready(struct fp_service *service, void *values, struct fp_str *why_n
 
 /* --- threads ------------------------------------------------------------------------- */
 
+/* To a worker, which hands it back, since the process drains. */
+static void give_back(struct stream *s, struct fp_bus_msg *msg)
+{
+    service_beat(s->service, 0, "inbox");
+    if (!queue_push(s->inbox, msg, REST_MS))
+        bus_msg_free(msg); /* all of them hang: it comes again when due */
+}
+
 static void *inbox_main(void *arg)
 {
     struct stream *s = arg;
@@ -86,8 +96,13 @@ static void *inbox_main(void *arg)
             handed = queue_push(s->inbox, msg, RECV_MS);
         }
         if (!handed)
-            bus_msg_free(msg);
+            give_back(s, msg);
     }
+    int64_t until_us = clock_mono_us() + REST_MS * 1000;
+    struct fp_bus_msg *msg;
+    while (bus_pull_rest(s->pull, until_us, &msg))
+        give_back(s, msg);
+    queue_close(s->inbox); /* the workers end when it is empty */
     service_beat_end(s->service, 0);
     atomic_fetch_sub(&s->running, 1);
     return NULL;
@@ -145,6 +160,7 @@ void stream_drain(struct fp_service *service, void *values)
 {
     (void)service;
     (void)values;
+    bus_pull_leave(the.pull);
     atomic_store(&the.stopping, true);
 }
 

@@ -88,6 +88,8 @@ const struct ledger_job *worker_job(struct worker *w, int64_t id, struct fp_err 
 /* After a failed step: waits a growing while and says whether to try it again.
  * False when the message's time is over or the process stops. */
 bool worker_try_again(struct worker *w, int *tries, const struct fp_err *why);
+/* The batch is due now: others shall have it. For a process that stops. */
+void worker_hand_back(struct worker *w, int64_t batch_id);
 /* The message, or the rest of it, comes to nothing: counted by reason, a literal. */
 void worker_drop(const char *reason_label);
 

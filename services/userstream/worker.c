@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/ledger/intervals.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 
@@ -128,6 +129,14 @@ static void probe_source(struct worker *w)
     }
 }
 
+void worker_hand_back(struct worker *w, int64_t batch_id)
+{
+    struct fp_err err;
+    bool done;
+    if (ledger_release(w->ledger, NULL, batch_id, 0, &done, &err) < 0)
+        log_info("", "batch not handed back", "it comes again when due; reason=%s", err.msg);
+}
+
 /* --- messages ------------------------------------------------------------------------- */
 
 /* The job, when it runs; a message for one that does not is not wanted. */
@@ -151,9 +160,22 @@ static const struct ledger_job *running_job(struct worker *w, int64_t id)
     return job;
 }
 
-/* Each page has the patience of a message of its own: a long grant is not trouble. */
-static void do_grant(struct worker *w, int64_t job_id, const Foliopost__V1__Grant *grant)
+/* What is not done here any more goes to others now, and not when it is due. */
+static void hand_back(struct worker *w, const Foliopost__V1__Work *work)
 {
+    struct fp_err err;
+    if (work->work_case != FOLIOPOST__V1__WORK__WORK_GRANT)
+        worker_hand_back(w, work->batch->batch_id);
+    else if (ledger_grant_back(w->ledger, work->job_id, work->grant->interval_no, work->grant->grant_no,
+                               &err) < 0)
+        log_info("", "grant not handed back", "it is given again when due; reason=%s", err.msg);
+}
+
+/* Each page has the patience of a message of its own: a long grant is not trouble. */
+static void do_grant(struct worker *w, const Foliopost__V1__Work *work)
+{
+    const Foliopost__V1__Grant *grant = work->grant;
+    int64_t job_id = work->job_id;
     struct fp_err err;
     bool more = true;
     int tries = 0;
@@ -175,6 +197,8 @@ static void do_grant(struct worker *w, int64_t job_id, const Foliopost__V1__Gran
             more = true;
         }
     }
+    if (atomic_load(&w->stream->stopping)) /* a grant that is used up is not changed by it */
+        hand_back(w, work);
 }
 
 static void do_batch(struct worker *w, int64_t job_id, int64_t batch_id)
@@ -207,21 +231,24 @@ static void do_message(struct worker *w, const void *data, size_t bytes)
     }
     w->deadline_us = clock_mono_us() + STREAM_PATIENCE_MS * 1000;
     log_trace(work->traceparent);
-    if (work->work_case == FOLIOPOST__V1__WORK__WORK_GRANT)
-        do_grant(w, work->job_id, work->grant);
+    if (atomic_load(&w->stream->stopping))
+        hand_back(w, work);
+    else if (work->work_case == FOLIOPOST__V1__WORK__WORK_GRANT)
+        do_grant(w, work);
     else
         do_batch(w, work->job_id, work->batch->batch_id);
     log_trace(NULL);
 }
 
+/* The inbox thread closes the inbox when the process drains. */
 void *worker_main(void *worker)
 {
     struct worker *w = worker;
-    while (!atomic_load(&w->stream->stopping)) {
+    struct fp_bus_msg *msg;
+    while ((msg = queue_pop(w->stream->inbox, TAKE_MS)) != NULL || !queue_is_closed(w->stream->inbox)) {
         service_beat(w->stream->service, w->id, "worker");
-        if (!w->source_known_good)
+        if (!w->source_known_good && !atomic_load(&w->stream->stopping))
             probe_source(w);
-        struct fp_bus_msg *msg = queue_pop(w->stream->inbox, TAKE_MS);
         if (msg != NULL) {
             size_t bytes;
             const void *data = bus_msg_data(msg, &bytes);
