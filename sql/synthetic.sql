@@ -48,7 +48,9 @@
 --  42  delivered in, all delivered out,  48  held over a split on file
 --      and in again                      49  interest charged, tax and fee, some
 --  43  deposited and all withdrawn           of each given back
---  44  an overdraft, then a deposit
+--  44  an overdraft, then a deposit          50  a close that is 7.5 times the one before
+--  52  shares booked in before they are      51  closes in pence among others in pounds
+--      booked out, a month end between       53  the same, and not booked out by the month's end
 -- Instrument 504 is an index in EUR, for a benchmark.
 
 -- step: functions
@@ -146,6 +148,8 @@ INSERT INTO portfolio.instruments VALUES
     (501, 'NOPRICE', 'Never Quoted Ltd', 'EUR', 'equity'),
     (502, 'STALE', 'Seldom Quoted AG', 'EUR', 'equity'),    -- as 1, but not for 40 days
     (503, 'HALVED', 'Quietly Split SA', 'EUR', 'equity'),   -- as 1, but half of it for 15 days
+    (505, 'TYPO', 'Wrongly Typed NV', 'EUR', 'equity'),     -- as 1, but 7.5 times it on one day
+    (506, 'PENCE', 'Hundredfold plc', 'EUR', 'equity'),     -- as 1, but a hundred times it on some days
     (504, 'INDEX', 'Europe Total Return', 'EUR', 'index');  -- the mean of some
 
 INSERT INTO portfolio.splits (instrument_id, day, numerator, denominator)
@@ -187,6 +191,14 @@ SELECT 502, p.day, p.close, p.recorded_at
 FROM portfolio.synthetic AS s JOIN portfolio.prices AS p ON p.instrument_id = 1 AND p.day < portfolio.synthetic_month_end(s.last_day) - 40
 UNION ALL
 SELECT 503, p.day, CASE WHEN p.day >= portfolio.synthetic_month_end(s.last_day) - 15 THEN round(p.close / 2, 2) ELSE p.close END, p.recorded_at
+FROM portfolio.synthetic AS s JOIN portfolio.prices AS p ON p.instrument_id = 1
+UNION ALL
+SELECT 505, p.day, CASE WHEN p.day = portfolio.synthetic_weekday(portfolio.synthetic_month_end(s.last_day) - 12) THEN round(p.close * 7.5, 2)
+                        ELSE p.close END, p.recorded_at
+FROM portfolio.synthetic AS s JOIN portfolio.prices AS p ON p.instrument_id = 1
+UNION ALL
+SELECT 506, p.day, CASE WHEN p.day BETWEEN portfolio.synthetic_month_end(s.last_day) - 12 AND portfolio.synthetic_month_end(s.last_day) - 6
+                        THEN p.close * 100 ELSE p.close END, p.recorded_at
 FROM portfolio.synthetic AS s JOIN portfolio.prices AS p ON p.instrument_id = 1
 UNION ALL
 SELECT 504, p.day, round(10 * avg(p.close), 2), max(p.recorded_at)
@@ -252,7 +264,14 @@ INSERT INTO portfolio.synthetic_scripts VALUES
     (47, 0, 10, 0, 'deposit', NULL, 0, 1000), (47, 1, 9, 1, 'buy', 1, 1, 0),
     (48, 0, 1500, 0, 'deposit', NULL, 0, 20000), (48, 1, 1490, 1, 'buy', 7, 10, 0), (48, 2, 8, 1, 'sell', 7, 1, 0),
     (49, 0, 100, 0, 'deposit', NULL, 0, 1000), (49, 1, 25, 0, 'interest', NULL, 0, -5.5), (49, 2, 24, 0, 'tax', NULL, 0, -3),
-    (49, 3, 20, 0, 'tax', NULL, 0, 1), (49, 4, 18, 0, 'fee', NULL, 0, -4), (49, 5, 12, 0, 'fee', NULL, 0, 2);
+    (49, 3, 20, 0, 'tax', NULL, 0, 1), (49, 4, 18, 0, 'fee', NULL, 0, -4), (49, 5, 12, 0, 'fee', NULL, 0, 2),
+    (50, 0, 100, 0, 'deposit', NULL, 0, 5000), (50, 1, 90, 1, 'buy', 505, 1, 0),
+    (51, 0, 100, 0, 'deposit', NULL, 0, 50000), (51, 1, 90, 1, 'buy', 506, 1, 0),
+    -- back 34 is before the month also from a Saturday on, 27 is in it, and they are never more than ten days apart
+    (52, 0, 200, 0, 'deposit', NULL, 0, 10000), (52, 1, 190, 1, 'buy', 1, 20, 0),
+    (52, 2, 34, 3, 'transfer_in', 1, 10, 0), (52, 3, 27, 1, 'transfer_out', 1, 10, 0), (52, 4, 10, 3, 'sell', 1, 5, 0),
+    (53, 0, 200, 0, 'deposit', NULL, 0, 10000), (53, 1, 190, 1, 'buy', 1, 20, 0),
+    (53, 2, 4, 3, 'transfer_in', 1, 10, 0), (53, 3, -3, 1, 'transfer_out', 1, 10, 0);
 
 -- step: users each 50000
 INSERT INTO portfolio.users (id, email, first_name, last_name, created_at, locale, time_zone, base_currency)
@@ -292,11 +311,11 @@ ANALYZE portfolio.users, portfolio.preferences;
 INSERT INTO portfolio.accounts (id, user_id, kind, currency)
 SELECT u.id * 4 + a.no, u.id, a.kind, portfolio.synthetic_currency(u.id, u.base_currency, a.pair)
 FROM portfolio.users AS u, (VALUES (0, 'cash', 1), (1, 'custody', 1), (2, 'cash', 2), (3, 'custody', 2)) AS a(no, kind, pair)
-WHERE u.id BETWEEN $1 AND $2 AND (a.pair = 1 OR portfolio.synthetic_has_second(u.id)) AND u.id % 1000 NOT BETWEEN 40 AND 49
+WHERE u.id BETWEEN $1 AND $2 AND (a.pair = 1 OR portfolio.synthetic_has_second(u.id)) AND u.id % 1000 NOT BETWEEN 40 AND 53
 UNION ALL
 SELECT u.id * 4 + a.no, u.id, a.kind, 'EUR'
 FROM portfolio.users AS u, (VALUES (0, 'cash'), (1, 'custody'), (3, 'custody')) AS a(no, kind)
-WHERE u.id BETWEEN $1 AND $2 AND u.id % 1000 BETWEEN 40 AND 49;
+WHERE u.id BETWEEN $1 AND $2 AND u.id % 1000 BETWEEN 40 AND 53;
 
 -- step: transactions each 20000
 INSERT INTO portfolio.transactions (id, user_id, account_id, instrument_id, type, quantity, price, amount, fee, tax, currency,
@@ -311,7 +330,7 @@ WITH pair AS MATERIALIZED (
            1 + floor(6 * power(portfolio.synthetic_unit(u.id, 24), 2))::integer AS positions
     FROM portfolio.synthetic AS s, portfolio.users AS u
     JOIN portfolio.synthetic_currencies AS c ON c.currency = portfolio.synthetic_currency(u.id, u.base_currency, 1)
-    WHERE u.id BETWEEN $1 AND $2 AND portfolio.synthetic_unit(u.id, 22) >= 0.08 AND u.id % 1000 NOT BETWEEN 40 AND 49
+    WHERE u.id BETWEEN $1 AND $2 AND portfolio.synthetic_unit(u.id, 22) >= 0.08 AND u.id % 1000 NOT BETWEEN 40 AND 53
 ), second AS MATERIALIZED (
     SELECT p.user_id, c.currency, c.listed, c.decimals, p.last_day, f.day AS opened, p.currency AS first_currency,
            portfolio.synthetic_unit(p.user_id, 25) < 0.5 AS by_transfer,
@@ -431,7 +450,7 @@ WITH pair AS MATERIALIZED (
     JOIN portfolio.synthetic_scripts AS k ON k.kind = u.id % 1000
     CROSS JOIN LATERAL (SELECT portfolio.synthetic_weekday(portfolio.synthetic_month_end(s.last_day) - k.back) AS day OFFSET 0) AS d
     LEFT JOIN portfolio.prices AS p ON p.instrument_id = k.instrument_id AND p.day = d.day
-    WHERE u.id BETWEEN $1 AND $2
+    WHERE u.id BETWEEN $1 AND $2 AND d.day <= s.last_day
     UNION ALL
     -- the broken ones
     SELECT u.id, k.slot, k.account, k.instrument_id, k.type, k.quantity, k.price, k.amount, 0, 0, k.currency,

@@ -88,6 +88,8 @@ static void seeded_data_fits_and_its_broken_users_are_warned_of(void **state)
     expect(&f, "ok page of users: index range");
     expect(&f, "ok transactions of a batch: index range");
     expect(&f, "warn portfolio.users: 10 users whose base_currency");
+    expect(&f, "warn portfolio.prices: 2 instruments with a close beyond -95 % or +400 %");
+    expect(&f, "ok portfolio.transactions: transfers of shares have both sides");
     expect(&f, "ok server: primary");
     str_fini(&f.text);
 }
@@ -132,6 +134,37 @@ static void what_the_statistics_need_is_warned_of(void **state)
            "UPDATE portfolio.splits SET numerator = 2 WHERE instrument_id = 7", false,
            "warn portfolio.splits: 1 splits whose numerator",
            "SELECT instrument_id, day FROM portfolio.splits");
+}
+
+static void what_a_job_would_hold_back_is_warned_of(void **state)
+{
+    (void)state;
+    /* not when the split is on file */
+    broken(
+        "UPDATE portfolio.prices SET close = close / 30 WHERE instrument_id = 9 AND day > current_date - 20",
+        "UPDATE portfolio.prices SET close = close * 30 WHERE instrument_id = 9 AND day > current_date - 20",
+        false, "warn portfolio.prices: 3 instruments with a close beyond", "put the split on file");
+    broken(
+        "UPDATE portfolio.prices SET close = close / 30 WHERE instrument_id = 9 AND day > current_date - 20;"
+        " INSERT INTO portfolio.splits SELECT 9, min(day), 30, 1 FROM portfolio.prices"
+        " WHERE instrument_id = 9 AND day > current_date - 20",
+        "UPDATE portfolio.prices SET close = close * 30 WHERE instrument_id = 9 AND day > current_date - 20;"
+        " DELETE FROM portfolio.splits WHERE instrument_id = 9",
+        false, "warn portfolio.prices: 2 instruments with a close beyond", "suspect_price");
+}
+
+/* Shares that one account was booked out of and nobody into, and the other way round. */
+static void a_transfer_with_one_side_is_warned_of(void **state)
+{
+    (void)state;
+    broken(
+        "DELETE FROM portfolio.transactions WHERE user_id = 40 AND type = 'transfer_in'",
+        "INSERT INTO portfolio.transactions (id, user_id, account_id, instrument_id, type, quantity, price,"
+        " amount, fee, tax, currency, trade_date, recorded_at) SELECT id + 1, user_id, account_id + 2,"
+        " instrument_id, 'transfer_in', quantity, price, amount, fee, tax, currency, trade_date, recorded_at"
+        " FROM portfolio.transactions WHERE user_id = 40 AND type = 'transfer_out'",
+        false, "warn portfolio.transactions: 1 transfers of shares without their other side",
+        "book both sides");
 }
 
 static void a_missing_column_or_table_is_named(void **state)
@@ -246,6 +279,8 @@ int main(void)
         cmocka_unit_test(a_missing_index_is_named_with_the_statement_that_makes_it),
         cmocka_unit_test(an_index_in_the_wrong_order_does_not_serve),
         cmocka_unit_test(what_the_statistics_need_is_warned_of),
+        cmocka_unit_test(what_a_job_would_hold_back_is_warned_of),
+        cmocka_unit_test(a_transfer_with_one_side_is_warned_of),
         cmocka_unit_test(a_missing_column_or_table_is_named),
         cmocka_unit_test(a_wrong_type_is_told_from_a_loose_one),
         cmocka_unit_test(stale_prices_are_told_with_their_age),

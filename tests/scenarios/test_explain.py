@@ -91,6 +91,14 @@ UNCOMMON = {
     46: ("a split that nobody told of", lambda s: "SUMMARY_FLAG_SUSPECTED_SPLIT" in s["flags"]),
     47: ("opened in the period", lambda s: "SUMMARY_FLAG_OPENED_IN_PERIOD" in s["flags"]),
     48: ("held over a split on file", lambda s: s["holdings"] == 1 and realised(s)),
+    50: ("a close 7.5 times the one before", lambda s: s["flags"] == ["SUMMARY_FLAG_SUSPECT_PRICE"]
+         and [e["kind"] for e in s["events"]] == ["EVENT_KIND_PRICE_JUMP"]),
+    51: ("closes in pence among pounds", lambda s: s["flags"] == ["SUMMARY_FLAG_SUSPECT_PRICE"]
+         and [e["kind"] for e in s["events"]] == ["EVENT_KIND_PRICE_UNITS"] * 2),
+    52: ("booked in before it was booked out, a month end between", lambda s: realised(s) and not s["flags"]
+         and s["net_contributions_minor"] == 0 and s["holdings"] == 1),
+    53: ("booked in and not yet booked out", lambda s: s["flags"] == ["SUMMARY_FLAG_IN_TRANSIT"]
+         and s["net_contributions_minor"] == 0 and s["holdings"] == 1),
     49: ("interest, tax and fee, some given back", lambda s: s["income_minor"] < 0 < s["fees_minor"] and s["taxes_minor"] > 0),
 }
 
