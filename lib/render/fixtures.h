@@ -1,4 +1,4 @@
-/* The ten users of the golden mails, for the tests and the bench of lib/render alone. */
+/* The eleven users of the golden mails, for the tests and the bench of lib/render alone. */
 #ifndef FP_RENDER_FIXTURES_H
 #define FP_RENDER_FIXTURES_H
 
@@ -364,7 +364,7 @@ static inline void fixture_maria(struct fixture *f)
     fixture_share(f, true, "Genussrechte", 1479000, 800);
     fixture_share(f, true, "derivative", -2121077, 0);
     fixture_share(f, false, "EUR", 16367923, 10000);
-    for (int i = 1; i <= 10; i++)
+    for (int i = 1; i <= 11; i++)
         f->flags[f->summary.n_flags++] = (Foliopost__V1__SummaryFlag)i;
     fixture_chart(f, 31, 1);
 }
@@ -454,6 +454,36 @@ static inline void fixture_jonas(struct fixture *f)
     fixture_chart(f, 61, 5);
 }
 
+/* Sent although the setting could have held it back: closes that cannot be, and shares that one
+ * account was booked into before the other was booked out of. */
+static inline void fixture_nina(struct fixture *f)
+{
+    fixture_init(f, 1011, "Nina", "Andersen", "nina@mail.example");
+    f->user.locale = (char *)"en-US";
+    f->summary.currency = (char *)"USD";
+    fixture_values(f, 1840000, 0, 21050);
+    f->summary.twr_defined = true;
+    f->summary.twr_e8 = 1144022;
+    f->summary.holdings = 3;
+    fixture_mover(f, true, "PENCE", "Hundredfold plc", 18040, 980434);
+    fixture_mover(f, false, "TYPO", "Wrongly Typed NV", -2210, -120108);
+    fixture_bridge(f, 0, 0);
+    fixture_span(f, FIXTURE_PERIOD, f->job.period_start_day, 1144022, 1144022, INT64_MIN);
+    fixture_share(f, true, "equity", 1661050, 8925);
+    fixture_share(f, true, "cash", 200000, 1075);
+    fixture_share(f, false, "USD", 1861050, 10000);
+    f->flags[0] = FOLIOPOST__V1__SUMMARY_FLAG__SUMMARY_FLAG_SUSPECT_PRICE;
+    f->flags[1] = FOLIOPOST__V1__SUMMARY_FLAG__SUMMARY_FLAG_IN_TRANSIT;
+    f->summary.n_flags = 2;
+    fixture_event(f, FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_PRICE_JUMP, day_from_civil(2026, 10, 6),
+                  "Wrongly Typed NV", 0);
+    fixture_event(f, FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_PRICE_UNITS, day_from_civil(2026, 10, 19),
+                  "Hundredfold plc", 0);
+    fixture_event(f, FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_PRICE_ZERO, day_from_civil(2026, 10, 21),
+                  "Hundredfold plc", 0);
+    fixture_chart(f, 31, 1);
+}
+
 struct fixture_case {
     const char *name;
     void (*fill)(struct fixture *f);
@@ -464,6 +494,7 @@ static const struct fixture_case fixture_cases[] = {
     {"bad-month-all-flags", fixture_maria}, {"emptied", fixture_luc},
     {"negative-value", fixture_sofia},      {"short-position", fixture_joao},
     {"nothing-but-cash", fixture_jan},      {"many-parts", fixture_jonas},
+    {"suspect-price", fixture_nina},
 };
 #define FIXTURE_CASES (sizeof fixture_cases / sizeof fixture_cases[0])
 

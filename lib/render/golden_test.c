@@ -1,5 +1,5 @@
 /*
- * Ten mails, byte for byte as they were: source, text and HTML in
+ * Eleven mails, byte for byte as they were: source, text and HTML in
  * tests/golden/. The files are written only by
  *
  *   FOLIOPOST_WRITE_GOLDEN=1 build/debug/unit/render_golden_test

@@ -19,8 +19,8 @@ def figures(text):
     return re.findall(r"\s([+-]?[\d.,’\u00a0\u202f]*\d[.,]\d\d)(?:\s*%)?$", text, re.MULTILINE)
 
 
-def test_there_are_ten():
-    assert len(MAILS) == 10
+def test_there_are_eleven():
+    assert len(MAILS) == 11
 
 
 @pytest.mark.parametrize("path", MAILS, ids=lambda p: p.stem)
@@ -54,6 +54,22 @@ def test_both_parts_have_the_same_figures(path):
 def test_hostile_names_stay_text():
     page = (GOLDEN / "hostile.html").read_text()
     assert "<script" not in page and "<img" not in page and "<b>{{{" not in page
+
+
+def remarks(name):
+    return (GOLDEN / f"{name}.txt").read_text().replace("\n  ", " ").split("* ")[1:]
+
+
+def test_a_suspect_price_is_told_of_the_holding_and_its_day():
+    text = remarks("suspect-price")
+    for holding, day in ("Wrongly Typed NV", "October 6, 2026"), ("Hundredfold plc", "October 19, 2026"):
+        assert any(holding in r and day in r and "far from the one before" in r for r in text), (holding, text)
+    assert any("on its way between two accounts" in r for r in text), text
+    assert not any(r.startswith("A price is far") for r in text)  # told by the events already
+
+
+def test_all_flags_are_all_flags():
+    assert any("Ein Kurs liegt weit entfernt vom vorigen" in r for r in remarks("bad-month-all-flags")), remarks("bad-month-all-flags")
 
 
 @pytest.mark.parametrize("path", MAILS, ids=lambda p: p.stem)
