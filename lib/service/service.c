@@ -336,7 +336,7 @@ static int start_trace(struct fp_service *s, struct fp_err *err)
 {
     const struct trace_options o = {s->program, config_version(), s->address, s->set.trace_endpoint};
 
-    return *o.endpoint ? trace_start(&o, err) : 0;
+    return trace_start(&o, err);
 }
 
 /* Everything after the settings; returns the exit code. */

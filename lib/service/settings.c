@@ -73,8 +73,9 @@ const struct config_setting service_rows[] = {
      .min = 0,
      .max = 900,
      .help =
-         "Spans go here by OTLP/HTTP in JSON: http://collector:4318, or a whole URL. Empty: none are made; the "
-         "callers' trace context is carried all the same.",
+         "Spans go here by OTLP/HTTP in JSON: http://collector:4318, or a whole URL. Empty: where "
+         "OpenTelemetry's own variables say, and none are made without them; the callers' trace context is "
+         "carried all the same.",
      .offset = AT(trace_endpoint)},
 };
 const size_t service_n_rows = sizeof service_rows / sizeof service_rows[0];

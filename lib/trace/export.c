@@ -28,7 +28,6 @@
 #define REQUEST_MS    2000L /* the end of the process may wait for two of them */
 #define TRIES         3
 #define SAY_EVERY_MS  60000
-#define URL_BYTES     1024
 #define METRIC        "foliopost_trace_spans_total"
 
 static struct {
@@ -40,7 +39,8 @@ static struct {
     pthread_t thread;
     atomic_bool on;
     struct trace_options o;
-    char url[URL_BYTES];
+    struct otel_env env;
+    char url[OTEL_URL_BYTES];
     CURL *curl;
     struct curl_slist *headers;
     long long said_us;
@@ -49,6 +49,11 @@ static struct {
 bool trace_exporting(void)
 {
     return atomic_load_explicit(&the.on, memory_order_acquire);
+}
+
+const struct otel_env *trace_env(void)
+{
+    return &the.env;
 }
 
 void trace_give(const struct trace_done *d)
@@ -166,6 +171,10 @@ static void *export_main(void *arg)
 /* As OpenTelemetry has it: a base URL, to which the signal's path is added. */
 static int make_url(const char *endpoint, struct fp_err *err)
 {
+    if (endpoint[0] == '\0') {
+        snprintf(the.url, sizeof the.url, "%s", the.env.url);
+        return 0;
+    }
     const char *host = strncmp(endpoint, "http://", 7) == 0    ? endpoint + 7
                        : strncmp(endpoint, "https://", 8) == 0 ? endpoint + 8
                                                                : "";
@@ -177,17 +186,28 @@ static int make_url(const char *endpoint, struct fp_err *err)
     int n = snprintf(the.url, sizeof the.url, "%.*s%s",
                      bare && path ? (int)(path - endpoint) : (int)strlen(endpoint), endpoint,
                      bare ? "/v1/traces" : "");
-    return n < URL_BYTES
-               ? 0
-               : err_set(err, FP_INVALID_ARGUMENT, "trace-endpoint: longer than %d bytes", URL_BYTES - 1);
+    return n < OTEL_URL_BYTES ? 0
+                              : err_set(err, FP_INVALID_ARGUMENT, "trace-endpoint: longer than %d bytes",
+                                        OTEL_URL_BYTES - 1);
+}
+
+static void add_headers(void)
+{
+    char line[OTEL_TEXT_BYTES];
+
+    the.headers = curl_slist_append(NULL, "Content-Type: application/json");
+    the.headers = curl_slist_append(the.headers, "Expect:");
+    for (size_t i = 0; i < the.env.n_headers; i++) {
+        snprintf(line, sizeof line, "%s: %s", the.env.headers[i].key, the.env.headers[i].value);
+        the.headers = curl_slist_append(the.headers, line);
+    }
 }
 
 static int make_curl(struct fp_err *err)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(the.curl = curl_easy_init()))
         return err_set(err, FP_INTERNAL, "libcurl cannot be initialised");
-    the.headers = curl_slist_append(NULL, "Content-Type: application/json");
-    the.headers = curl_slist_append(the.headers, "Expect:");
+    add_headers();
     curl_easy_setopt(the.curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(the.curl, CURLOPT_URL, the.url);
     curl_easy_setopt(the.curl, CURLOPT_HTTPHEADER, the.headers);
@@ -209,7 +229,14 @@ static void make_wake(void)
 
 int trace_start(const struct trace_options *o, struct fp_err *err)
 {
-    if (trace_exporting() || make_url(o->endpoint, err) || make_curl(err))
+    if (trace_exporting())
+        return err_set(err, FP_FAILED_PRECONDITION, "spans are exported already");
+    otel_read(&the.env);
+    if (make_url(o->endpoint, err))
+        return -1;
+    if (the.env.off || the.url[0] == '\0')
+        return 0;
+    if (make_curl(err))
         return -1;
     the.o = *o;
     the.first = the.n = 0;

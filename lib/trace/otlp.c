@@ -4,6 +4,7 @@
  * resource, this process.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "lib/trace/internal.h"
 
@@ -49,14 +50,28 @@ static void one(const struct trace_done *d, struct fp_str *out)
     str_printf(out, "],\"status\":{\"code\":%d}}", d->error[0] ? STATUS_ERROR : STATUS_OK);
 }
 
+static bool is_ours(const char *key)
+{
+    return strcmp(key, "service.name") == 0 || strcmp(key, "service.version") == 0 ||
+           strcmp(key, "service.instance.id") == 0;
+}
+
 void trace_otlp(const struct trace_options *o, const struct trace_done *spans, size_t n, struct fp_str *out)
 {
+    const struct otel_env *env = trace_env();
+
     str_puts(out, "{\"resourceSpans\":[{\"resource\":{\"attributes\":[");
-    text_attribute(out, "service.name", o->service);
+    text_attribute(out, "service.name", env->service ? env->service : o->service);
     str_putc(out, ',');
     text_attribute(out, "service.version", o->version);
     str_putc(out, ',');
     text_attribute(out, "service.instance.id", o->instance);
+    for (size_t i = 0; i < env->n_attributes; i++) {
+        if (is_ours(env->attributes[i].key))
+            continue;
+        str_putc(out, ',');
+        text_attribute(out, env->attributes[i].key, env->attributes[i].value);
+    }
     str_puts(out, "]},\"scopeSpans\":[{\"scope\":{\"name\":\"foliopost\"},\"spans\":[");
     for (size_t i = 0; i < n; i++) {
         if (i)

@@ -66,6 +66,8 @@ void trace_begin(struct trace_span *s, const char *parent, const char *name, enu
         random_hex(s->context + TRACE_AT, 16);
     }
     random_hex(s->context + SPAN_AT, 8);
+    if (!child && !otel_begins(s->context + TRACE_AT, trace_env()->ratio))
+        trace_unsample(s);
 }
 
 void trace_number(struct trace_span *s, const char *key, int64_t value)

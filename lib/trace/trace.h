@@ -54,7 +54,8 @@ struct trace_options {
     const char *service; /* "foliopost-mailer" */
     const char *version;
     const char *instance; /* the pod's name */
-    const char *endpoint; /* "http://collector:4318": /v1/traces is added where the URL has no path */
+    const char *endpoint; /* "http://collector:4318": /v1/traces is added where the URL has no path;
+                             "": the one of OpenTelemetry's variables, if there is one (otel.c) */
 };
 
 /* True for version 00 with ids that are not only zeros. */
@@ -69,8 +70,9 @@ void trace_end(struct trace_span *s, const char *error);
 /* What hangs on the context from here on is not recorded. */
 void trace_unsample(struct trace_span *s);
 
-/* The exporter, one a process. INVALID_ARGUMENT for a wrong endpoint; a collector that is away is no error.
- */
+/* The exporter, one a process; 0 also where there is no endpoint, and none is started. INVALID_ARGUMENT
+ * for a wrong endpoint of ours; what is wrong in OTEL_* variables is logged and passed over, as OpenTelemetry
+ * asks for. A collector that is away is no error. */
 int trace_start(const struct trace_options *o, struct fp_err *err) FP_MUST_CHECK;
 /* Sends what is left, for some seconds at most, and frees. Without a start: nothing. */
 void trace_stop(void);

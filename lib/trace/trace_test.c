@@ -244,7 +244,7 @@ static void a_refused_request_is_tried_again_and_given_up(void **state)
 
 static void a_wrong_endpoint_is_said(void **state)
 {
-    static const char *const wrong[] = {"collector:4318", "ftp://x", "http://", "http:///v1/traces", ""};
+    static const char *const wrong[] = {"collector:4318", "ftp://x", "http://", "http:///v1/traces"};
     struct trace_options o = {"foliopost-test", "1.0", "pod", ""};
     struct fp_err err;
 
@@ -257,6 +257,153 @@ static void a_wrong_endpoint_is_said(void **state)
     trace_stop();
 }
 
+/* --- OpenTelemetry's variables ----------------------------------------------------------------- */
+
+static const char *const variables[] = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                                        "OTEL_EXPORTER_OTLP_HEADERS",  "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+                                        "OTEL_SERVICE_NAME",           "OTEL_RESOURCE_ATTRIBUTES",
+                                        "OTEL_TRACES_SAMPLER",         "OTEL_TRACES_SAMPLER_ARG",
+                                        "OTEL_SDK_DISABLED",           "OTEL_TRACES_EXPORTER",
+                                        "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"};
+
+static int no_variables(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+        unsetenv(variables[i]);
+    return 0;
+}
+
+static void set_to_collector(const char *name, const char *path)
+{
+    char url[128];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", the.port, path);
+    setenv(name, url, 1);
+}
+
+static void start_by_variables(void)
+{
+    struct trace_options o = {"foliopost-test", "1.0", "pod-1", ""};
+    struct fp_err err;
+    metrics_reset();
+    assert_int_equal(trace_start(&o, &err), 0);
+}
+
+static void the_standard_variables_say_where_and_as_whom(void **state)
+{
+    static const struct {
+        const char *name, *path, *request;
+    } rows[] = {
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "", "POST /v1/traces HTTP/1.1\r\n"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "/otlp/", "POST /otlp/v1/traces HTTP/1.1\r\n"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/mine", "POST /mine HTTP/1.1\r\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        no_variables(NULL);
+        collector_start(OK200);
+        setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1", 1); /* the one for traces wins */
+        set_to_collector(rows[i].name, rows[i].path);
+        setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=wrong", 1);
+        setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-key=a%20b%2Cc , authorization=Basic%20eDp5", 1);
+        setenv("OTEL_SERVICE_NAME", "reports", 1);
+        setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,deployment.environment=prod,a=%22b%22", 1);
+        start_by_variables();
+        end_many(1);
+        trace_stop();
+        collector_stop();
+        assert_int_equal(spans("outcome=\"sent\""), 1);
+        assert_non_null(strstr(the.seen, rows[i].request));
+        assert_non_null(strstr(the.seen, "\r\nx-key: a b,c\r\nauthorization: Basic eDp5\r\n"));
+        assert_non_null(
+            strstr(the.seen, "{\"key\":\"service.name\",\"value\":{\"stringValue\":\"reports\"}}"));
+        assert_non_null(
+            strstr(the.seen, "{\"key\":\"deployment.environment\",\"value\":{\"stringValue\":\"prod\"}}"));
+        assert_non_null(strstr(the.seen, "{\"key\":\"a\",\"value\":{\"stringValue\":\"\\\"b\\\"\"}}"));
+        assert_null(strstr(the.seen, "other"));
+    }
+}
+
+static void our_setting_wins_over_the_variables(void **state)
+{
+    (void)state;
+    collector_start(OK200);
+    setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:1/x", 1);
+    export_to(the.port);
+    end_many(1);
+    trace_stop();
+    collector_stop();
+    assert_int_equal(spans("outcome=\"sent\""), 1);
+}
+
+static void no_variable_stops_the_start(void **state)
+{
+    static const struct {
+        const char *name, *value;
+        bool exports;
+    } rows[] = {
+        {"OTEL_SDK_DISABLED", "TRUE", false},
+        {"OTEL_TRACES_EXPORTER", "none", false},
+        {"OTEL_TRACES_SAMPLER", "always_off", false},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317", false},
+        {"OTEL_TRACES_SAMPLER", "jaeger_remote", true},
+        {"OTEL_RESOURCE_ATTRIBUTES", "no equals sign", true},
+        {"OTEL_RESOURCE_ATTRIBUTES", "a=%0a", true},
+        {"OTEL_EXPORTER_OTLP_HEADERS", "x=a%0d%0aHost:%20b", true},
+        {"OTEL_EXPORTER_OTLP_HEADERS", "=x", true},
+        {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        no_variables(NULL);
+        collector_start(OK200);
+        set_to_collector("OTEL_EXPORTER_OTLP_ENDPOINT", "");
+        setenv(rows[i].name, rows[i].value, 1);
+        start_by_variables();
+        end_many(1);
+        trace_stop();
+        collector_stop();
+        if (spans("outcome=\"sent\"") != rows[i].exports || strstr(the.seen, "Host: b"))
+            fail_msg("%s=%s", rows[i].name, rows[i].value);
+    }
+    no_variables(NULL);
+    start_by_variables();
+    assert_false(trace_exporting());
+}
+
+static int begun(const char *sampler, const char *arg, const char *parent)
+{
+    struct trace_span s;
+    int n = 0;
+    setenv("OTEL_TRACES_SAMPLER", sampler, 1);
+    setenv("OTEL_TRACES_SAMPLER_ARG", arg, 1);
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1", 1);
+    start_by_variables();
+    for (int i = 0; i < 1000; i++) {
+        trace_begin(&s, parent, "x", TRACE_SERVER);
+        assert_true(trace_is_valid(s.context));
+        assert_int_equal(s.context[54] == '1', s.recorded); /* who works under it sees the same */
+        n += s.recorded;
+        trace_unsample(&s); /* nothing is sent */
+    }
+    trace_stop();
+    return n;
+}
+
+static void the_sampler_decides_where_traces_begin(void **state)
+{
+    (void)state;
+    assert_int_equal(begun("parentbased_always_on", "", ""), 1000);
+    assert_int_equal(begun("parentbased_always_off", "", ""), 0);
+    assert_int_equal(begun("parentbased_always_off", "", PARENT), 1000);
+    assert_in_range(begun("parentbased_traceidratio", "0.25", ""), 150, 350);
+    assert_int_equal(begun("traceidratio", "0.25", PARENT), 1000);
+    assert_int_equal(begun("traceidratio", "0", ""), 0);
+    assert_int_equal(begun("traceidratio", "many", ""), 1000); /* passed over */
+    assert_true(otel_begins("00000000000000000080000000000000", 0.5));
+    assert_false(otel_begins("ffffffffffffffffff7fffffffffffff", 0.5));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +414,10 @@ int main(void)
         cmocka_unit_test(nobody_waits_for_a_silent_collector),
         cmocka_unit_test(a_refused_request_is_tried_again_and_given_up),
         cmocka_unit_test(a_wrong_endpoint_is_said),
+        cmocka_unit_test_teardown(the_standard_variables_say_where_and_as_whom, no_variables),
+        cmocka_unit_test_teardown(our_setting_wins_over_the_variables, no_variables),
+        cmocka_unit_test_teardown(no_variable_stops_the_start, no_variables),
+        cmocka_unit_test_teardown(the_sampler_decides_where_traces_begin, no_variables),
     };
     log_init("test", false, LOG_ERROR_LEVEL);
     return cmocka_run_group_tests(tests, NULL, NULL);
