@@ -63,6 +63,8 @@ const struct metrics_row metrics_table[] = {
     {"foliopost_leader_errors_total", "leader", "steps", "steps that failed for one job"},
     {"foliopost_rpc_calls_total", "scheduler", "calls", "calls by the bus's door, by method and code"},
     {"foliopost_rpc_seconds", "scheduler", "s", "time that they took, by method"},
+    {"foliopost_rpc_slow_readers_total", "scheduler", "connections",
+     "ended, since the client asked on and did not read its answers"},
     {"foliopost_grpc_calls_total", "scheduler", "calls", "calls by the gRPC door, by method and code"},
     {"foliopost_grpc_seconds", "scheduler", "s", "time that they took, by method"},
     {"foliopost_grpc_connections", "scheduler", "connections", "connections open now"},

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 #include <pthread.h>
@@ -28,6 +29,8 @@
 #include "lib/metrics/metrics.h"
 #include "lib/rpc/rpc.h"
 
+#define LONG_BYTES 1000
+
 #define JOB_DESCRIPTOR (&foliopost__v1__job__descriptor)
 
 static atomic_int running, most_running;
@@ -41,7 +44,8 @@ enum {
     DIRTY_ERROR = 5,
     BAD_REPLY = 6,
     WRONG_TYPE = 7,
-    TOO_BIG = 8
+    TOO_BIG = 8,
+    LONG = 9
 };
 
 static ProtobufCMessage *get_job(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
@@ -79,6 +83,12 @@ static ProtobufCMessage *get_job(struct rpc_call *call, const ProtobufCMessage *
         return &job->base;
     case WRONG_TYPE:
         return &other->base;
+    case LONG:
+        job->n_waiting = 32;
+        job->waiting = arena_alloc(call->arena, 32 * sizeof(char *));
+        for (int i = 0; i < 32; i++)
+            job->waiting[i] = memset(arena_alloc(call->arena, LONG_BYTES + 1), 'x', LONG_BYTES);
+        return &job->base;
     case TOO_BIG:
         job->n_waiting = 33;
         job->waiting = arena_alloc(call->arena, 33 * sizeof(char *));
@@ -422,6 +432,55 @@ static void calls_run_at_once_as_many_as_there_are_threads(void **state)
     rpc_server_stop(s);
 }
 
+/* One REQ peer that asks for long answers and reads none, until it is cut off. */
+static void *ask_and_never_read(void *arg)
+{
+    static const unsigned char hello[] = {0, 'S', 'P', 0, 0, 0x30, 0, 0};
+    static const unsigned char ask[] = {0,    0, 0,    0,   0,   0,   0,   18,  0x80, 0,   0, 1, /* SP */
+                                        0x08, 1, 0x12, 6,   'G', 'e', 't', 'J', 'o',  'b',       /* GetJob */
+                                        0x32, 2, 0x08, LONG};
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t) * (int *)arg),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+    struct timeval a_second = {.tv_sec = 1};
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &a_second, sizeof a_second);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    (void)!send(fd, hello, sizeof hello, MSG_NOSIGNAL);
+    ssize_t n;
+    for (size_t at = 0; (n = send(fd, ask + at, sizeof ask - at, MSG_NOSIGNAL)) > 0 || errno == EAGAIN;)
+        at = n > 0 ? (at + (size_t)n) % sizeof ask : at;
+    close(fd);
+    return NULL;
+}
+
+static void who_does_not_read_his_answers_keeps_no_thread(void **state)
+{
+    (void)state;
+    struct fp_err err;
+    pthread_t slow[4];
+    struct fp_rpc_server *s = serve_on("tcp://127.0.0.1:0", "", 2);
+    int port = rpc_server_port(s);
+    struct fp_rpc_client *c = client_of(port, NULL);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&slow[i], NULL, ask_and_never_read, &port);
+    int64_t since_us = clock_mono_us(), most_us = 0;
+    while (metrics_value("foliopost_rpc_slow_readers_total", "") < 4 &&
+           clock_mono_us() - since_us < 60 * FP_US_PER_S) {
+        int64_t asked_us = clock_mono_us();
+        assert_int_equal(get(c, GOOD, 20000, &err), FP_OK);
+        most_us = clock_mono_us() - asked_us > most_us ? clock_mono_us() - asked_us : most_us;
+        clock_sleep_us(20000);
+    }
+    assert_int_equal((int)metrics_value("foliopost_rpc_slow_readers_total", ""), 4);
+    for (int i = 0; i < 4; i++)
+        pthread_join(slow[i], NULL); /* cut off */
+    assert_true(most_us < 8 * FP_US_PER_S);
+    rpc_client_free(c);
+    rpc_server_stop(s);
+}
+
 static void stopping_answers_what_is_being_worked_on(void **state)
 {
     (void)state;
@@ -460,6 +519,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(garbage_on_the_port_harms_nobody),
         cmocka_unit_test(wrong_envelopes_are_answered_and_huge_ones_dropped),
         cmocka_unit_test(calls_run_at_once_as_many_as_there_are_threads),
+        cmocka_unit_test(who_does_not_read_his_answers_keeps_no_thread),
         cmocka_unit_test(stopping_answers_what_is_being_worked_on),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

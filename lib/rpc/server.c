@@ -3,6 +3,9 @@
  * it, so that as many calls run at once as there are threads. More calls wait
  * in their connections: NNG reads one request from each and no more.
  *
+ * A client that asks on and does not read keeps the thread that has an answer
+ * for it. It is disconnected after half a second, or some of them would stop the door.
+ *
  * What is not here: closing the socket, which can hang in NNG 1.5.
  */
 #include "lib/rpc/rpc.h"
@@ -18,10 +21,11 @@
 #include "lib/base/text.h"
 #include "lib/bus/endpoint.h"
 #include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
 #include "lib/rpc/identity.h"
 
-#define RECV_MS     250  /* a stop is noticed within */
-#define SEND_MS     5000 /* to a client that does not read its answer */
+#define RECV_MS     250 /* a stop is noticed within */
+#define SEND_MS     500 /* to a client that has not read the answers before; ours ask one thing at a time */
 #define MAX_THREADS 64
 #define PEER_BYTES  64
 
@@ -129,8 +133,9 @@ static void peer_of(nng_msg *m, char out[PEER_BYTES])
         snprintf(out, PEER_BYTES, "[%s]:%d", host, ntohs(a.s_in6.sa_port));
 }
 
-static void send_reply(struct worker *w)
+static void send_reply(struct worker *w, nng_pipe pipe, const char *peer)
 {
+    static long long said_us;
     nng_msg *m;
     endpoint_must(nng_msg_alloc(&m, 0), "nng_msg_alloc");
     endpoint_must(nng_msg_append(m, w->packed.data, w->packed.len), "nng_msg_append");
@@ -138,10 +143,15 @@ static void send_reply(struct worker *w)
     nng_aio_set_msg(w->aio, m);
     nng_ctx_send(w->ctx, w->aio);
     nng_aio_wait(w->aio);
-    if (nng_aio_result(w->aio) != 0) {
-        nng_aio_set_msg(w->aio, NULL);
-        nng_msg_free(m); /* not taken, so still ours */
-    }
+    if (nng_aio_result(w->aio) == 0)
+        return;
+    nng_aio_set_msg(w->aio, NULL);
+    nng_msg_free(m); /* not taken, so still ours */
+    nng_pipe_close(pipe);
+    metrics_add("foliopost_rpc_slow_readers_total", "", 1);
+    if (log_limited(&said_us, 10000))
+        log_warn("rpc", "slow reader", "peer=%s reason=it asks and does not read the answers: disconnected",
+                 peer);
 }
 
 static void *work(void *arg)
@@ -157,9 +167,10 @@ static void *work(void *arg)
         str_clear(&w->payload);
         str_clear(&w->packed);
         peer_of(m, peer);
+        nng_pipe pipe = nng_msg_get_pipe(m);
         answer(w, nng_msg_body(m), nng_msg_len(m), peer);
         nng_msg_free(m);
-        send_reply(w);
+        send_reply(w, pipe, peer);
     }
     return NULL;
 }
@@ -210,6 +221,7 @@ struct fp_rpc_server *rpc_server_start(const struct rpc_server_options *o, struc
         nng_close(s->socket); /* nobody is connected: safe also in NNG 1.5 */
         goto fail;
     }
+    metrics_add("foliopost_rpc_slow_readers_total", "", 0);
     s->workers = mem_array((size_t)o->threads, sizeof *s->workers);
     for (int i = 0; i < o->threads; i++)
         start_worker(s, i);
