@@ -124,7 +124,7 @@ def text(r):
         f" {f.get('most open mails of one owner', 0)} mails open",
         f"  mailed more than once, recorded        {f.get('mailed more than once, recorded', 0)} (policy resend)",
         f"  sent, failed, skipped                  {f.get('sent', 0)}, {f.get('failed', 0)}, {f.get('skipped', 0)}",
-        f"  crashes of NNG 1.5, not blamed         {f.get('crashes of NNG 1.5', 0)}",
+        f"  crashes of NNG, not blamed             {f.get('crashes of NNG 1.5', 0)}",
         "  peak memory                            " + ", ".join(f"{k} {v:.0f} MiB" for k, v in r["peak_mib"].items()),
         f"  connections to PostgreSQL              {r['most_connections']} at most, {f.get('connections left', 0)} left at the end",
         f"  messages on the bus                    {r['bus']}",

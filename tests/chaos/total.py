@@ -91,7 +91,7 @@ FIGURES = ( # the words of the page, and the figures they stand for
     ("  most open mails of one", "most open mails of one owner"),
     ("mailed more than once, and recorded so", "mailed more than once, recorded"),
     ("sent", "sent"), ("failed", "failed"), ("skipped", "skipped"),
-    ("connections to PostgreSQL left at the end", "connections left"), ("crashes of NNG 1.5, not blamed", "crashes of NNG 1.5"),
+    ("connections to PostgreSQL left at the end", "connections left"), ("crashes of NNG, not blamed", "crashes of NNG 1.5"),
 )
 
 
