@@ -2,16 +2,26 @@
  * What the gRPC door does: calls a second on one connection, and watchers that
  * stay. script/bench-grpc runs it against a scheduler.
  *
- *   grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT [JOBS]   JOB 0: an empty request; JOBS: so many ids in
- * turn grpc_bench clients PORT PATH JOB SECONDS CONNECTIONS IN_FLIGHT grpc_bench watch PORT PATH JOB SECONDS
- * CONNECTIONS STREAMS
+ *   grpc_bench calls   PORT PATH JOB SECONDS IN_FLIGHT [JOBS]
+ *   grpc_bench clients PORT PATH JOB SECONDS CONNECTIONS IN_FLIGHT
+ *   grpc_bench offer   PORT PATH JOB SECONDS CONNECTIONS PER_S [JOBS]
+ *   grpc_bench slow    PORT PATH JOB SECONDS CONNECTIONS IN_FLIGHT
+ *   grpc_bench watch   PORT PATH JOB SECONDS CONNECTIONS STREAMS
+ *
+ * JOB 0 is an empty request; JOBS are so many ids in turn, from JOB on.
  *
  * `calls` prints calls a second and the latency of the median and of the 99th
  * of a hundred; `clients` the same of many connections, where who is answered
  * RESOURCE_EXHAUSTED calls again a little later; `watch` how many streams had
- * their first message, and stays. script/load runs `clients`.
+ * their first message, and stays.
+ *
+ * `offer` does not wait for answers: each call has its time, and its latency counts
+ * from there, whatever the ones before it took. `slow` asks and reads a few bytes
+ * of the answers every tenth of a second, and comes again when it is cut off.
+ * script/load runs these two.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
 #include <poll.h>
@@ -42,6 +52,8 @@ struct client {
     size_t n_done, n_first, max_samples;
     bool later; /* who is refused calls again later, and is not wrong */
     int64_t later_us;
+    bool patient;        /* never waits for the kernel to take or to have something */
+    int asked;           /* ids in turn */
     int32_t *latency_us; /* NULL: not wanted */
 };
 
@@ -63,7 +75,9 @@ static ssize_t on_send(nghttp2_session *s, const uint8_t *data, size_t n, int fl
     struct client *c = arg;
     (void)s;
     (void)flags;
-    ssize_t sent = send(c->fd, data, n, MSG_NOSIGNAL);
+    ssize_t sent = send(c->fd, data, n, MSG_NOSIGNAL | (c->patient ? MSG_DONTWAIT : 0));
+    if (sent < 0 && c->patient)
+        return errno == EAGAIN ? NGHTTP2_ERR_WOULDBLOCK : NGHTTP2_ERR_CALLBACK_FAILURE;
     if (sent < 0)
         stop("send");
     return sent;
@@ -78,7 +92,7 @@ static ssize_t read_request(nghttp2_session *s, int32_t id, uint8_t *buf, size_t
     (void)source;
     memcpy(buf, c->request, c->request_bytes);
     if (c->jobs > 1)
-        buf[6] = (uint8_t)(buf[6] + id / 2 % c->jobs);
+        buf[6] = (uint8_t)(buf[6] + (c->patient ? c->asked++ : id / 2) % c->jobs);
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)c->request_bytes;
 }
@@ -149,7 +163,7 @@ static void open_client(struct client *c, int port, const char *path, int job)
     nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, NULL, 0);
 }
 
-static void submit(struct client *c)
+static void submit_due(struct client *c, int64_t due_us)
 {
     const nghttp2_nv nv[] = {NV(":method", "POST"),
                              NV(":scheme", "http"),
@@ -159,10 +173,15 @@ static void submit(struct client *c)
                              NV("te", "trailers")};
     const nghttp2_data_provider body = {.read_callback = read_request};
     struct call *call = mem_alloc(sizeof *call);
-    call->since_us = clock_mono_us();
+    call->since_us = due_us;
     if (nghttp2_submit_request(c->session, NULL, nv, sizeof nv / sizeof nv[0], &body, call) < 0)
         stop("submit");
     c->in_flight++;
+}
+
+static void submit(struct client *c)
+{
+    submit_due(c, clock_mono_us());
 }
 
 /* Sends what is to be sent and reads once, when there is something within so many ms. */
@@ -284,16 +303,152 @@ static int watch(char **argv)
     return first == (size_t)n * (size_t)streams ? 0 : 1;
 }
 
+/* --- an open loop: calls by the clock ------------------------------------------------------- */
+
+#define GRACE_US (30 * FP_US_PER_S) /* for the answers to the last calls */
+
+static bool take(struct client *c)
+{
+    static uint8_t buf[65536];
+    ssize_t n = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN)
+        return true;
+    return n > 0 && nghttp2_session_mem_recv(c->session, buf, (size_t)n) >= 0;
+}
+
+/* What is to be sent is sent as far as the kernel takes it; what came is read. */
+static void exchange(struct client *c, struct pollfd *p, int n, int ms)
+{
+    for (int i = 0; i < n; i++) {
+        if (nghttp2_session_send(c[i].session) != 0)
+            stop("send");
+        p[i] = (struct pollfd){.fd = c[i].fd,
+                               .events = POLLIN | (nghttp2_session_want_write(c[i].session) ? POLLOUT : 0)};
+    }
+    (void)poll(p, (nfds_t)n, ms);
+    for (int i = 0; i < n; i++)
+        if ((p[i].revents & ~POLLOUT) != 0 && !take(&c[i]))
+            stop("the connection ended");
+}
+
+/* Call number k is due k / per_s after the start, at the next client. Returns how late the
+ * latest one was given to its connection: this program's own fault. */
+static int64_t offer_calls(struct client *c, struct pollfd *p, int n, double per_s, int64_t for_us)
+{
+    int64_t since_us = clock_mono_us(), latest_us = 0;
+    size_t total = (size_t)(per_s * (double)for_us / FP_US_PER_S), in_flight = 1;
+    for (size_t k = 0; k < total || (in_flight > 0 && clock_mono_us() < since_us + for_us + GRACE_US);) {
+        int64_t now_us = clock_mono_us(), due_us;
+        while (k < total && (due_us = since_us + (int64_t)((double)k * 1e6 / per_s)) <= now_us) {
+            submit_due(&c[k++ % (size_t)n], due_us);
+            latest_us = now_us - due_us > latest_us ? now_us - due_us : latest_us;
+        }
+        exchange(c, p, n, 1);
+        in_flight = 0;
+        for (int i = 0; i < n; i++)
+            in_flight += (size_t)c[i].in_flight;
+    }
+    return latest_us;
+}
+
+static double ms_of(const int32_t *sorted, size_t n, size_t per_thousand)
+{
+    return n > 0 ? sorted[(n - 1) * per_thousand / 1000] / 1e3 : 0;
+}
+
+static int offer(char **argv)
+{
+    int n = atoi(argv[6]), wrong = 0;
+    double per_s = atof(argv[7]);
+    struct client *c = mem_array((size_t)n, sizeof *c);
+    struct pollfd *p = mem_array((size_t)n, sizeof *p);
+    size_t samples, done = 0, refused = 0, unanswered = 0;
+    for (int i = 0; i < n; i++) {
+        open_client(&c[i], atoi(argv[2]), argv[3], atoi(argv[4]));
+        c[i].later = c[i].patient = true;
+        c[i].jobs = argv[8] != NULL ? atoi(argv[8]) : 1;
+        c[i].asked = i;
+        c[i].max_samples = MAX_SAMPLES / (size_t)n;
+        c[i].latency_us = mem_array(c[i].max_samples, sizeof *c[i].latency_us);
+    }
+    int64_t for_us = atoi(argv[5]) * FP_US_PER_S, latest_us = offer_calls(c, p, n, per_s, for_us);
+    for (int i = 0; i < n; i++) {
+        done += c[i].n_done;
+        refused += (size_t)c[i].refused;
+        unanswered += (size_t)c[i].in_flight;
+        wrong += c[i].wrong;
+    }
+    int32_t *all = gather(c, n, &samples);
+    printf(
+        "%s: %zu calls offered by %d clients, %.0f a second: %zu OK, %zu RESOURCE_EXHAUSTED, %d other, %zu "
+        "unanswered; from its time on: median %.2f ms, 99 of 100 within %.2f ms, 999 of 1,000 within %.2f ms, "
+        "at most %.2f ms; offered at most %.1f ms late\n",
+        argv[3], done + refused + unanswered, n, (double)(done + refused + unanswered) * 1e6 / (double)for_us,
+        done - (size_t)wrong, refused, wrong, unanswered, ms_of(all, samples, 500), ms_of(all, samples, 990),
+        ms_of(all, samples, 999), ms_of(all, samples, 1000), (double)latest_us / 1e3);
+    return wrong == 0 && unanswered == 0 && done > 0 ? 0 : 1;
+}
+
+/* --- slow readers -------------------------------------------------------------------------- */
+
+#define SLOW_READ_BYTES 16
+#define SLOW_EVERY_MS   100
+
+/* False when it was cut off. */
+static bool slow_turn(struct client *c, int in_flight)
+{
+    uint8_t buf[SLOW_READ_BYTES];
+    while (c->in_flight < in_flight)
+        submit(c);
+    ssize_t n = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN) ||
+        (n > 0 && nghttp2_session_mem_recv(c->session, buf, (size_t)n) < 0))
+        return false;
+    return nghttp2_session_send(c->session) == 0;
+}
+
+static int slow(char **argv)
+{
+    int n = atoi(argv[6]), cut = 0;
+    struct client *c = mem_array((size_t)n, sizeof *c);
+    int64_t until_us = clock_mono_us() + atoi(argv[5]) * FP_US_PER_S;
+    for (int i = 0; i < n; i++)
+        c[i].fd = -1;
+    while (clock_mono_us() < until_us) {
+        for (int i = 0; i < n; i++) {
+            if (c[i].fd < 0) {
+                open_client(&c[i], atoi(argv[2]), argv[3], atoi(argv[4]));
+                c[i].patient = c[i].later = true;
+            }
+            if (!slow_turn(&c[i], atoi(argv[7]))) {
+                nghttp2_session_del(c[i].session);
+                close(c[i].fd);
+                c[i].fd = -1;
+                cut++;
+            }
+        }
+        (void)poll(NULL, 0, SLOW_EVERY_MS);
+    }
+    printf("%s: %d clients asked for %s at once and read %d bytes a second; they were cut off %d times\n",
+           argv[3], n, argv[7], SLOW_READ_BYTES * 1000 / SLOW_EVERY_MS, cut);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if ((argc == 7 || argc == 8) && strcmp(argv[1], "calls") == 0)
         return calls(argv);
     if (argc == 8 && strcmp(argv[1], "clients") == 0 && atoi(argv[6]) > 0)
         return clients(argv);
+    if ((argc == 8 || argc == 9) && strcmp(argv[1], "offer") == 0 && atoi(argv[6]) > 0 && atof(argv[7]) > 0)
+        return offer(argv);
+    if (argc == 8 && strcmp(argv[1], "slow") == 0)
+        return slow(argv);
     if (argc == 8 && strcmp(argv[1], "watch") == 0)
         return watch(argv);
     fputs("grpc_bench calls PORT PATH JOB SECONDS IN_FLIGHT [JOBS]\n"
-          "           clients|watch PORT PATH JOB SECONDS CONNECTIONS IN_FLIGHT\n",
+          "           clients|slow|watch PORT PATH JOB SECONDS CONNECTIONS IN_FLIGHT\n"
+          "           offer PORT PATH JOB SECONDS CONNECTIONS PER_S [JOBS]\n",
           stderr);
     return 2;
 }
