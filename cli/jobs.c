@@ -78,6 +78,8 @@ void job_print_spec(const Foliopost__V1__JobSpec *s)
 {
     if (s->share_ppm > 0)
         printf("share       %.10g %% of them, seed %" PRId64 "\n", s->share_ppm / 1e4, s->share_seed);
+    if (s->provider[0] != '\0')
+        printf("provider    %s alone\n", s->provider);
     if (s->rate_per_second > 0)
         printf("rate        %.10g users a second\n", s->rate_per_second);
     if (s->send_window[0] != '\0')

@@ -21,6 +21,7 @@ struct values {
     double rate;
     char *share;
     int64_t share_seed;
+    char *provider;
     int64_t catch_up_ms, deadline_ms;
     bool paused;
 };
@@ -38,6 +39,8 @@ static const struct config_setting rows[] = {
     {"title", CONFIG_STRING, NULL, "", 0, 200, NULL, "for people; shown in lists", AT(title)},
     {"template", CONFIG_STRING, NULL, "", 0, 64, NULL, "name of the mail's template", AT(template_name)},
     {"brand", CONFIG_STRING, NULL, "", 0, 64, NULL, "name of the brand", AT(brand)},
+    {"provider", CONFIG_STRING, NULL, "", 0, 64, NULL,
+     "all its jobs' mails through this one, as foliopost rates names it", AT(provider)},
     {"policy", CONFIG_STRING, NULL, "", 0, 6, NULL,
      "hold or resend: what to do when nobody can know whether a mail was accepted", AT(policy)},
     {"registered-from", CONFIG_STRING, NULL, "any", 1, 10, NULL,
@@ -217,6 +220,7 @@ static int fill(const struct values *v, char *name, Foliopost__V1__Schedule *s, 
     set_text(&s->spec->title, v->title);
     set_text(&s->spec->template_name, v->template_name);
     set_text(&s->spec->brand, v->brand);
+    set_text(&s->spec->provider, v->provider);
     set_text(&s->spec->send_window, v->send_window);
     if (v->rate > 0)
         s->spec->rate_per_second = v->rate;

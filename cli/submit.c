@@ -29,6 +29,7 @@ struct values {
     double rate;
     char *share;
     int64_t share_seed;
+    char *provider;
     bool approval, dry_run, watch;
 };
 
@@ -69,6 +70,9 @@ static const struct config_setting rows[] = {
     {"title", CONFIG_STRING, NULL, "", 0, 200, NULL, "for people; shown in lists", AT(title)},
     {"template", CONFIG_STRING, NULL, "", 0, 64, NULL, "name of the mail's template", AT(template_name)},
     {"brand", CONFIG_STRING, NULL, "", 0, 64, NULL, "name of the brand", AT(brand)},
+    {"provider", CONFIG_STRING, NULL, "", 0, 64, NULL,
+     "all its mails through this one, as foliopost rates names it; empty: by the mailers' weights",
+     AT(provider)},
     {"deadline", CONFIG_DURATION_MS, "s", "0", 0, 0, NULL,
      "the job fails when it is not complete after this time; 0: none", AT(deadline_ms)},
     {"interval-delay", CONFIG_DURATION_MS, "ms", "0", 0, 0, NULL, "pause between the starts of two intervals",
@@ -231,6 +235,7 @@ static void fill_plain(Foliopost__V1__JobSpec *spec, const struct values *v)
 {
     spec->template_name = v->template_name;
     spec->brand = v->brand;
+    spec->provider = v->provider;
     spec->title = v->title;
     spec->approval_required = v->approval;
     if (strcmp(v->time_zone, "UTC") != 0) /* the same request as one of before there were zones */

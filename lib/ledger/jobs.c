@@ -58,8 +58,8 @@ bool ledger_job_unapproved(const struct ledger_job *j)
     " j.submitted_at, j.started_at, j.finished_at, j.canary_users, j.canary_wait_ms, j.canary_until,"        \
     " j.guard_base[1], j.guard_base[2], j.guard_base[3], j.guard_base[4], j.needs_approval, j.submitted_by," \
     " j.approved_by, j.approved_at, j.time_zone, j.send_window, j.rate_limit, clock_timestamp(),"            \
-    " j.share_ppm, j.share_seed"
-#define USER_IDS_COLUMN 46 /* behind those, where it is read */
+    " j.share_ppm, j.share_seed, j.provider"
+#define USER_IDS_COLUMN 47 /* behind those, where it is read */
 
 static void read_names(struct ledger_job *j, const struct fp_rows *r, int row)
 {
@@ -77,6 +77,7 @@ static void read_names(struct ledger_job *j, const struct fp_rows *r, int row)
     ledger_text(j->approved_by, sizeof j->approved_by, r, row, 38);
     ledger_text(j->time_zone, sizeof j->time_zone, r, row, 40);
     ledger_text(j->send_window, sizeof j->send_window, r, row, 41);
+    ledger_text(j->provider, sizeof j->provider, r, row, 46);
 }
 
 static void read_job(struct ledger_job *j, const struct fp_rows *r, int row)
@@ -235,6 +236,7 @@ void ledger_job_args(struct pg_args *a, const struct ledger_job *j, int margin_m
     pg_arg_f64(a, j->rate_limit);
     pg_arg_i64(a, j->share_ppm);
     pg_arg_i64(a, j->share_seed);
+    pg_arg_text(a, j->provider);
 }
 
 static const char by_request_sql[] =

@@ -47,7 +47,8 @@ struct ledger_job {
     int64_t audience_end_us;
     int32_t share_ppm; /* of those registered; 0: all. Who: lib/source/share.h */
     int64_t share_seed;
-    bool resend; /* ambiguous_policy */
+    char provider[65]; /* through which its mails go; "": any */
+    bool resend;       /* ambiguous_policy */
     int max_attempts, batch_size, window_batches, interval_delay_ms;
     int64_t deadline_us;                  /* 0: none */
     int64_t canary_users, canary_wait_ms; /* 0: no canary */

@@ -136,6 +136,7 @@ static void take_rendered(struct desk *d, struct mail *m)
         outcome_suppressed(&m->outcome);
         mail_move(&d->lists, m, MAIL_KNOWN);
     } else if (m->data) {
+        d->any_named |= m->rendered.provider >= 0;
         mail_move(&d->lists, m, MAIL_READY);
     } else {
         outcome_of_render_error(&m->render_err, &m->outcome);
@@ -175,13 +176,16 @@ static void wake_rested(struct desk *d, int64_t now_us)
 
 /* --- rendering ahead ---------------------------------------------------------------------------- */
 
+/* What waits for the one provider that it names keeps nobody else from being
+ * rendered; the claim slots bound it. */
 static bool render_more(const struct desk *d)
 {
+    size_t ready = d->lists.ready.n > d->ready_named ? d->lists.ready.n - d->ready_named : 0;
     size_t slice = (size_t)(d->per_second / 5); /* two slices */
     size_t ahead = 2 * open_cap(d);
     ahead = ahead > slice ? ahead : slice;
     ahead = ahead > AHEAD_MIN ? ahead : AHEAD_MIN;
-    return d->lists.ready.n + d->rendering < ahead && d->lists.ready_bytes < AHEAD_BYTES;
+    return ready + d->rendering < ahead && d->lists.ready_bytes < AHEAD_BYTES;
 }
 
 static bool feed_one(struct desk *d, struct batch *b)
@@ -341,7 +345,6 @@ static int start_providers(struct desk *d, struct fp_err *err)
 {
     for (int i = 0; i < d->o.n_providers; i++) {
         d->providers[i].o = &d->o.providers[i];
-        d->any_dedicated |= d->o.providers[i].dedicated;
         d->providers[i].fault_told = true; /* by a mailer before this one, perhaps */
         desk_fault_metric(&d->providers[i], 0);
     }

@@ -50,7 +50,8 @@ struct provider {
     double credit;   /* mails that it is owed by its weight */
     /* of the plan being made */
     size_t allowed, can, taken;
-    size_t named; /* ready mails that name it, where it is dedicated */
+    size_t named;    /* ready mails that name it */
+    bool named_only; /* it stands by: what it can take is for those */
     double planned_credit;
 };
 
@@ -65,8 +66,10 @@ struct desk {
     struct desk_options o;
     struct provider providers[PROVIDERS_MAX];
     struct domain domains[DOMAINS_MAX];
-    unsigned well; /* providers that share the mails, a bit each */
-    bool any_dedicated;
+    unsigned well;      /* providers that share the mails, a bit each */
+    bool any_named;     /* a mail has named a provider */
+    size_t ready_named; /* of the ready ones, that name one */
+    bool named_shared;  /* ready ones name a provider that others share in */
     struct fp_ledger *ledger;
     struct inbox *inbox;
     struct renderers *renderers;
@@ -125,7 +128,7 @@ enum claim_is desk_look_at_claim(struct desk *d, const struct batch *b);
 void desk_check_strays(struct desk *d);
 /* suppressed.c: looks again at batches that have waited here for seconds. */
 void desk_check_suppressed(struct desk *d);
-/* park.c: puts off what waits for a brand's provider that stands, when it takes all slots. */
+/* park.c: puts off what waits for the one provider that it names and that stands, when it takes all slots. */
 void desk_park(struct desk *d);
 /* A new owner: what was claimed before is lost. False while no lease is held. */
 bool desk_check_owner(struct desk *d);

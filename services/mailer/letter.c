@@ -15,6 +15,7 @@
 #include "lib/base/crash.h"
 #include "lib/base/text.h"
 #include "services/mailer/brands.h"
+#include "services/mailer/providers.h"
 #include "services/mailer/settings.h"
 
 #define URL_BYTES    (TOKEN_TEXT_BYTES + IDENTITY_URL_BYTES + 4)
@@ -116,6 +117,20 @@ void letter_close(struct mailer_settings *s)
     s->keys = NULL;
 }
 
+/* A brand's own provider carries that brand's mails, all of them and no others:
+ * through another one its domain would not be signed for. */
+static void cannot_through(const struct mailer_settings *s, const Foliopost__V1__JobContext *job,
+                           char out[160])
+{
+    const struct brand *b = brands_find(s->brands, job->brand[0] ? job->brand : BRAND_DEFAULT);
+    int i = providers_find(s->providers, job->provider);
+    if (i < 0)
+        (void)snprintf(out, 160, "provider \"%.64s\": add it to providers-file", job->provider);
+    else if (b && b->provider != i && (b->provider >= 0 || providers_is_dedicated(s->providers, i)))
+        (void)snprintf(out, 160, "provider \"%.40s\" for brand \"%.40s\": brands-file says otherwise",
+                       job->provider, b->name);
+}
+
 void letter_cannot(const struct mailer_settings *s, const Foliopost__V1__JobContext *job, char out[160])
 {
     out[0] = '\0';
@@ -123,6 +138,8 @@ void letter_cannot(const struct mailer_settings *s, const Foliopost__V1__JobCont
         (void)snprintf(out, 160, "template \"%.64s\": add it to their folder", job->template_name);
     else if (job->brand[0] && !brands_find(s->brands, job->brand))
         (void)snprintf(out, 160, "brand \"%.64s\": add it to brands-file", job->brand);
+    else if (job->provider[0])
+        cannot_through(s, job, out);
 }
 
 /* --- one mail ---------------------------------------------------------------------------- */
@@ -195,10 +212,19 @@ static int begin(const struct mailer_settings *s, const Foliopost__V1__JobContex
     return 0;
 }
 
-static void fill_envelope(const struct letter *l, struct rendered *r)
+/* The brand's own, else the job's, when that is not another brand's own. */
+static int provider_of(const struct mailer_settings *s, const struct letter *l)
+{
+    if (l->brand->provider >= 0 || !l->job.provider[0] || !s->providers)
+        return l->brand->provider;
+    int i = providers_find(s->providers, l->job.provider);
+    return i >= 0 && providers_is_dedicated(s->providers, i) ? -1 : i;
+}
+
+static void fill_envelope(const struct mailer_settings *s, const struct letter *l, struct rendered *r)
 {
     const struct identity *i = &l->brand->settings->identity;
-    r->provider = (int8_t)l->brand->provider;
+    r->provider = (int8_t)provider_of(s, l);
     (void)snprintf(r->token, sizeof(r->token), "%s", l->bounce);
     if (l->bounce[0] && i->bounce_domain[0])
         (void)snprintf(r->sender, sizeof(r->sender), BOUNCE_LOCAL "+%s@%s", l->bounce, i->bounce_domain);
@@ -214,7 +240,7 @@ int letter_mail(const struct mailer_settings *s, const Foliopost__V1__JobContext
     crash_user(item->user->id);
     if (begin(s, job, item, trial, &l, err) < 0)
         return -1;
-    fill_envelope(&l, rendered);
+    fill_envelope(s, &l, rendered);
     return render_mail(s->loaded, &l.sender, &l.extras, &l.job, item, out, &rendered->content, err);
 }
 

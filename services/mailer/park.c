@@ -1,7 +1,7 @@
 /*
- * Mails that wait for a dedicated provider which stands, when they take all the
- * claim slots: put off, so that other brands' users in the batches behind them
- * get their mail.
+ * Mails that wait for the one provider that they name, their brand's or their
+ * job's, when that stands and they take all the claim slots: put off, so that
+ * others' users in the batches behind them get their mail.
  *
  * A batch mixes brands, and a slot is free only when each of its users has an
  * outcome. One with mails for a provider that stands keeps its slot; soon all are
@@ -73,11 +73,11 @@ static void park(struct desk *d, const struct provider *p)
 void desk_park(struct desk *d)
 {
     int64_t now_us = clock_mono_us();
-    if (!d->any_dedicated || !slots_are_full(d))
+    if (!d->any_named || !slots_are_full(d))
         return;
     for (int i = 0; i < d->o.n_providers; i++) {
         const struct provider *p = &d->providers[i];
-        if (p->o->dedicated && hold_standing_us(&p->hold, now_us) >= STOOD_US)
+        if (hold_standing_us(&p->hold, now_us) >= STOOD_US)
             park(d, p);
     }
     if (!d->known_since_us && d->lists.known.n)

@@ -79,6 +79,11 @@ void providers_dedicate(struct providers *p, int i)
     p->list[i].dedicated = true;
 }
 
+bool providers_is_dedicated(const struct providers *p, int i)
+{
+    return p->list[i].dedicated;
+}
+
 bool providers_any_free(const struct providers *p)
 {
     for (int i = 0; i < p->sections->n; i++)

@@ -30,6 +30,7 @@ void providers_free(struct providers *p);
 int providers_find(const struct providers *p, const char *name);
 /* It takes only mails that name it (struct rendered). */
 void providers_dedicate(struct providers *p, int i);
+bool providers_is_dedicated(const struct providers *p, int i);
 bool providers_any_free(const struct providers *p); /* one that is not dedicated */
 /* Asks each account what it allows, where that can be asked, and keeps below it.
  * An account that does not answer is warned of: its replies will tell. */

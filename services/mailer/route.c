@@ -16,9 +16,12 @@
  *
  * Mails of a domain with a rate of its own are passed over while that gives none.
  *
- * A provider that is dedicated has no share: it takes the mails that name it, as
- * fast as its own rate lets them, and nobody else takes these. While it stands
- * they wait: through another the brand's domain would not be signed for.
+ * A mail may name its provider: its brand's own, or its job's. Nobody else takes
+ * it, and while that one stands it waits: through another the brand's domain
+ * would not be signed for. A provider that is a brand's own is dedicated: it has
+ * no share and takes these mails alone, as fast as its rate lets them. One that
+ * others share in takes those that name it beside its share, which they do not
+ * count in; nobody waits for it meanwhile, since they may take all it can.
  */
 #include "services/mailer/desk_internal.h"
 
@@ -75,7 +78,7 @@ static void set_well(struct desk *d, unsigned well)
         d->providers[i].credit = 0;
 }
 
-/* Shares of those that are well; 0 for the others. */
+/* Shares of those that are well; 0 for the others. Whom mails name begins anew like one that joins. */
 static void find_shares(struct desk *d, double share[PROVIDERS_MAX], int64_t now_us)
 {
     double sum = 0;
@@ -87,6 +90,7 @@ static void find_shares(struct desk *d, double share[PROVIDERS_MAX], int64_t now
         sum += well ? share[i] : 0;
         n_well += well;
         mask |= (unsigned)well << i;
+        mask |= (unsigned)(!d->providers[i].o->dedicated && d->providers[i].named > 0) << (PROVIDERS_MAX + i);
     }
     set_well(d, mask);
     for (int i = 0; i < d->o.n_providers; i++)
@@ -111,11 +115,13 @@ static void offer(struct desk *d, struct provider *p, double share, size_t n, in
     int64_t more_us = INT64_MAX;
     p->allowed = hold_allows(&p->hold, room < d->lists.ready.n ? room : d->lists.ready.n, now_us);
     p->taken = 0;
-    if (share <= 0 && !stands(d, p, now_us)) { /* it stands by */
+    p->named_only = share <= 0 && !stands(d, p, now_us); /* it stands by */
+    if (p->named_only && p->named == 0) {
         p->can = 0;
         return;
     }
-    size_t ask_for = share > 0 ? (size_t)((double)n * share + 0.999) : p->allowed;
+    size_t ask_for = share > 0 ? (size_t)((double)n * share + 0.999) + p->named : p->allowed;
+    ask_for = p->named_only ? p->named : ask_for;
     if (share <= 0 && ask_for == 0 && pacer_spent(d->pacer, p->channel))
         ask_for = n > 0; /* to hear of a new day */
     p->can = pacer_offer(d->pacer, p->channel, ask_for, p->allowed, &more_us);
@@ -123,14 +129,21 @@ static void offer(struct desk *d, struct provider *p, double share, size_t n, in
     *next_us = earliest(*next_us, more_us);
 }
 
-/* Ready mails that name a provider. */
-static void count_named(struct desk *d)
+/* Ready mails that name a provider. Returns how many. */
+static size_t count_named(struct desk *d)
 {
+    size_t n = 0;
+    d->named_shared = false;
     for (int i = 0; i < d->o.n_providers; i++)
         d->providers[i].named = 0;
     for (const struct mail *m = d->lists.ready.first; m; m = m->next)
-        if (m->rendered.provider >= 0)
-            d->providers[m->rendered.provider].named++;
+        if (m->rendered.provider >= 0) {
+            struct provider *p = &d->providers[m->rendered.provider];
+            p->named++;
+            d->named_shared |= !p->o->dedicated;
+            n++;
+        }
+    return n;
 }
 
 static void offer_domains(struct desk *d, int64_t *next_us)
@@ -156,11 +169,12 @@ static struct provider *choose(struct desk *d, const double share[PROVIDERS_MAX]
     struct provider *best = NULL;
     for (int i = 0; i < d->o.n_providers; i++) {
         struct provider *p = &d->providers[i];
-        if (p->taken >= p->can || p->o->dedicated)
+        if (p->taken >= p->can || p->o->dedicated || p->named_only)
             continue;
         if (share[i] <= 0)
             return p;
-        if (p->planned_credit > -SHARE_SLACK && (!best || p->planned_credit > best->planned_credit))
+        if ((p->planned_credit > -SHARE_SLACK || d->named_shared) &&
+            (!best || p->planned_credit > best->planned_credit))
             best = p;
     }
     return best;
@@ -175,10 +189,10 @@ static struct provider *provider_for(struct desk *d, const struct mail *m, const
     return p->taken < p->can ? p : NULL;
 }
 
-static void pay(struct desk *d, struct provider *p, const double share[PROVIDERS_MAX])
+static void pay(struct desk *d, struct provider *p, bool named, const double share[PROVIDERS_MAX])
 {
     p->taken++;
-    if (share[p - d->providers] <= 0)
+    if (named || share[p - d->providers] <= 0)
         return;
     for (int i = 0; i < d->o.n_providers; i++)
         if (share[i] > 0)
@@ -197,11 +211,11 @@ static void assign(struct desk *d, const double share[PROVIDERS_MAX])
             continue;
         struct provider *p = full && m->rendered.provider < 0 ? NULL : provider_for(d, m, share);
         full |= !p && m->rendered.provider < 0;
-        if (!p && full && !d->any_dedicated)
+        if (!p && full && !d->any_named)
             return;
         if (!p)
             continue;
-        pay(d, p, share);
+        pay(d, p, m->rendered.provider >= 0, share);
         if (at)
             at->taken++;
         r->via[r->n_asked] = (int8_t)(p - d->providers);
@@ -215,9 +229,9 @@ void desk_route(struct desk *d, struct plan *plan)
     int64_t now_us = clock_mono_us();
     size_t n = waiting(d);
     *plan = (struct plan){.next_us = INT64_MAX};
+    if (d->any_named)
+        n -= d->ready_named = count_named(d);
     find_shares(d, share, now_us);
-    if (d->any_dedicated)
-        count_named(d);
     for (int i = 0; i < d->o.n_providers; i++)
         if (d->providers[i].o->dedicated)
             offer_own(d, &d->providers[i], &plan->next_us);

@@ -362,6 +362,70 @@ static void others_do_not_probe_with_a_dedicated_provider(void **state)
     assert_int_equal(t_count(job, "state = 'sent' AND user_id % 5 <> 0"), 0);
 }
 
+/* --- a job's provider, which others share in ------------------------------------------------- */
+
+static int8_t even(int64_t user_id)
+{
+    return user_id % 2 ? -1 : 1;
+}
+
+static void a_shared_provider_takes_all_that_name_it_and_no_more_than_its_share_of_the_others(void **state)
+{
+    (void)state;
+    const struct desk_options o = two(50, 50);
+    f_names = even;
+    int64_t job = run(&o, 1000);
+    assert_int_equal(t_count(job, "user_id % 2 = 0 AND provider_id IS DISTINCT FROM 'second'"), 0);
+    assert_in_range(t_count(job, "user_id % 2 = 1 AND provider_id = 'second'"), 0,
+                    300); /* no more than its share */
+}
+
+static void who_stands_by_takes_what_names_it_and_nothing_else(void **state)
+{
+    (void)state;
+    const struct desk_options o = two(100, 0);
+    f_names = even;
+    int64_t job = run(&o, 600);
+    assert_int_equal(t_count(job, "provider_id = 'second'"), 300);
+    assert_int_equal(t_count(job, "user_id % 2 = 1 AND provider_id = 'second'"), 0);
+}
+
+/* Half of the mails are for one that takes 50 a second; the others do not wait for it to take its share. */
+static void a_named_provider_that_is_slow_holds_its_share_of_the_others_up_no_longer(void **state)
+{
+    (void)state;
+    struct desk_options o = two(50, 50);
+    o.providers[1].mail_rate = 50;
+    f_names = even;
+    int64_t start_us = clock_mono_us();
+    int64_t job = give(&o, 400);
+    f_await(t_count(job, "state = 'sent' AND user_id % 2 = 1") == 200, 20);
+    double free_s = (double)(clock_mono_us() - start_us) / 1e6;
+    f_await(f_idle(), 30);
+    f_stop();
+    assert_int_equal(t_count(job, "user_id % 2 = 0 AND provider_id IS DISTINCT FROM 'second'"), 0);
+    if (free_s > 4)
+        fail_msg("those who name none took %.1f s", free_s);
+}
+
+static void a_job_whose_provider_stands_is_paused_and_no_other_takes_its_mails(void **state)
+{
+    (void)state;
+    struct desk_options o = two(50, 50);
+    o.fault_pause_ms = 2500;
+    f_names = even;
+    s_verdict = all_down;
+    int64_t job = give(&o, 300);
+    f_await(
+        t_sql("SELECT count(*) FROM foliopost.jobs WHERE state = 'PAUSED' AND response LIKE '%%second%%'") ==
+            1,
+        30);
+    f_await(f_idle(), 10);
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'sent'"), 150);
+    assert_int_equal(t_count(job, "user_id % 2 = 0"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +445,12 @@ int main(void)
         cmocka_unit_test_setup(nobody_stands_in_for_a_dedicated_provider, clean),
         cmocka_unit_test_setup(a_dedicated_provider_that_stands_holds_up_nobody_else, clean),
         cmocka_unit_test_setup(others_do_not_probe_with_a_dedicated_provider, clean),
+        cmocka_unit_test_setup(
+            a_shared_provider_takes_all_that_name_it_and_no_more_than_its_share_of_the_others, clean),
+        cmocka_unit_test_setup(who_stands_by_takes_what_names_it_and_nothing_else, clean),
+        cmocka_unit_test_setup(a_named_provider_that_is_slow_holds_its_share_of_the_others_up_no_longer,
+                               clean),
+        cmocka_unit_test_setup(a_job_whose_provider_stands_is_paused_and_no_other_takes_its_mails, clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }

@@ -245,57 +245,63 @@ static bool stands_long(const struct desk *d, const struct provider *p, int64_t 
     return hold_standing_us(&p->hold, now_us) >= d->o.fault_pause_ms * 1000;
 }
 
-/* A provider that is a brand's own and has mails waiting, or one of all the
- * others when they all stand. NULL: mail passes, or may soon. */
-static struct provider *lasting_fault(struct desk *d, int64_t now_us)
+/* A provider that mails wait for which name it (*own), or one of all that are
+ * nobody's own when they all stand. NULL: mail passes, or may soon. */
+static struct provider *lasting_fault(struct desk *d, int64_t now_us, bool *own)
 {
-    struct provider *common = NULL;
+    struct provider *common = NULL, *named = NULL;
     bool passes = false;
+    *own = true;
     for (int i = 0; i < d->o.n_providers; i++) {
         struct provider *p = &d->providers[i];
         if (p->o->dedicated && p->named > 0 && stands_long(d, p, now_us))
             return p;
         if (p->o->dedicated)
             continue;
-        passes |= !stands_long(d, p, now_us);
+        if (stands_long(d, p, now_us))
+            named = p->named > 0 ? p : named;
+        else
+            passes = true;
         common = common ? common : p;
     }
-    return passes ? NULL : common;
+    *own = passes;
+    return passes ? named : common;
 }
 
 /* Whether it has mails that wait for this provider. */
 static bool concerns(const struct batch *b, const struct desk *d, const struct provider *p)
 {
     int8_t place = (int8_t)(p - d->providers);
-    for (size_t i = 0; i < b->n_mails && p->o->dedicated; i++)
+    for (size_t i = 0; i < b->n_mails; i++)
         if (b->mails[i].state == MAIL_READY && b->mails[i].rendered.provider == place)
             return true;
-    return !p->o->dedicated;
+    return false;
 }
 
 /* Jobs that come now have their own time. */
-static void begin_again(struct desk *d, const struct provider *p, int64_t now_us)
+static void begin_again(struct desk *d, const struct provider *p, bool own, int64_t now_us)
 {
     for (int i = 0; i < d->o.n_providers; i++)
-        if (&d->providers[i] == p || (!p->o->dedicated && !d->providers[i].o->dedicated))
+        if (&d->providers[i] == p || (!own && !d->providers[i].o->dedicated))
             d->providers[i].hold.since_us = now_us;
 }
 
 void desk_check_fault(struct desk *d)
 {
     int64_t now_us = clock_mono_us();
-    const struct provider *p = d->batches ? lasting_fault(d, now_us) : NULL;
+    bool own;
+    const struct provider *p = d->batches ? lasting_fault(d, now_us, &own) : NULL;
     if (!p || !desk_holds_lease(d)) /* whoever is cut off may be what is broken */
         return;
-    begin_again(d, p, now_us);
-    if (!p->o->dedicated && others_are_well(d)) {
+    begin_again(d, p, own, now_us);
+    if (!own && others_are_well(d)) {
         stand_back(d);
         return;
     }
     for (struct batch *b = d->batches; b; b = b->next) {
-        if (!concerns(b, d, p))
+        if (own && !concerns(b, d, p))
             continue;
-        if (p->o->dedicated || !seen_before(d->batches, b)) /* pausing twice is once */
+        if (own || !seen_before(d->batches, b)) /* pausing twice is once */
             pause_job(d, b, p);
         batch_close(&d->lists, b, "the provider's fault lasts");
     }

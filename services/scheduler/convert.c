@@ -99,6 +99,7 @@ static Foliopost__V1__JobSpec *convert_spec(struct convert *c, const struct ledg
     s->rate_per_second = j->rate_limit;
     s->share_ppm = j->share_ppm;
     s->share_seed = j->share_seed;
+    s->provider = convert_text(c, j->provider);
     s->max_attempts = j->max_attempts;
     s->batch_size = j->batch_size;
     s->window_batches = j->window_batches;

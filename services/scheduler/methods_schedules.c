@@ -9,6 +9,7 @@
 #include "lib/log/log.h"
 #include "services/scheduler/audience.h"
 #include "services/scheduler/limits.h"
+#include "services/scheduler/named.h"
 #include "services/scheduler/timetable.h"
 
 /* As it is now, with its last firings. */
@@ -48,6 +49,14 @@ static const struct scheduler_settings *settings_of(const struct rpc_call *call)
     return ((const struct methods *)call->ctx)->o.set;
 }
 
+static int check(struct rpc_call *call, const Foliopost__V1__Schedule *m, struct ledger_schedule *s,
+                 struct fp_err *err)
+{
+    if (timetable_check(m, settings_of(call), clock_wall_us(), s, err))
+        return -1;
+    return named_check(methods_worker_of(call)->ledger, "schedule.spec.provider", m->spec->provider, err);
+}
+
 ProtobufCMessage *method_create_schedule(struct rpc_call *call, const ProtobufCMessage *request,
                                          struct fp_err *err)
 {
@@ -55,7 +64,7 @@ ProtobufCMessage *method_create_schedule(struct rpc_call *call, const ProtobufCM
     struct ledger_schedule s;
     bool existing;
 
-    if (timetable_check(q->schedule, settings_of(call), clock_wall_us(), &s, err) ||
+    if (check(call, q->schedule, &s, err) ||
         ledger_schedule_create(methods_worker_of(call)->ledger, &s, LIMIT_SCHEDULES, methods_actor_of(call),
                                &existing, err))
         return NULL;
@@ -70,7 +79,7 @@ ProtobufCMessage *method_update_schedule(struct rpc_call *call, const ProtobufCM
     const Foliopost__V1__UpdateScheduleRequest *q = (const void *)request;
     struct ledger_schedule s;
 
-    if (timetable_check(q->schedule, settings_of(call), clock_wall_us(), &s, err) ||
+    if (check(call, q->schedule, &s, err) ||
         ledger_schedule_update(methods_worker_of(call)->ledger, &s, methods_actor_of(call), err))
         return NULL;
     tell(s.name, "updated");

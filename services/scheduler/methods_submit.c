@@ -16,6 +16,7 @@
 #include "lib/ledger/rates.h"
 #include "services/scheduler/audience.h"
 #include "services/scheduler/limits.h"
+#include "services/scheduler/named.h"
 #include "services/scheduler/person.h"
 #include "services/scheduler/report.h"
 #include "services/scheduler/spec.h"
@@ -146,6 +147,7 @@ ProtobufCMessage *method_submit_job(struct rpc_call *call, const ProtobufCMessag
         return convert_too_large(err);
     foliopost__v1__submit_job_response__init(r);
     int failed = spec_resolve(q, m->o.set, clock_wall_us(), &j, err) ||
+                 named_check(methods_worker_of(call)->ledger, "spec.provider", j.provider, err) ||
                  audience_freeze(methods_worker_of(call)->source, m->o.set, q->spec, &j, err);
     if (!failed) {
         methods_take_trace(call, &j);

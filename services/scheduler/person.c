@@ -128,6 +128,7 @@ static void become_child(struct ledger_job *j, const Foliopost__V1__ResendReques
     j->canary_users = j->canary_wait_ms = 0;
     j->share_ppm = 0;
     j->share_seed = 0;
+    j->provider[0] = '\0'; /* how it is sent now is not part of the report */
     j->needs_approval = false;
     j->rate_limit = 0;
     j->send_window[0] = '\0';

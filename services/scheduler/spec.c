@@ -280,6 +280,17 @@ static int pace(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct 
     return 0;
 }
 
+/* As the mailers' files may name one; whether there is such a one: named.c. */
+static int provider(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct fp_err *err)
+{
+    const char *name = text_of(s->provider);
+
+    if (name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")])
+        return err_set(err, FP_INVALID_ARGUMENT,
+                       "spec.provider: only letters, digits, dot, _ and - are allowed");
+    return text("spec.provider", name, 0, out->provider, sizeof out->provider, err);
+}
+
 void spec_hash(const void *data, size_t bytes, char out[33])
 {
     /* Offset basis and prime of FNV-1a, 128 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
@@ -338,7 +349,7 @@ int spec_resolve_on(const Foliopost__V1__SubmitJobRequest *request, const struct
     if (name("spec.template_name", text_of(s->template_name), "statement", out->template_name,
              sizeof out->template_name, err) ||
         name("spec.brand", text_of(s->brand), "default", out->brand, sizeof out->brand, err) ||
-        text("spec.title", text_of(s->title), 0, out->title, sizeof out->title, err))
+        provider(s, out, err) || text("spec.title", text_of(s->title), 0, out->title, sizeof out->title, err))
         return -1;
     out->needs_approval = s->approval_required || set->approval_required;
     return hash(s, out, err);

@@ -131,6 +131,10 @@ static void wrong_fields_are_named(void **state)
     spec.user_ids = (int64_t[]){1};
     spec.n_user_ids = 1;
     refused("spec.share_ppm: a list names its users");
+    spec.provider = (char *)"two words";
+    refused("spec.provider: only letters");
+    spec.provider = long_text;
+    refused("spec.provider: ");
     spec.rate_per_second = -1;
     refused("spec.rate_per_second: -1");
     spec.rate_per_second = 1e7;

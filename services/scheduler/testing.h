@@ -308,7 +308,8 @@ static size_t t_read_page(const struct ledger_job *j, const struct ledger_interv
 
     p->to_us = p->from_us;
     if (j->n_user_ids == 0) {
-        const struct source_range range = {j->kind, p->from_us, p->from_id, iv->upper_us, {0}};
+        const struct source_range range = {
+            j->kind, p->from_us, p->from_id, iv->upper_us, {j->share_ppm, j->share_seed}};
         int got = source_users_page(t_source, &range, users, j->batch_size, &t_err);
         assert_true(got >= 0);
         for (; n < (size_t)got; n++)

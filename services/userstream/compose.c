@@ -46,6 +46,7 @@ static void fill_context(Foliopost__V1__JobContext *m, const struct ledger_job *
     m->mail_date_us = job->mail_date_us;
     m->template_name = (char *)job->template_name;
     m->brand = (char *)job->brand;
+    m->provider = (char *)job->provider;
 }
 
 /* The message points into the worker's users. */

@@ -47,6 +47,22 @@ def test_each_user_gets_the_mail_of_his_brand_and_the_unknown_get_none(new_stack
     paused = j.wait_state(job, "PAUSED")
     assert 'no brand "other"' in paused["response"]
     assert j.number(f"SELECT count(*) FROM foliopost.deliveries WHERE job_id = {job}") == 0
+    # a job may name a provider: one that no brand has, that is there, and that is there still when its mails go out
+    before, others = len(read(common)), len(theirs)
+    job = j.submit("monthly", "--user-ids", "41,42,43,50", "--provider", "shared", "--request-id", "through")
+    assert j.wait_state(job, "COMPLETED")["spec"]["provider"] == "shared"
+    assert "shared alone" in stack.foliopost("status", job).stdout
+    sent = {u for u, (state, _) in j.deliveries(job).items() if state == "sent"}
+    assert len(read(common)) - before == len(sent - {50}) > 0 and len(read(acme)) - others == len(sent & {50})
+    refused = stack.foliopost("submit", "monthly", "--provider", "sahred", check=False).stderr
+    assert "spec.provider: the mailers have no provider sahred; they have: shared, theirs" in refused
+    refused = stack.foliopost("schedule", "create", "x", "--kind", "weekly", "--cron", "@weekly", "--provider", "no", check=False).stderr
+    assert "schedule.spec.provider: the mailers have no provider no" in refused
+    j.sql("INSERT INTO foliopost.provider_rates (provider, rate, rate_limit, configured_limit) VALUES ('gone', 0, 0, 0)")
+    for name, why in ("gone", 'no provider "gone"'), ("theirs", 'no provider "theirs" for brand "default"'):
+        job = j.submit("monthly", "--user-ids", "41,42", "--provider", name, "--request-id", name)
+        assert why in j.wait_state(job, "PAUSED")["response"]
+        assert j.number(f"SELECT count(*) FROM foliopost.deliveries WHERE job_id = {job}") == 0
     done = stack.foliopost("preview", "--user", 50, "--eml", "--from", "Foliopost <reports@example.com>",
                            "--brands-file", tmp_path / "brands.conf").stdout
     assert "From: Acme Invest <reports@acme.example>" in done and "<https://leave.acme.example/u/this-is-a-test>" in done
