@@ -116,8 +116,10 @@ void str_printf(struct fp_str *s, const char *fmt, ...)
 
 static void str_json_char(struct fp_str *s, const char *p, size_t bytes, uint32_t c)
 {
-    if (c == '"' || c == '\\')
-        str_printf(s, "\\%c", (char)c);
+    if (c == '"')
+        str_add(s, "\\\"", 2);
+    else if (c == '\\')
+        str_add(s, "\\\\", 2);
     else if (c == '\n')
         str_puts(s, "\\n");
     else if (c == '\t')
