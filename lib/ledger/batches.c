@@ -17,7 +17,7 @@
 /* --- get ------------------------------------------------------------------------ */
 
 static const char get_sql[] =
-    "SELECT job_id, interval_no, state, user_ids, epoch, emits, redos, owner FROM foliopost.batches"
+    "SELECT job_id, interval_no, state, user_ids, epoch, emits, redos, owner, round FROM foliopost.batches"
     " WHERE id = $1";
 
 static void read_batch(struct ledger_batch *b, const struct fp_rows *r)
@@ -31,6 +31,7 @@ static void read_batch(struct ledger_batch *b, const struct fp_rows *r)
     b->emits = (int32_t)pg_i64(r, 0, 5);
     b->redos = (int32_t)pg_i64(r, 0, 6);
     ledger_text(b->owner, sizeof b->owner, r, 0, 7);
+    b->round = (int32_t)pg_i64(r, 0, 8);
 }
 
 int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch *out, struct fp_err *err)

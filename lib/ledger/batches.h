@@ -33,7 +33,7 @@
  * freed by mem_free(). *state may be anything: only queued ones are worth it. */
 struct ledger_batch {
     int64_t id, job_id;
-    int32_t interval_no;
+    int32_t interval_no, round;
     char state[16];
     int64_t *user_ids;
     size_t n_users;

@@ -188,6 +188,7 @@ static void a_batch_is_read_with_its_users(void **state)
     int64_t job = t_started(false), batch = t_paged(job, 7, 3, false);
     struct ledger_batch b;
     assert_ok(ledger_batch_get(t_ledger, batch, &b, &t_err));
+    assert_int_equal(b.round, 1);
     assert_int_equal(b.job_id, job);
     assert_int_equal(b.interval_no, 1);
     assert_string_equal(b.state, "queued");

@@ -108,7 +108,7 @@ static void marks_of_loaded_rows_add_up(void **state)
 {
     (void)state;
     const int64_t id = 1;
-    const struct portfolio_period period = {MARCH - 30, MARCH, AS_OF_US};
+    const struct portfolio_period period = {MARCH - 30, MARCH, AS_OF_US, 1};
     struct fingerprint_sum february;
     struct portfolio_txs t;
 

@@ -19,6 +19,7 @@
 struct portfolio_period {
     int32_t start, end; /* first and last day */
     int64_t as_of_us;   /* only what was recorded up to here, where the source says when */
+    int32_t round;      /* of the job's retries: what an earlier one read may be corrected since */
 };
 
 struct portfolio_user {

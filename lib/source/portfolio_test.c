@@ -48,7 +48,7 @@ static int setup(void **state)
     testing_script(testing_dsn, sql);
     mem_free(sql);
     source = source_open(&(struct pg_options){.dsn = testing_dsn, .prepare = true}, &err);
-    march = (struct portfolio_period){day("2024-03-01"), day("2024-03-31"), AS_OF_US};
+    march = (struct portfolio_period){day("2024-03-01"), day("2024-03-31"), AS_OF_US, 1};
     return source ? 0 : -1;
 }
 

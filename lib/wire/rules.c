@@ -144,6 +144,7 @@ static const struct wire_rules table[] = {
       {"as_of_us", 0, US_MAX, 0},
       {"mail_date_us", 0, US_MAX, 0},
       {"provider", 0, 64, 0},
+      {"round", 0, INT32_MAX, 0},
       NAMES},
      check_context},
     {MSG(user),

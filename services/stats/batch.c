@@ -145,7 +145,7 @@ Foliopost__V1__SummaryBatch *batch_compute(struct batch_tools *t, const Foliopos
     Foliopost__V1__SummaryBatch *out = batch_give(&w, sizeof *out);
 
     w.period = (struct portfolio_period){users->job->period_start_day, users->job->period_end_day,
-                                         users->job->as_of_us};
+                                         users->job->as_of_us, users->job->round};
     if (out && make_items(&w, users) && compute(&w, users, err))
         return NULL;
     if (w.no_memory) {

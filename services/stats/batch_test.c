@@ -330,7 +330,7 @@ static void a_batch_of_skips_asks_nothing(void **state)
 
 static void view(struct fp_cache *c, struct fp_source *s, int end, const int64_t *ids, size_t n)
 {
-    struct portfolio_period p = {PERIOD_START, PERIOD_END + end, AS_OF_US};
+    struct portfolio_period p = {PERIOD_START, PERIOD_END + end, AS_OF_US, 1};
     struct cache_view v;
     struct fp_err err = {0};
 
@@ -370,11 +370,14 @@ static void what_is_kept_is_not_loaded_again(void **state)
     struct fp_source *nowhere =
         source_open(&(struct pg_options){.dsn = "host=127.0.0.1 port=1 dbname=x"}, &err);
     struct cache_view v;
-    struct portfolio_period p = {PERIOD_START, PERIOD_END, AS_OF_US};
+    struct portfolio_period p = {PERIOD_START, PERIOD_END, AS_OF_US, 1};
 
     view(c, source, 0, ids, 4);
     view(c, nowhere, 0, ids, 4);
     p.as_of_us++; /* another as_of is another market */
+    assert_int_equal(cache_view_open(c, nowhere, &p, ids, 4, &v, &err), -1);
+    p.as_of_us--;
+    p.round++; /* before a retry somebody may have mended it */
     assert_int_equal(cache_view_open(c, nowhere, &p, ids, 4, &v, &err), -1);
     source_close(nowhere);
     cache_free(c);

@@ -13,7 +13,8 @@
  * is filled is emptied and begins anew, which costs a reload of what is still
  * needed.
  *
- * Key of a period is (start, end, as_of).
+ * Key of a period is (start, end, as_of, round): a retry reads anew, since data may have been
+ * mended before it.
  */
 #include "services/stats/cache.h"
 
@@ -215,7 +216,7 @@ static void make_room(struct fp_cache *c, struct cache_period *filled)
 
 static bool same_key(const struct portfolio_period *a, const struct portfolio_period *b)
 {
-    return a->start == b->start && a->end == b->end && a->as_of_us == b->as_of_us;
+    return a->start == b->start && a->end == b->end && a->as_of_us == b->as_of_us && a->round == b->round;
 }
 
 /* With the lock held. */

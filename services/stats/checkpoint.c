@@ -1,6 +1,6 @@
 /*
  * Fingerprints of instruments and rates are the same for all users, and cost a
- * scan of their history: each is asked for once for a day and as_of, and kept
+ * scan of their history: each is asked for once for a day, as_of and round, and kept
  * in a table of the process. The lock is never held over a query; two workers
  * may ask for the same thing once.
  *
@@ -37,6 +37,7 @@ struct mark {
 struct marks { /* of the market up to a day, as recorded by a moment */
     int32_t day;
     int64_t as_of_us;
+    int32_t round;
     bool has_rates, spilled;
     uint64_t rates, last_used;
     struct mark *list; /* by id */
@@ -46,7 +47,7 @@ struct marks { /* of the market up to a day, as recorded by a moment */
 struct fp_checkpoints {
     struct checkpoint_settings set;
     pthread_mutex_t lock; /* all below */
-    struct marks *days;   /* (day, as_of) pairs */
+    struct marks *days;   /* (day, as_of, round) each */
     int n_days, max_days;
     uint64_t clock;
     long long logged_us;
@@ -95,12 +96,13 @@ int32_t checkpoint_day_kept(const struct portfolio_period *period)
 /* --- marks of the market ------------------------------------------------------------------- */
 
 /* With the lock held: the table of a day, made in place of the oldest one. */
-static struct marks *marks_of(struct fp_checkpoints *c, int32_t day, int64_t as_of_us)
+static struct marks *marks_of(struct fp_checkpoints *c, int32_t day, const struct portfolio_period *period)
 {
     struct marks *m = &c->days[0];
 
     for (int i = 0; i < c->n_days; i++) {
-        if (c->days[i].day == day && c->days[i].as_of_us == as_of_us) {
+        if (c->days[i].day == day && c->days[i].as_of_us == period->as_of_us &&
+            c->days[i].round == period->round) {
             c->days[i].last_used = ++c->clock;
             return &c->days[i];
         }
@@ -110,7 +112,8 @@ static struct marks *marks_of(struct fp_checkpoints *c, int32_t day, int64_t as_
     if (c->n_days < c->max_days)
         m = &c->days[c->n_days++];
     m->day = day;
-    m->as_of_us = as_of_us;
+    m->as_of_us = period->as_of_us;
+    m->round = period->round;
     m->has_rates = m->spilled = false;
     m->n = 0;
     m->last_used = ++c->clock;
@@ -132,14 +135,14 @@ static const struct mark *find(const struct mark *list, size_t n, int64_t id)
 }
 
 /* Those that another worker brought meanwhile stay as they are: he may have loaded the market since. */
-static void add_marks(struct fp_checkpoints *c, int32_t day, int64_t as_of_us, const struct mark *new,
-                      size_t n)
+static void add_marks(struct fp_checkpoints *c, int32_t day, const struct portfolio_period *period,
+                      const struct mark *new, size_t n)
 {
     struct marks *m;
     size_t known;
 
     pthread_mutex_lock(&c->lock);
-    m = marks_of(c, day, as_of_us);
+    m = marks_of(c, day, period);
     if (m->n + n > MAX_INSTRUMENTS) {
         m->n = 0;
         m->spilled = true;
@@ -158,22 +161,22 @@ static void add_marks(struct fp_checkpoints *c, int32_t day, int64_t as_of_us, c
     pthread_mutex_unlock(&c->lock);
 }
 
-static bool is_spilled(struct fp_checkpoints *c, int32_t day, int64_t as_of_us)
+static bool is_spilled(struct fp_checkpoints *c, int32_t day, const struct portfolio_period *period)
 {
     pthread_mutex_lock(&c->lock);
-    bool spilled = marks_of(c, day, as_of_us)->spilled;
+    bool spilled = marks_of(c, day, period)->spilled;
     pthread_mutex_unlock(&c->lock);
     return spilled;
 }
 
 /* What is known already; the rest stays as it was, with its ids in `missing`. */
-static size_t known_marks(struct fp_checkpoints *c, int32_t day, int64_t as_of_us, struct mark *list,
-                          size_t n, int64_t *missing)
+static size_t known_marks(struct fp_checkpoints *c, int32_t day, const struct portfolio_period *period,
+                          struct mark *list, size_t n, int64_t *missing)
 {
     size_t n_missing = 0;
 
     pthread_mutex_lock(&c->lock);
-    struct marks *m = marks_of(c, day, as_of_us);
+    struct marks *m = marks_of(c, day, period);
     for (size_t i = 0; i < n; i++) {
         const struct mark *known = find(m->list, m->n, list[i].id);
 
@@ -187,37 +190,37 @@ static size_t known_marks(struct fp_checkpoints *c, int32_t day, int64_t as_of_u
 }
 
 /* Fills the marks of a list in the order of ids. */
-static int fill_marks(struct fp_checkpoints *c, struct fp_source *s, int32_t day, int64_t as_of_us,
-                      struct mark *list, size_t n, struct fp_err *err)
+static int fill_marks(struct fp_checkpoints *c, struct fp_source *s, int32_t day,
+                      const struct portfolio_period *period, struct mark *list, size_t n, struct fp_err *err)
 {
     int64_t *missing = mem_array(n + 1, sizeof *missing);
     uint64_t *marks = mem_array(n + 1, sizeof *marks);
     struct mark *new = mem_array(n + 1, sizeof *new);
-    size_t n_missing = known_marks(c, day, as_of_us, list, n, missing);
+    size_t n_missing = known_marks(c, day, period, list, n, missing);
     int rc = 0;
 
     if (n_missing)
-        rc = fingerprint_instruments(s, day, as_of_us, missing, n_missing, marks, err);
+        rc = fingerprint_instruments(s, day, period->as_of_us, missing, n_missing, marks, err);
     for (size_t i = 0; rc == 0 && i < n_missing; i++) {
         new[i] = (struct mark){missing[i], marks[i]};
         ((struct mark *)find(list, n, missing[i]))->mark = marks[i];
     }
     if (rc == 0 && n_missing)
-        add_marks(c, day, as_of_us, new, n_missing);
+        add_marks(c, day, period, new, n_missing);
     mem_free(missing);
     mem_free(marks);
     mem_free(new);
     return rc;
 }
 
-static int rates_mark(struct fp_checkpoints *c, struct fp_source *s, int32_t day, int64_t as_of_us,
-                      uint64_t *out, struct fp_err *err)
+static int rates_mark(struct fp_checkpoints *c, struct fp_source *s, int32_t day,
+                      const struct portfolio_period *period, uint64_t *out, struct fp_err *err)
 {
     struct marks *m;
     bool known;
 
     pthread_mutex_lock(&c->lock);
-    m = marks_of(c, day, as_of_us);
+    m = marks_of(c, day, period);
     known = m->has_rates;
     *out = m->rates;
     pthread_mutex_unlock(&c->lock);
@@ -226,7 +229,7 @@ static int rates_mark(struct fp_checkpoints *c, struct fp_source *s, int32_t day
     if (fingerprint_rates(s, day, out, err))
         return -1;
     pthread_mutex_lock(&c->lock);
-    m = marks_of(c, day, as_of_us);
+    m = marks_of(c, day, period);
     if (!m->has_rates) {
         m->has_rates = true;
         m->rates = *out;
@@ -249,10 +252,7 @@ int checkpoints_prime(struct fp_checkpoints *c, struct fp_source *s, const struc
     list = mem_array(n + 1, sizeof *list);
     for (size_t i = 0; i < n; i++)
         list[i].id = ids[i];
-    rc = fill_marks(c, s, day, period->as_of_us, list, n, err) ||
-                 rates_mark(c, s, day, period->as_of_us, &rates, err)
-             ? -1
-             : 0;
+    rc = fill_marks(c, s, day, period, list, n, err) || rates_mark(c, s, day, period, &rates, err) ? -1 : 0;
     mem_free(list);
     return rc;
 }
@@ -302,10 +302,10 @@ static void list_instruments(struct judged *j)
 
 /* The marks of a day, in place of those of another. */
 static int read_marks(struct judged *j, struct fp_checkpoints *c, struct fp_source *s, int32_t day,
-                      int64_t as_of_us, struct fp_err *err)
+                      const struct portfolio_period *period, struct fp_err *err)
 {
-    return fill_marks(c, s, day, as_of_us, j->marks, j->n_marks, err) ||
-                   rates_mark(c, s, day, as_of_us, &j->rates, err)
+    return fill_marks(c, s, day, period, j->marks, j->n_marks, err) ||
+                   rates_mark(c, s, day, period, &j->rates, err)
                ? -1
                : 0;
 }
@@ -399,9 +399,9 @@ static int read_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_so
         j.subjects[i] =
             (struct subject){set->rows[i].state, set->rows[i].n_state, users[i].benchmark_id, 0, 0};
     list_instruments(&j);
-    rc = read_marks(&j, c, s, checkpoint_day_kept(period), period->as_of_us, err);
+    rc = read_marks(&j, c, s, checkpoint_day_kept(period), period, err);
     if (rc == 0)
-        rc = read_marks(&j, c, s, set->day, period->as_of_us, err);
+        rc = read_marks(&j, c, s, set->day, period, err);
     if (rc == 0)
         rc = sum_transactions(s, period, set->day, ids, users, set->n, err);
     if (rc == 0)
@@ -442,7 +442,8 @@ void checkpoints_release(struct checkpoint_set *set)
 /* --- writing -------------------------------------------------------------------------------------- */
 
 static int write_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s, int32_t day,
-                      int64_t as_of_us, struct checkpoint_made *made, size_t n, struct fp_err *err)
+                      const struct portfolio_period *period, struct checkpoint_made *made, size_t n,
+                      struct fp_err *err)
 {
     struct ledger_checkpoint *rows = mem_array(n + 1, sizeof *rows);
     struct judged j = {.n = n, .subjects = mem_array(n + 1, sizeof *j.subjects)};
@@ -451,8 +452,8 @@ static int write_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_s
     for (size_t i = 0; i < n; i++)
         j.subjects[i] = (struct subject){made[i].state, made[i].n_state, made[i].benchmark_id, 0, 0};
     list_instruments(&j);
-    rc = read_marks(&j, c, s, day, as_of_us, err); /* all are known, see checkpoints_prime() */
-    if (rc == 0 && is_spilled(c, day, as_of_us))
+    rc = read_marks(&j, c, s, day, period, err); /* all are known, see checkpoints_prime() */
+    if (rc == 0 && is_spilled(c, day, period))
         rc = err_set(err, FP_RESOURCE_EXHAUSTED, "more than %d instruments in one period", MAX_INSTRUMENTS);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct fingerprint_parts p = {.user_id = made[i].user_id,
@@ -475,13 +476,13 @@ static int write_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_s
 }
 
 void checkpoints_write(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s, int32_t day,
-                       int64_t as_of_us, struct checkpoint_made *made, size_t n)
+                       const struct portfolio_period *period, struct checkpoint_made *made, size_t n)
 {
     struct fp_err err = {0};
 
     if (!c->set.on || !n)
         return;
-    if (write_rows(c, l, s, day, as_of_us, made, n, &err) == 0) {
+    if (write_rows(c, l, s, day, period, made, n, &err) == 0) {
         metrics_add("foliopost_stats_checkpoints_written_total", "", (double)n);
         return;
     }

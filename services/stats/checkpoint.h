@@ -72,7 +72,7 @@ struct checkpoint_made {
 };
 /* Writes all of one day; what goes wrong is counted and logged, once in a while. */
 void checkpoints_write(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s, int32_t day,
-                       int64_t as_of_us, struct checkpoint_made *made, size_t n);
+                       const struct portfolio_period *period, struct checkpoint_made *made, size_t n);
 /* A checkpoint led to another value, return, ... than the life did: said, and deleted. */
 void checkpoints_wrong(struct fp_ledger *l, int64_t user_id, const char *what);
 

@@ -447,7 +447,7 @@ int set_compute(struct work *w, const int64_t *ids, Foliopost__V1__SummaryItem *
     if (rc == 0) {
         rc = compute_members(&set, err);
         if (rc == 0)
-            checkpoints_write(w->t->checkpoints, w->t->ledger, w->t->source, set.made_day, w->period.as_of_us,
+            checkpoints_write(w->t->checkpoints, w->t->ledger, w->t->source, set.made_day, &w->period,
                               set.made, set.n_made);
         checkpoints_release(&found);
     }

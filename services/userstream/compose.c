@@ -35,7 +35,7 @@ int compose_judge(struct worker *w, const char *kind, size_t n, struct fp_err *e
     return ledger_suppressed(w->ledger, kind, who, n, w->suppressed, err);
 }
 
-static void fill_context(Foliopost__V1__JobContext *m, const struct ledger_job *job)
+static void fill_context(Foliopost__V1__JobContext *m, const struct ledger_job *job, int32_t round)
 {
     foliopost__v1__job_context__init(m);
     m->job_id = job->id;
@@ -47,11 +47,12 @@ static void fill_context(Foliopost__V1__JobContext *m, const struct ledger_job *
     m->template_name = (char *)job->template_name;
     m->brand = (char *)job->brand;
     m->provider = (char *)job->provider;
+    m->round = round;
 }
 
 /* The message points into the worker's users. */
-static int pack(struct worker *w, const struct ledger_job *job, const char *traceparent, int64_t batch_id,
-                size_t n, struct fp_err *err)
+static int pack(struct worker *w, const struct ledger_job *job, const char *traceparent,
+                const struct batch_place *at, size_t n, struct fp_err *err)
 {
     Foliopost__V1__User users[WIRE_MAX_USERS];
     Foliopost__V1__User *list[WIRE_MAX_USERS];
@@ -61,11 +62,11 @@ static int pack(struct worker *w, const struct ledger_job *job, const char *trac
         user_to_message(&w->users[i], w->suppressed[i], &users[i]);
         list[i] = &users[i];
     }
-    fill_context(&context, job);
+    fill_context(&context, job, at->round);
     batch.schema_version = WIRE_SCHEMA_VERSION;
     batch.traceparent = (char *)traceparent;
     batch.job = &context;
-    batch.batch_id = batch_id;
+    batch.batch_id = at->id;
     batch.users = list;
     batch.n_users = n;
     str_clear(&w->packed);
@@ -98,24 +99,24 @@ static void begin_span(struct trace_span *s, const struct worker *w, const struc
         trace_unsample(s);
 }
 
-void compose_send(struct worker *w, const struct ledger_job *job, int64_t batch_id, size_t n)
+void compose_send(struct worker *w, const struct ledger_job *job, const struct batch_place *at, size_t n)
 {
     static long long said_us;
     struct fp_err err = {0};
     struct trace_span span;
     char id[64];
-    begin_span(&span, w, job, batch_id, n);
-    bool sent = pack(w, job, span.context, batch_id, n, &err) == 0 && push(w, &err) == 0;
+    begin_span(&span, w, job, at->id, n);
+    bool sent = pack(w, job, span.context, at, n, &err) == 0 && push(w, &err) == 0;
     trace_end(&span, sent ? NULL : err_code_name(err.code));
     if (sent) {
         metrics_add("foliopost_users_total", "", (double)n);
         return;
     }
     if (atomic_load(&w->stream->stopping))
-        worker_hand_back(w, batch_id);
+        worker_hand_back(w, at->id);
     worker_drop(err.code == FP_UNAVAILABLE ? "reason=\"no_peer\"" : "reason=\"unsendable\"");
     if (log_limited(&said_us, 10000)) {
-        snprintf(id, sizeof id, "job=%" PRId64 " batch=%" PRId64, job->id, batch_id);
+        snprintf(id, sizeof id, "job=%" PRId64 " batch=%" PRId64, job->id, at->id);
         log_warn(id, "batch not sent", "users=%zu; it comes again when due; reason=%s", n, err.msg);
     }
 }

@@ -162,7 +162,7 @@ int page_once(struct worker *w, const struct ledger_job *job, const Foliopost__V
     }
     metrics_add("foliopost_pages_total", "", 1);
     if (done.batch_id != 0)
-        compose_send(w, job, done.batch_id, p.n_users);
+        compose_send(w, job, &(struct batch_place){done.batch_id, job->round}, p.n_users);
     *more = !done.ended && done.pages_left > 0;
     return 0;
 }

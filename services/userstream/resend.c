@@ -37,7 +37,7 @@ int resend_batch(struct worker *w, const struct ledger_job *job, int64_t batch_i
     if (b.job_id != job->id || strcmp(b.state, "queued") != 0) {
         worker_drop("reason=\"stale_batch\"");
     } else if ((failed = read_users(w, job, &b, err)) == 0) {
-        compose_send(w, job, b.id, b.n_users);
+        compose_send(w, job, &(struct batch_place){b.id, b.round}, b.n_users);
         metrics_add("foliopost_resends_total", "", 1);
     }
     mem_free(b.user_ids);

@@ -107,6 +107,10 @@ int resend_batch(struct worker *w, const struct ledger_job *job, int64_t batch_i
 int compose_judge(struct worker *w, const char *kind, size_t n, struct fp_err *err) FP_MUST_CHECK;
 /* Packs w->users[0..n), as judged, and pushes them. What cannot be sent within
  * send-wait is dropped, counted and logged: its row brings it again. */
-void compose_send(struct worker *w, const struct ledger_job *job, int64_t batch_id, size_t n);
+struct batch_place {
+    int64_t id;
+    int32_t round; /* of its row, since the job may have been read before the retry */
+};
+void compose_send(struct worker *w, const struct ledger_job *job, const struct batch_place *at, size_t n);
 
 #endif
