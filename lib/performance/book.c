@@ -51,6 +51,8 @@ static bool split_once(struct fp_performance *p, struct perf_holding *h, const s
         !lots_split(&h->lots, s->numerator, s->denominator, h->quantity_e8))
         return perf_fail(p, "overflow", "quantity of instrument %lld over a split",
                          perf_id(p, h->instrument));
+    if (!h->quantity_e8)
+        h->cost_e8 = 0;
     if (p->in_period)
         perf_event(p, &(struct perf_event){PERF_EVENT_SPLIT, s->day, h->instrument, s->numerator,
                                            s->denominator, 0});

@@ -335,6 +335,8 @@ bool lots_split(struct perf_lots *l, int32_t numerator, int32_t denominator, int
 {
     if (!split_early(l, numerator, denominator))
         return false;
+    if (!total_e8) /* less than a share's smallest part is left: nothing, and nothing paid for it */
+        l->average_cost_e8 = 0;
     for (size_t i = 0; i < l->n; i++) {
         int64_t *quantity_e8 = &l->lots[i].quantity_e8;
 

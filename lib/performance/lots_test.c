@@ -186,6 +186,20 @@ static void a_reverse_split_turns_no_lot_negative(void **state)
     lots_free(&l);
 }
 
+static void what_a_split_leaves_nothing_of_costs_nothing(void **state)
+{
+    (void)state;
+    struct perf_lots l = {0};
+    const struct perf_lots_change c = {.account = 1, .day = 10, .quantity_e8 = -1, .net_e8 = -MONEY(900)};
+    struct perf_lots_result r;
+
+    assert_true(lots_change(&l, &c, &r, NULL, NULL));
+    assert_true(lots_split(&l, 1, 3, 0));
+    assert_int_equal(l.n, 0);
+    assert_true(l.average_cost_e8 == 0);
+    lots_free(&l);
+}
+
 static void the_opening_value_becomes_the_basis(void **state)
 {
     (void)state;
@@ -212,6 +226,7 @@ int main(void)
         cmocka_unit_test(shares_may_be_booked_in_before_they_leave),
         cmocka_unit_test(what_is_expected_follows_splits),
         cmocka_unit_test(a_reverse_split_turns_no_lot_negative),
+        cmocka_unit_test(what_a_split_leaves_nothing_of_costs_nothing),
         cmocka_unit_test(the_opening_value_becomes_the_basis),
     };
 
