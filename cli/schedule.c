@@ -24,6 +24,7 @@ struct values {
     char *provider;
     int64_t catch_up_ms, deadline_ms;
     bool paused;
+    bool no_rate, no_send_window, no_share, no_provider, no_deadline;
 };
 
 #define AT(field) offsetof(struct values, field)
@@ -55,6 +56,15 @@ static const struct config_setting rows[] = {
     {"send-window", CONFIG_STRING, NULL, "", 0, 11, NULL,
      "hours in which its jobs begin with users, as 08:00-20:00", AT(send_window)},
     {"rate", CONFIG_DOUBLE, "users/s", "0", 0, 1e6, NULL, "of its jobs, beneath the providers'", AT(rate)},
+    {"no-rate", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "update: its jobs have no rate of their own any more",
+     AT(no_rate)},
+    {"no-send-window", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "update: its jobs send at all hours again",
+     AT(no_send_window)},
+    {"no-share", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "update: its jobs go to all again", AT(no_share)},
+    {"no-provider", CONFIG_BOOL, NULL, "false", 0, 0, NULL,
+     "update: its jobs' mails go by the mailers' weights again", AT(no_provider)},
+    {"no-deadline", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "update: its jobs have no deadline any more",
+     AT(no_deadline)},
     {"catch-up", CONFIG_DURATION_MS, "h", "0", 0, 604800e3, NULL,
      "after a downtime the latest due time fires unless it is older; 0: a day", AT(catch_up_ms)},
     {"deadline", CONFIG_DURATION_MS, "h", "0", 0, 0, NULL,
@@ -211,10 +221,42 @@ static int set_approval(const struct values *v, Foliopost__V1__JobSpec *spec, st
     return 0;
 }
 
+/* What update takes away, before what is given is filled in; both of one thing is a mistake. */
+static int take_away(const struct values *v, Foliopost__V1__Schedule *s, struct fp_err *err)
+{
+    const struct {
+        const char *name;
+        bool gone, given;
+    } all[] = {{"rate", v->no_rate, v->rate > 0},
+               {"send-window", v->no_send_window, v->send_window[0] != '\0'},
+               {"share", v->no_share, strcmp(v->share, "all") != 0 || v->share_seed > 0},
+               {"provider", v->no_provider, v->provider[0] != '\0'},
+               {"deadline", v->no_deadline, v->deadline_ms > 0}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i].gone && all[i].given)
+            return err_set(err, FP_INVALID_ARGUMENT, "--no-%s: give it or --%s, not both", all[i].name,
+                           all[i].name);
+    if (v->no_rate)
+        s->spec->rate_per_second = 0;
+    if (v->no_send_window)
+        s->spec->send_window = (char *)"";
+    if (v->no_share) {
+        s->spec->share_ppm = 0;
+        s->spec->share_seed = 0;
+    }
+    if (v->no_provider)
+        s->spec->provider = (char *)"";
+    if (v->no_deadline)
+        s->deadline_after_ms = 0;
+    return 0;
+}
+
 /* What is given takes the place of what is there. */
 static int fill(const struct values *v, char *name, Foliopost__V1__Schedule *s, struct fp_err *err)
 {
     s->name = name;
+    if (take_away(v, s, err) != 0)
+        return -1;
     set_text(&s->cron, v->cron);
     set_text(&s->time_zone, v->time_zone);
     set_text(&s->spec->title, v->title);
@@ -398,6 +440,7 @@ const struct cli_command cli_schedule = {
         "  foliopost schedule list\n"
         "  foliopost schedule show monthly         its next ten due times, and what became of the last\n"
         "  foliopost schedule update monthly --overlap skip    what is not given stays\n"
+        "  foliopost schedule update monthly --no-rate --no-send-window\n"
         "  foliopost schedule run monthly          now, beside its due times\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],
