@@ -42,7 +42,7 @@ static struct totals sum_lots(const struct fp_performance *p)
     return t;
 }
 
-static bool gain_of(struct fp_performance *p, fp_i128 gain, int64_t *out)
+static bool to_64_bits(struct fp_performance *p, fp_i128 gain, int64_t *out)
 {
     return fixed_from_i128(gain, out) || perf_fail(p, "overflow", "a sum beyond 64 bits");
 }
@@ -72,9 +72,9 @@ static bool flows_minor(struct fp_performance *p, struct perf_summary *s)
         if (!perf_to_minor(p, rows[i].e8, rows[i].minor))
             return false;
     /* of the printed figures, so that the reader's own sums are the same */
-    return gain_of(p, (fp_i128)s->income_minor - s->dividends_minor, &s->interest_minor) &&
-           gain_of(p, (fp_i128)s->close_value_minor - s->open_value_minor - s->net_contributions_minor,
-                   &s->gain_minor);
+    return to_64_bits(p, (fp_i128)s->income_minor - s->dividends_minor, &s->interest_minor) &&
+           to_64_bits(p, (fp_i128)s->close_value_minor - s->open_value_minor - s->net_contributions_minor,
+                      &s->gain_minor);
 }
 
 static bool bridge(struct fp_performance *p, struct perf_summary *s, const struct totals *t)
@@ -88,10 +88,10 @@ static bool bridge(struct fp_performance *p, struct perf_summary *s, const struc
     s->closes = t->lots_agree && residual_e8 <= tolerance_e8 && residual_e8 >= -tolerance_e8;
     if (!fixed_from_i128(residual_e8, &s->residual_e8))
         s->residual_e8 = residual_e8 < 0 ? INT64_MIN : INT64_MAX;
-    return gain_of(p,
-                   (fp_i128)s->gain_minor - s->realised_minor - s->income_minor + s->fees_minor +
-                       s->taxes_minor - s->currency_minor,
-                   &s->unrealised_minor);
+    return to_64_bits(p,
+                      (fp_i128)s->gain_minor - s->realised_minor - s->income_minor + s->fees_minor +
+                          s->taxes_minor - s->currency_minor,
+                      &s->unrealised_minor);
 }
 
 static bool cost_basis(struct fp_performance *p, struct perf_summary *s, const struct totals *t)
