@@ -223,6 +223,29 @@ static void what_the_operator_holds_back_fails_with_its_reason(void **state)
     policy.hold_back = 0;
 }
 
+/* 900 in the smallest part of a share, of which a split leaves nothing: no transaction says where it went. */
+static void a_statement_that_does_not_close_is_not_mailed(void **state)
+{
+    (void)state;
+    struct users u;
+    struct batch_counts counts;
+    const Foliopost__V1__SummaryItem *item;
+
+    testing_script(
+        testing_dsn,
+        "INSERT INTO portfolio.instruments VALUES (60, 'S60', 'Share 60', 'EUR', '');"
+        "INSERT INTO portfolio.prices VALUES (60, '2024-02-29', 90000000000, '2024-03-01'),"
+        " (60, '2024-03-15', 90000000000, '2024-03-15');"
+        "INSERT INTO portfolio.splits VALUES (60, '2024-03-10', 1, 3);"
+        "INSERT INTO portfolio.transactions (id, user_id, account_id, instrument_id, type, quantity, price, amount,"
+        " currency, trade_date, recorded_at) VALUES (601, 60, 1, NULL, 'deposit', 0, NULL, 900, 'EUR', '2024-01-02',"
+        " '2024-01-02'), (602, 60, 1, 60, 'buy', 0.00000001, 90000000000, -900, 'EUR', '2024-01-02', '2024-01-02')");
+    users_make(&u, 60, 1);
+    item = compute(&u, &counts)->items[0];
+    is_failure(item, "statement does not close");
+    assert_string_equal(item->failure->detail, "residual -90000000000 e-8 EUR, 0 holdings");
+}
+
 static void the_same_batch_gives_the_same_bytes(void **state)
 {
     (void)state;
@@ -590,6 +613,7 @@ int main(void)
         cmocka_unit_test(each_user_has_one_outcome),
         cmocka_unit_test(a_summary_carries_all_that_a_statement_prints),
         cmocka_unit_test(what_the_operator_holds_back_fails_with_its_reason),
+        cmocka_unit_test(a_statement_that_does_not_close_is_not_mailed),
         cmocka_unit_test(the_same_batch_gives_the_same_bytes),
         cmocka_unit_test(a_statement_that_one_user_breaks_fails_him_alone),
         cmocka_unit_test(one_user_with_too_much_fails_alone),
