@@ -21,7 +21,7 @@
 
 struct rate_slice {
     int64_t start_us, end_us; /* CLOCK_MONOTONIC */
-    size_t n, used, voided; /* mails; the oldest go, or are void, first */
+    size_t n, used, voided;   /* mails; the oldest go, or are void, first */
 };
 
 struct rate {
