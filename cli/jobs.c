@@ -62,6 +62,8 @@ void job_print_headline(const Foliopost__V1__Job *job, struct fp_str *out)
     if (s != NULL)
         str_printf(out, "  %s %s..%s", wire_enum_name(&foliopost__v1__job_kind__descriptor, s->kind),
                    s->period_start, s->period_end);
+    if (s != NULL && s->dry_run)
+        str_puts(out, "  (dry run)");
     if (s != NULL && s->title[0] != '\0')
         str_printf(out, "  %s", s->title);
 }
@@ -76,6 +78,8 @@ void job_print_counts(const Foliopost__V1__Counts *c, struct fp_str *out)
 
 void job_print_spec(const Foliopost__V1__JobSpec *s)
 {
+    if (s->dry_run)
+        printf("dry run     nothing is sent; foliopost report says what would be\n");
     if (s->share_ppm > 0)
         printf("share       %.10g %% of them, seed %" PRId64 "\n", s->share_ppm / 1e4, s->share_seed);
     if (s->provider[0] != '\0')

@@ -104,6 +104,46 @@ static void print_canary(const Foliopost__V1__Job *job)
     printf("\n");
 }
 
+static void print_ids(const char *what, int64_t users, const int64_t *ids, size_t n)
+{
+    char a[FORMAT_CAP];
+    printf("  %-13s %s", what, format_count(users, a));
+    for (size_t i = 0; i < n && i < 10; i++)
+        printf("%s%" PRId64, i == 0 ? ": " : ", ", ids[i]);
+    printf("%s\n", users > 10 ? ", ..." : "");
+}
+
+static void print_speed(const Foliopost__V1__DryRun *d)
+{
+    char a[FORMAT_CAP], b[FORMAT_CAP];
+    if (d->seconds > 0)
+        printf("  it would take %s, at %s mails a second\n", format_duration(d->seconds, a),
+               format_count((int64_t)(d->mails_per_s + 0.5), b));
+    if (d->quota_left >= 0)
+        printf("  quotas leave  %s mails today\n", format_count((int64_t)d->quota_left, a));
+    if (d->deadline_us != 0)
+        printf("  deadline      %s: %s\n", format_time(d->deadline_us, a),
+               d->in_time ? "in time" : "NOT in time");
+}
+
+static void print_dry_run(const Foliopost__V1__DryRun *d)
+{
+    char a[FORMAT_CAP], b[FORMAT_CAP];
+    printf("dry run         nothing was sent; %s mails would be, %s of them outliers\n",
+           format_count(d->would_send, a), format_count(d->outliers, b));
+    if (d->would_send > 0)
+        printf("  sizes         %s bytes on average, %s at most\n",
+               format_count(d->size_sum_bytes / d->would_send, a), format_count(d->size_max_bytes, b));
+    print_speed(d);
+    if (d->compared_job == 0) {
+        printf("  compared      with nothing: no job of this kind and brand was sent before\n");
+        return;
+    }
+    printf("  compared      with job %" PRId64 "\n", d->compared_job);
+    print_ids("users added", d->users_added, d->added_ids, d->n_added_ids);
+    print_ids("users dropped", d->users_dropped, d->dropped_ids, d->n_dropped_ids);
+}
+
 static void print_report(const Foliopost__V1__Report *r, bool intervals)
 {
     struct fp_str line;
@@ -119,6 +159,8 @@ static void print_report(const Foliopost__V1__Report *r, bool intervals)
         str_fini(&line);
     }
     print_figures(r);
+    if (r->dry_run != NULL)
+        print_dry_run(r->dry_run);
     print_proof(r->job != NULL ? r->job->proof : NULL);
     if (r->n_reasons > 0)
         print_reasons(r);

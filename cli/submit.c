@@ -30,7 +30,7 @@ struct values {
     char *share;
     int64_t share_seed;
     char *provider;
-    bool approval, dry_run, watch;
+    bool approval, dry_run, rehearse, watch;
 };
 
 /* What the request's texts point into. */
@@ -90,6 +90,9 @@ static const struct config_setting rows[] = {
     {"approval", CONFIG_BOOL, NULL, "false", 0, 0, NULL,
      "it waits until somebody else approves it (foliopost approve)", AT(approval)},
     {"dry-run", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "check, plan and count; make no job", AT(dry_run)},
+    {"rehearse", CONFIG_BOOL, NULL, "false", 0, 0, NULL,
+     "a job that does everything but send, for the whole audience; foliopost report says what would go out",
+     AT(rehearse)},
     {"watch", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "follow the job until it ends, as foliopost watch does",
      AT(watch)},
 };
@@ -238,6 +241,7 @@ static void fill_plain(Foliopost__V1__JobSpec *spec, const struct values *v)
     spec->provider = v->provider;
     spec->title = v->title;
     spec->approval_required = v->approval;
+    spec->dry_run = v->rehearse;
     if (strcmp(v->time_zone, "UTC") != 0) /* the same request as one of before there were zones */
         spec->time_zone = v->time_zone;
     spec->send_window = v->send_window;
@@ -384,6 +388,7 @@ const struct cli_command cli_submit = {
     .details =
         "  foliopost submit monthly --watch               last month's report to everybody\n"
         "  foliopost submit weekly --dry-run              who would get last week's report\n"
+        "  foliopost submit monthly --rehearse --watch    all but the send; then foliopost report JOB\n"
         "  foliopost submit custom --period 2026-01-01..2026-06-30 --user-ids @ids.txt\n"
         "  foliopost submit monthly --registered-from 2025-01-01 --request-id october-2026\n"
         "  foliopost submit monthly --share 5% --share-seed 7     one in twenty, another one by another seed\n"

@@ -64,7 +64,7 @@ static const char claim_sql[] =
     "  AND (b.state = 'queued'"
     "   OR (b.state = 'sending' AND b.owner = $1::uuid AND b.claim_token = $3::uuid))"
     " RETURNING b.job_id, b.epoch, j.ambiguous_policy = 'resend', j.max_attempts,"
-    "  cardinality(b.user_ids), j.state";
+    "  cardinality(b.user_ids), j.state, j.dry_run";
 /* clang-format on */
 
 /* clang-format off */
@@ -141,6 +141,7 @@ int ledger_claim(struct fp_ledger *l, const char *owner, int64_t batch_id, const
         out->max_attempts = (int)pg_i64(rows, 0, 3);
         out->n_users = (size_t)pg_i64(rows, 0, 4);
         out->job_state = job_state_from_name(pg_text(rows, 0, 5));
+        out->dry_run = pg_bool(rows, 0, 6);
     }
     pg_rows_free(rows);
     return out->won ? read_due(l, out, err) : not_won(l, out, err);

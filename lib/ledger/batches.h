@@ -49,6 +49,7 @@ struct ledger_claim {
     int32_t epoch;
     enum job_state job_state; /* when not won: the job's state now */
     bool resend;              /* ambiguous_policy */
+    bool dry_run;             /* nothing is to be sent, and no intent can be opened */
     int max_attempts;
     size_t n_users;    /* in the batch */
     int64_t *due;      /* the users without an outcome; mem_free() */
@@ -77,6 +78,7 @@ struct ledger_outcome {
     bool suppress;             /* failed: no such mailbox; it is suppressed with the same statement */
     const unsigned char *template_version; /* LEDGER_VERSION_BYTES of what went out; NULL: nothing did */
     const unsigned char *content_hash;     /* LEDGER_CONTENT_BYTES */
+    int32_t size_bytes;                    /* of a mail that a dry run wrote; 0: of any other */
 };
 struct ledger_intent {
     int64_t batch_id, user_id;

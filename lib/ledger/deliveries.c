@@ -147,7 +147,7 @@ static const char history_sql[] =
     "  j.id, j.kind, j.template_name, j.brand, j.period_start, j.period_end"
     "  FROM foliopost.jobs j CROSS JOIN LATERAL (SELECT * FROM foliopost.deliveries d"
     "   WHERE d.job_id = j.id AND d.user_id = $1 LIMIT 1) d"
-    "  WHERE ($2 = 0 OR j.id < $2) ORDER BY j.id DESC LIMIT $3";
+    "  WHERE ($2 = 0 OR j.id < $2) AND NOT j.dry_run ORDER BY j.id DESC LIMIT $3";
 
 static void read_user_mail(struct ledger_user_mail *m, const struct fp_rows *r, int row)
 {

@@ -58,8 +58,8 @@ bool ledger_job_unapproved(const struct ledger_job *j)
     " j.submitted_at, j.started_at, j.finished_at, j.canary_users, j.canary_wait_ms, j.canary_until,"        \
     " j.guard_base[1], j.guard_base[2], j.guard_base[3], j.guard_base[4], j.needs_approval, j.submitted_by," \
     " j.approved_by, j.approved_at, j.time_zone, j.send_window, j.rate_limit, clock_timestamp(),"            \
-    " j.share_ppm, j.share_seed, j.provider"
-#define USER_IDS_COLUMN 47 /* behind those, where it is read */
+    " j.share_ppm, j.share_seed, j.provider, j.dry_run"
+#define USER_IDS_COLUMN 48 /* behind those, where it is read */
 
 static void read_names(struct ledger_job *j, const struct fp_rows *r, int row)
 {
@@ -114,6 +114,7 @@ static void read_job(struct ledger_job *j, const struct fp_rows *r, int row)
     j->read_us = pg_time_us(r, row, 43);
     j->share_ppm = (int32_t)pg_i64(r, row, 44);
     j->share_seed = pg_i64(r, row, 45);
+    j->dry_run = pg_bool(r, row, 47);
 }
 
 /* One job with its user ids; *found false when there is none. */
@@ -237,6 +238,7 @@ void ledger_job_args(struct pg_args *a, const struct ledger_job *j, int margin_m
     pg_arg_i64(a, j->share_ppm);
     pg_arg_i64(a, j->share_seed);
     pg_arg_text(a, j->provider);
+    pg_arg_bool(a, j->dry_run);
 }
 
 static const char by_request_sql[] =

@@ -61,6 +61,7 @@ struct ledger_job {
     char send_window[12]; /* "08:00-20:00"; "": always */
     double rate_limit;    /* users a second; 0: none of its own */
     bool needs_approval;
+    bool dry_run; /* everything but the send: dry_run.h */
     /* read only; names of identities */
     char submitted_by[129]; /* "": before there was approval */
     char approved_by[129];

@@ -25,7 +25,7 @@
 struct columns {
     size_t n;
     int64_t *batch_ids, *user_ids, *retry_ms;
-    int32_t *attempted, *doubles, *suppress;
+    int32_t *attempted, *doubles, *suppress, *sizes;
     const char **states, **reasons, **provider_ids, **hashes;
     struct pg_bytes *versions, *contents; /* empty: null */
     bool any_suppress;
@@ -59,6 +59,7 @@ static void columns_init(struct columns *c, const struct ledger_outcome *o, size
     c->attempted = mem_array(n + 1, sizeof *c->attempted);
     c->doubles = mem_array(n + 1, sizeof *c->doubles);
     c->suppress = mem_array(n + 1, sizeof *c->suppress);
+    c->sizes = mem_array(n + 1, sizeof *c->sizes);
     c->hashes = mem_array(n + 1, sizeof *c->hashes);
     c->versions = mem_array(n + 1, sizeof *c->versions);
     c->contents = mem_array(n + 1, sizeof *c->contents);
@@ -75,6 +76,7 @@ static void columns_init(struct columns *c, const struct ledger_outcome *o, size
         c->attempted[i] = o[i].attempted;
         c->doubles[i] = o[i].maybe_double;
         c->suppress[i] = o[i].suppress;
+        c->sizes[i] = o[i].size_bytes;
         c->any_suppress |= o[i].suppress;
         c->hashes[i] = o[i].address_hash != NULL ? o[i].address_hash : "";
         c->versions[i] =
@@ -94,6 +96,7 @@ static void columns_fini(struct columns *c)
     mem_free(c->attempted);
     mem_free(c->doubles);
     mem_free(c->suppress);
+    mem_free(c->sizes);
     mem_free(c->hashes);
     mem_free(c->versions);
     mem_free(c->contents);
@@ -118,8 +121,9 @@ static void columns_fini(struct columns *c)
     " outcomes AS MATERIALIZED (" \
     "  SELECT * FROM unnest((SELECT $4::bigint[]), (SELECT $5::bigint[]), (SELECT $6::text[])," \
     "   (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::integer[]), (SELECT $10::integer[])," \
-    "   (SELECT $11::bigint[]), (SELECT $16::text[]), (SELECT $17::bytea[]), (SELECT $18::bytea[])) AS o" \
-    "   (batch_id, user_id, state, reason, provider_id, attempted, doubles, retry_ms, hash, version, content))," \
+    "   (SELECT $11::bigint[]), (SELECT $16::text[]), (SELECT $17::bytea[]), (SELECT $18::bytea[])," \
+    "   (SELECT $19::integer[])) AS o" \
+    "   (batch_id, user_id, state, reason, provider_id, attempted, doubles, retry_ms, hash, version, content, size))," \
     " opened AS MATERIALIZED (" \
     "  SELECT * FROM unnest((SELECT $12::bigint[]), (SELECT $13::bigint[])) AS n (batch_id, user_id))," \
     " withdrawn AS MATERIALIZED (" \
@@ -137,10 +141,10 @@ static void columns_fini(struct columns *c)
     "  RETURNING b.id, b.job_id, b.epoch, b.user_ids, j.state)," \
     " written AS (" \
     "  INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason," \
-    "   provider_id, attempts, maybe_doubles, due_at, address_hash, template_version, content_hash)" \
+    "   provider_id, attempts, maybe_doubles, due_at, address_hash, template_version, content_hash, size_bytes)" \
     "  SELECT DISTINCT ON (f.job_id, o.user_id) f.job_id, o.user_id, f.id, f.epoch, o.state, o.reason," \
     "   o.provider_id, o.attempted, o.doubles, CASE o.state WHEN 'deferred' THEN " IN_MS("o.retry_ms") " END," \
-    "   nullif(o.hash, '')::uuid, nullif(o.version, ''), nullif(o.content, '')" \
+    "   nullif(o.hash, '')::uuid, nullif(o.version, ''), nullif(o.content, ''), nullif(o.size, 0)" \
     "  FROM fenced f JOIN outcomes o ON o.batch_id = f.id" \
     "  WHERE o.user_id = ANY (f.user_ids)" \
     "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state," \
@@ -149,6 +153,7 @@ static void columns_fini(struct columns *c)
     "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles," \
     "   due_at = excluded.due_at, address_hash = excluded.address_hash," \
     "   template_version = excluded.template_version, content_hash = excluded.content_hash," \
+    "   size_bytes = excluded.size_bytes," \
     "   updated_at = excluded.updated_at" \
     "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id)"
 #define RECORDED \
@@ -162,7 +167,7 @@ static void columns_fini(struct columns *c)
 #define SUPPRESSING \
     ", bounced AS (" \
     "  SELECT f.job_id, o.user_id, o.reason, o.hash" \
-    "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $7::text[], $16::text[], $19::integer[])" \
+    "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $7::text[], $16::text[], $20::integer[])" \
     "   AS o (batch_id, user_id, reason, hash, suppress) ON o.batch_id = f.id" \
     "  WHERE o.suppress > 0 AND o.user_id = ANY (f.user_ids))," \
     " suppressed AS (" SUPPRESSION_INSERT \
@@ -226,6 +231,7 @@ static bool record_args(struct pg_args *a, const struct ledger_record *r)
     pg_arg_texts(a, c.hashes, c.n);
     pg_arg_bytes_list(a, c.versions, c.n);
     pg_arg_bytes_list(a, c.contents, c.n);
+    pg_arg_i32s(a, c.sizes, c.n);
     if (c.any_suppress)
         pg_arg_i32s(a, c.suppress, c.n);
     columns_fini(&c);

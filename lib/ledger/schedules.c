@@ -283,16 +283,16 @@ int ledger_schedules_due(struct fp_ledger *l, struct ledger_schedule *out, int m
     "  AND f.due < " due "::timestamptz - interval '400 days')"
 
 static const char fire_sql[] =
-    "WITH moved AS (UPDATE foliopost.schedules s SET version = s.version + 1, next_due = $38::timestamptz,"
-    "   last_fired = $37::timestamptz FROM foliopost.leader l"
-    "  WHERE s.name = $35 AND s.version = $36::bigint AND s.enabled AND l.owner = $34::uuid AND " LEASE_HOLDS("l")
+    "WITH moved AS (UPDATE foliopost.schedules s SET version = s.version + 1, next_due = $39::timestamptz,"
+    "   last_fired = $38::timestamptz FROM foliopost.leader l"
+    "  WHERE s.name = $36 AND s.version = $37::bigint AND s.enabled AND l.owner = $35::uuid AND " LEASE_HOLDS("l")
     "  RETURNING s.name, s.changed_by),"
     " made AS (" JOB_INSERT("moved.changed_by") " FROM moved ON CONFLICT (request_id) DO NOTHING RETURNING id),"
     " fired AS (INSERT INTO foliopost.firings (schedule, due, outcome, job_id, missed, reason)"
-    "  SELECT moved.name, $37::timestamptz, CASE WHEN made.id IS NULL THEN 'refused' ELSE 'fired' END, made.id,"
-    "   $39::bigint, CASE WHEN made.id IS NULL THEN 'the request id ' || $1 || ' is known' ELSE '' END"
+    "  SELECT moved.name, $38::timestamptz, CASE WHEN made.id IS NULL THEN 'refused' ELSE 'fired' END, made.id,"
+    "   $40::bigint, CASE WHEN made.id IS NULL THEN 'the request id ' || $1 || ' is known' ELSE '' END"
     "  FROM moved LEFT JOIN made ON true ON CONFLICT (schedule, due) DO NOTHING),"
-    TRIMMED("$37") ","
+    TRIMMED("$38") ","
     " noted AS (" AUDIT_INSERT " SELECT " AUDIT_BY("$24") ", 'submit', made.id, 'request id ' || $1 FROM made)"
     " SELECT made.id, foliopost.ensure_delivery_partition(made.id) FROM made";
 static const char pass_sql[] =

@@ -93,8 +93,7 @@ static int begin(struct making *m, const struct fp_templates *t, const Foliopost
     if (mailbox_parse("the sender", m->sender->from, &m->from, m->err) != 0 || fill_view(m, t, item) != 0)
         return -1;
     if (!text_is_address(m->to))
-        return err_set(m->err, FP_INVALID_ARGUMENT, "user %lld has no usable mail address",
-                       (long long)m->user->id);
+        return err_set(m->err, FP_INVALID_ARGUMENT, "no usable mail address");
     identify(m);
     return 0;
 }
@@ -273,8 +272,7 @@ static int add_mail(struct making *m)
     add_part(m, "text/html", &m->scratch);
     str_printf(m->out, "--=_%.24s--\r\n", m->id);
     if (m->out->overflow || m->out->len - start > MAX_MAIL_BYTES)
-        return err_set(m->err, FP_RESOURCE_EXHAUSTED, "the mail of user %lld is larger than %d bytes",
-                       (long long)m->user->id, MAX_MAIL_BYTES);
+        return err_set(m->err, FP_RESOURCE_EXHAUSTED, "larger than %d bytes", MAX_MAIL_BYTES);
     return 0;
 }
 

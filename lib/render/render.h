@@ -71,8 +71,8 @@ int render_check_sender(const struct render_sender *s, struct fp_err *err) FP_MU
  * input gives the same bytes. The Message-ID begins "<JOB.USER." and ends with
  * the sender's host, equal for every attempt; Date is the job's mail date.
  * extras and info may be NULL. ICU's formatters are kept by the calling thread.
- * Errors are of this user alone: NOT_FOUND (template), INVALID_ARGUMENT,
- * RESOURCE_EXHAUSTED (past 256 kB). */
+ * Errors are of this user alone, and do not name him: reports count them by their text. NOT_FOUND (template),
+ * INVALID_ARGUMENT, RESOURCE_EXHAUSTED (past 256 kB). */
 int render_mail(const struct fp_templates *t, const struct render_sender *s,
                 const struct render_extras *extras, const Foliopost__V1__JobContext *job,
                 const Foliopost__V1__SummaryItem *item, struct fp_str *out, struct render_info *info,

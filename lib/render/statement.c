@@ -244,13 +244,11 @@ static int check_item(const struct statement_from *from, struct fp_err *err)
     const Foliopost__V1__SummaryItem *item = from->item;
     if (!from->job || !item->user || item->outcome_case != FOLIOPOST__V1__SUMMARY_ITEM__OUTCOME_SUMMARY ||
         !item->summary)
-        return err_set(err, FP_INVALID_ARGUMENT, "user %lld has no summary to render",
-                       (long long)(item->user ? item->user->id : 0));
+        return err_set(err, FP_INVALID_ARGUMENT, "no summary to render");
     const Foliopost__V1__PortfolioSummary *m = item->summary;
     if (m->exponent < 0 || m->exponent > MAX_EXPONENT || strlen(m->currency) != 3)
-        return err_set(err, FP_INVALID_ARGUMENT,
-                       "user %lld: currency \"%.8s\" with exponent %d cannot be printed",
-                       (long long)item->user->id, m->currency, m->exponent);
+        return err_set(err, FP_INVALID_ARGUMENT, "currency \"%.8s\" with exponent %d cannot be printed",
+                       m->currency, m->exponent);
     return 0;
 }
 

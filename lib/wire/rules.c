@@ -333,6 +333,10 @@ static const struct wire_rules table[] = {
     {MSG(list_deliveries_response), false, {{"deliveries", 0, 0, 1000}}, NULL},
     {MSG(get_user_history_response), false, {{"mails", 0, 0, 200}}, NULL},
     {MSG(get_fleet_response), false, {{"instances", 0, 0, 1000}}, NULL},
+    {MSG(dry_run),
+     false,
+     {{"added_ids", INT64_MIN, INT64_MAX, 100}, {"dropped_ids", INT64_MIN, INT64_MAX, 100}},
+     NULL},
     {MSG(report), false, {{"intervals", 0, 0, WIRE_MAX_INTERVALS}, {"reasons", 0, 0, 1000}}, NULL},
     {MSG(job), false, {{"waiting", 0, WIRE_DEFAULT_STRING, 32}}, NULL},
     /* the envelope */

@@ -421,7 +421,7 @@ static void json_prints_every_field_by_its_proto_name(void **state)
                   "\"skipped\":0,\"ambiguous\":0,\"deferred\":0,\"maybe_doubles\":0,\"success_rate\":0.1,"
                   "\"users_per_minute\":0,\"intervals\":[],\"reasons\":[{\"state\":\"DELIVERY_STATE_FAILED\","
                   "\"reason\":\"550 \\\"no\\\" <b>\",\"users\":9223372036854775807}],"
-                  "\"delivered\":0,\"bounced\":0,\"complained\":0,\"unsubscribed\":0}");
+                  "\"delivered\":0,\"bounced\":0,\"complained\":0,\"unsubscribed\":0,\"dry_run\":null}");
     str_clear(&out);
     Foliopost__V1__Work w = FOLIOPOST__V1__WORK__INIT;
     Foliopost__V1__BatchRef ref = FOLIOPOST__V1__BATCH_REF__INIT;

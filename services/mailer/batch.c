@@ -95,6 +95,8 @@ void mail_move(struct mail_lists *lists, struct mail *m, enum mail_state to)
     if (!(states[from].to & BIT(to)))
         fp_panic("batch %" PRId64 " user %" PRId64 ": mail from %s to %s", m->batch->id, m->user_id,
                  mail_state_name(from), mail_state_name(to));
+    if (to == MAIL_ASKED && m->batch->dry_run)
+        fp_panic("batch %" PRId64 " user %" PRId64 ": a dry run would send", m->batch->id, m->user_id);
     struct mail_list *old = list_of(lists, m);
     if (old)
         list_remove(old, m);
@@ -164,6 +166,7 @@ struct batch *batch_new(const struct ledger_claim *claim, const char *owner, str
     b->job_id = claim->job_id;
     b->epoch = claim->epoch;
     b->resend = claim->resend;
+    b->dry_run = claim->dry_run;
     b->max_attempts = claim->max_attempts;
     b->arena = arena;
     b->job = message->job;

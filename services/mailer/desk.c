@@ -135,6 +135,9 @@ static void take_rendered(struct desk *d, struct mail *m)
     } else if (m->suppressed) {
         outcome_suppressed(&m->outcome);
         mail_move(&d->lists, m, MAIL_KNOWN);
+    } else if (m->data && m->batch->dry_run) {
+        outcome_of_dry_run(m->item, m->bytes, &m->outcome);
+        mail_move(&d->lists, m, MAIL_KNOWN);
     } else if (m->data) {
         d->any_named |= m->rendered.provider >= 0;
         mail_move(&d->lists, m, MAIL_READY);

@@ -7,7 +7,7 @@
  *   WAITING   -> RENDERING  handed to the render pool
  *   WAITING   -> KNOWN      needs no mail: skipped, or no summary could be made
  *   RENDERING -> READY      rendered; waits for a slice of the rate
- *   RENDERING -> KNOWN      cannot be rendered: failed
+ *   RENDERING -> KNOWN      cannot be rendered: failed; or a dry run's: would be sent
  *   READY     -> ASKED      its intent is in the record being made
  *   WAITING, READY, RESTING -> KNOWN   suppressed while it waited here: skipped
  *   READY     -> KNOWN      its brand's provider stands, others want the slot: deferred
@@ -92,7 +92,7 @@ struct batch {
     char owner[LEDGER_UUID];
     int64_t id, job_id;
     int32_t epoch;
-    bool resend;
+    bool resend, dry_run;
     int max_attempts;
     struct fp_arena *arena; /* holds the message */
     const Foliopost__V1__JobContext *job;

@@ -17,8 +17,10 @@
 #include <string.h>
 
 #include "lib/base/text.h"
+#include "lib/ledger/dry_run.h"
 
-#define BACKOFF_SPREAD 0.2 /* of the wait, each way */
+#define OUTLIER_RETURN_E8 INT64_C(50000000) /* of a period: one in thousands, and worth a look */
+#define BACKOFF_SPREAD    0.2               /* of the wait, each way */
 
 static void set(struct outcome *o, enum delivery_state state, bool attempted, const char *prefix,
                 const char *reason)
@@ -130,6 +132,31 @@ bool outcome_without_mail(const Foliopost__V1__SummaryItem *item, struct outcome
     }
 }
 
+/* The period's return and its closing value, as a reader would ask about them. */
+static const char *outlier(const Foliopost__V1__PortfolioSummary *s)
+{
+    for (size_t i = 0; i < s->n_spans; i++) {
+        const Foliopost__V1__Span *span = s->spans[i];
+        if (span->kind != FOLIOPOST__V1__SPAN_KIND__SPAN_KIND_PERIOD)
+            continue;
+        if (span->twr != NULL && span->twr->defined && span->twr->e8 > OUTLIER_RETURN_E8)
+            return ", outlier: return above +50 %";
+        if (span->twr != NULL && span->twr->defined && span->twr->e8 < -OUTLIER_RETURN_E8)
+            return ", outlier: return below -50 %";
+        if (span->open_value_minor > 0 && span->net_contributions_minor == 0 &&
+            span->open_value_minor + span->gain_minor <= 0)
+            return ", outlier: nothing is left";
+    }
+    return "";
+}
+
+void outcome_of_dry_run(const Foliopost__V1__SummaryItem *item, size_t bytes, struct outcome *out)
+{
+    const bool summary = item->outcome_case == FOLIOPOST__V1__SUMMARY_ITEM__OUTCOME_SUMMARY;
+    set(out, DELIVERY_SKIPPED, false, LEDGER_WOULD_BE_SENT, summary ? outlier(item->summary) : "");
+    out->size_bytes = (int32_t)bytes;
+}
+
 void outcome_suppressed(struct outcome *out)
 {
     (void)skip(FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_SUPPRESSED, out);
@@ -153,5 +180,6 @@ void outcome_to_ledger(const struct outcome *o, int64_t batch_id, int64_t user_i
         .maybe_double = o->maybe_double,
         .retry_in_ms = o->retry_in_ms,
         .suppress = o->suppress,
+        .size_bytes = o->size_bytes,
     };
 }

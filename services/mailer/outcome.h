@@ -17,6 +17,7 @@ struct outcome {
     bool attempted, maybe_double;
     bool suppress; /* nobody is to write to this address again */
     int64_t retry_in_ms;
+    int32_t size_bytes; /* of a dry run's mail; 0: of any other */
 };
 
 struct retry_rule {
@@ -41,6 +42,8 @@ void outcome_of_own_fault(const struct transport_reply *reply, int attempts, con
 void outcome_of_render_error(const struct fp_err *err, struct outcome *out);
 /* True when the item needs no mail: *out says why. */
 bool outcome_without_mail(const Foliopost__V1__SummaryItem *item, struct outcome *out);
+/* Written, and not sent because its job is a dry run: skipped, with its size and what is remarkable. */
+void outcome_of_dry_run(const Foliopost__V1__SummaryItem *item, size_t bytes, struct outcome *out);
 void outcome_suppressed(struct outcome *out);
 /* His brand's provider stands: not tried, tried later. */
 void outcome_of_waiting(const char *provider, const struct retry_rule *rule, double dice,

@@ -181,6 +181,52 @@ static void an_address_that_smtp_cannot_carry_is_skipped(void **state)
     }
 }
 
+static void expect_dry(Foliopost__V1__Span *span, const char *reason)
+{
+    Foliopost__V1__Span *spans[] = {span};
+    Foliopost__V1__PortfolioSummary s = FOLIOPOST__V1__PORTFOLIO_SUMMARY__INIT;
+    Foliopost__V1__SummaryItem one = FOLIOPOST__V1__SUMMARY_ITEM__INIT;
+    struct ledger_outcome told;
+    struct outcome o;
+    s.spans = spans;
+    s.n_spans = 1;
+    one.summary = &s;
+    one.outcome_case = FOLIOPOST__V1__SUMMARY_ITEM__OUTCOME_SUMMARY;
+    outcome_of_dry_run(&one, 4711, &o);
+    outcome_to_ledger(&o, 1, 2, &told);
+    assert_int_equal(told.state, DELIVERY_SKIPPED);
+    assert_false(told.attempted);
+    assert_int_equal(told.size_bytes, 4711);
+    assert_string_equal(told.reason, reason);
+}
+
+static void a_dry_runs_mail_is_skipped_with_its_size_and_what_is_remarkable(void **state)
+{
+    Foliopost__V1__Rate twr = FOLIOPOST__V1__RATE__INIT;
+    Foliopost__V1__Span span = FOLIOPOST__V1__SPAN__INIT;
+    (void)state;
+    span.kind = FOLIOPOST__V1__SPAN_KIND__SPAN_KIND_PERIOD;
+    expect_dry(&span, "dry run: would be sent");
+    span.twr = &twr;
+    twr.e8 = 99999999; /* and not defined */
+    expect_dry(&span, "dry run: would be sent");
+    twr = (Foliopost__V1__Rate){.base = twr.base, .defined = true, .e8 = 50000000};
+    expect_dry(&span, "dry run: would be sent");
+    twr.e8++;
+    expect_dry(&span, "dry run: would be sent, outlier: return above +50 %");
+    twr.e8 = -50000001;
+    expect_dry(&span, "dry run: would be sent, outlier: return below -50 %");
+    span.kind = FOLIOPOST__V1__SPAN_KIND__SPAN_KIND_YEAR_TO_DATE;
+    expect_dry(&span, "dry run: would be sent");
+    span.kind = FOLIOPOST__V1__SPAN_KIND__SPAN_KIND_PERIOD;
+    twr.e8 = 0;
+    span.open_value_minor = 100;
+    span.gain_minor = -100;
+    expect_dry(&span, "dry run: would be sent, outlier: nothing is left");
+    span.net_contributions_minor = -100; /* he took it out */
+    expect_dry(&span, "dry run: would be sent");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +238,7 @@ int main(void)
         cmocka_unit_test(a_verdict_that_is_none_is_ambiguous),
         cmocka_unit_test(what_is_not_the_users_fault_has_no_outcome),
         cmocka_unit_test(reasons_are_bounded_and_clean),
+        cmocka_unit_test(a_dry_runs_mail_is_skipped_with_its_size_and_what_is_remarkable),
         cmocka_unit_test(items_say_whether_they_need_a_mail),
         cmocka_unit_test(an_address_that_smtp_cannot_carry_is_skipped),
     };

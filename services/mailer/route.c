@@ -51,12 +51,12 @@ bool desk_all_stand(const struct desk *d)
     return true;
 }
 
-/* All that is yet to be sent: what slices are asked for. */
+/* All that is yet to be sent: what slices are asked for. Of a dry run nothing is. */
 static size_t waiting(const struct desk *d)
 {
     size_t n = 0;
     for (const struct batch *b = d->batches; b; b = b->next)
-        if (b->state == BATCH_OPEN)
+        if (b->state == BATCH_OPEN && !b->dry_run)
             n += b->count[MAIL_WAITING] + b->count[MAIL_RENDERING] + b->count[MAIL_READY];
     return n;
 }

@@ -26,6 +26,10 @@ static int count(struct fp_source *source, const struct scheduler_settings *set,
     const struct source_share share = {j->share_ppm, j->share_seed};
     int64_t users = (int64_t)j->n_user_ids;
 
+    if (j->dry_run) { /* nobody is mailed: nothing to approve, nobody to go first */
+        j->canary_users = j->canary_wait_ms = 0;
+        return 0;
+    }
     if (s->canary_ppm == 0 && set->approval_above == 0)
         return 0;
     if (users == 0 &&

@@ -100,6 +100,7 @@ static Foliopost__V1__JobSpec *convert_spec(struct convert *c, const struct ledg
     s->share_ppm = j->share_ppm;
     s->share_seed = j->share_seed;
     s->provider = convert_text(c, j->provider);
+    s->dry_run = j->dry_run;
     s->max_attempts = j->max_attempts;
     s->batch_size = j->batch_size;
     s->window_batches = j->window_batches;

@@ -161,7 +161,7 @@ int guard_jobs(struct leader *l, struct fp_err *err)
 {
     for (int i = 0; i < l->n_jobs; i++) {
         const struct ledger_job *j = &l->jobs[i];
-        if (j->state != JOB_IN_PROGRESS)
+        if (j->state != JOB_IN_PROGRESS || j->dry_run)
             continue;
         if ((guard_job(l, j, &l->tracks[i], err) || end_canary(l, j, &l->tracks[i], err)) &&
             leader_is_outage(j, "not guarded", err))

@@ -60,7 +60,7 @@ static int last_pace(struct fp_ledger *l, double *per_s, struct fp_err *err)
         int64_t took_us = jobs[i].finished_us - jobs[i].started_us;
         if (ledger_job_proof(l, jobs[i].id, &p, err))
             return -1;
-        if (p.users >= PACE_USERS && took_us > 0)
+        if (p.users >= PACE_USERS && took_us > 0 && !jobs[i].dry_run)
             *per_s = (double)p.users * 1e6 / (double)took_us;
     }
     return n < 0 ? -1 : 0;

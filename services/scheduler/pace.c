@@ -5,6 +5,7 @@
  * retries, so that no mailer has to know them. The rate is virtual scheduling
  * (GCRA): each batch moves the next one's time on by users / rate, and a second's
  * worth may be ahead. A new leader begins anew, a second's worth ahead at most.
+ * A dry run has neither: its report says what they would mean.
  * What was let in goes out, also past the end of the hours: that is at most the
  * window's worth, five seconds.
  */
@@ -63,6 +64,8 @@ void pace_room(const struct ledger_job *j, struct leader_track *t, int64_t *room
 {
     int64_t now_us = clock_mono_us();
 
+    if (j->dry_run)
+        return;
     if (now_us >= t->next_hours_mono_us) {
         t->shut = pace_is_shut(j, clock_wall_us());
         t->next_hours_mono_us = now_us + LOOK_US;

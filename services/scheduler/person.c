@@ -129,7 +129,7 @@ static void become_child(struct ledger_job *j, const Foliopost__V1__ResendReques
     j->share_ppm = 0;
     j->share_seed = 0;
     j->provider[0] = '\0'; /* how it is sent now is not part of the report */
-    j->needs_approval = false;
+    j->needs_approval = j->dry_run = false;
     j->rate_limit = 0;
     j->send_window[0] = '\0';
     j->audience_end_us = clock_wall_us();

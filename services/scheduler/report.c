@@ -7,8 +7,12 @@
  */
 #include "services/scheduler/report.h"
 
+#include <string.h>
+
 #include "lib/base/clock.h"
+#include "lib/ledger/dry_run.h"
 #include "lib/ledger/events.h"
+#include "lib/ledger/rates.h"
 #include "services/scheduler/plan.h"
 #include "services/scheduler/waiting.h"
 
@@ -112,6 +116,91 @@ static int fill_events(struct fp_ledger *l, int64_t job_id, Foliopost__V1__Repor
     return 0;
 }
 
+/* --- a dry run ------------------------------------------------------------------------------ */
+
+#define MAX_RATES 1000
+
+/* What the providers' daily quotas leave; -1: one that works has none. */
+static int quota_left(struct fp_ledger *l, double *left, struct fp_err *err)
+{
+    struct ledger_rate *rates = mem_array(MAX_RATES, sizeof *rates);
+    int n = ledger_rates(l, rates, MAX_RATES, err);
+    double sum = 0;
+    bool any = false, all = true;
+
+    for (int i = 0; i < n; i++) {
+        if (strncmp(rates[i].provider, RATE_DOMAIN, strlen(RATE_DOMAIN)) == 0)
+            continue;
+        any = true;
+        all = all && rates[i].daily_quota > 0;
+        sum += rates[i].daily_quota > rates[i].used_today ? rates[i].daily_quota - rates[i].used_today : 0;
+    }
+    mem_free(rates);
+    *left = any && all ? sum : -1;
+    return n < 0 ? -1 : 0;
+}
+
+void report_in_time(Foliopost__V1__DryRun *d, int64_t now_us)
+{
+    d->seconds = d->mails_per_s > 0 ? (double)d->would_send / d->mails_per_s : 0;
+    double until_us = (double)now_us + d->seconds * FP_US_PER_S;
+    int64_t midnight_us = (now_us / FP_US_PER_DAY + 1) * FP_US_PER_DAY;
+    bool enough = d->quota_left < 0 || (double)d->would_send <= d->quota_left;
+
+    /* A quota that is used up goes on at midnight UTC: too late when the deadline is before. */
+    d->in_time = d->deadline_us == 0 ||
+                 (until_us <= (double)d->deadline_us && (enough || midnight_us < d->deadline_us));
+}
+
+static int64_t *copy_ids(struct convert *c, const int64_t *ids, size_t n)
+{
+    int64_t *copy = n > 0 ? convert_alloc(c, n, sizeof *copy) : NULL;
+
+    if (copy)
+        memcpy(copy, ids, n * sizeof *copy);
+    return copy;
+}
+
+static void copy_difference(struct convert *c, const struct ledger_dry_run *from, Foliopost__V1__DryRun *d)
+{
+    d->compared_job = from->compared_job;
+    d->users_added = from->added;
+    d->users_dropped = from->dropped;
+    d->added_ids = copy_ids(c, from->added_ids, from->n_added_ids);
+    d->n_added_ids = d->added_ids ? from->n_added_ids : 0;
+    d->dropped_ids = copy_ids(c, from->dropped_ids, from->n_dropped_ids);
+    d->n_dropped_ids = d->dropped_ids ? from->n_dropped_ids : 0;
+}
+
+static int fill_dry_run(struct fp_ledger *l, const struct ledger_job *j, int64_t now_us, struct convert *c,
+                        Foliopost__V1__Report *r, struct fp_err *err)
+{
+    Foliopost__V1__DryRun *d = j->dry_run ? convert_alloc(c, 1, sizeof *d) : NULL;
+    struct ledger_dry_run found;
+    int64_t fault_for_s;
+    char fault[256];
+
+    if (!d)
+        return 0;
+    foliopost__v1__dry_run__init(d);
+    int failed = ledger_dry_run(l, j, &found, err);
+    d->would_send = found.would_send;
+    d->outliers = found.outliers;
+    d->size_max_bytes = found.size_max_bytes;
+    d->size_sum_bytes = found.size_sum_bytes;
+    copy_difference(c, &found, d);
+    ledger_dry_run_fini(&found);
+    if (failed || ledger_rates_total(l, &d->mails_per_s, fault, &fault_for_s, err) ||
+        quota_left(l, &d->quota_left, err))
+        return -1;
+    if (j->rate_limit > 0 && (d->mails_per_s == 0 || j->rate_limit < d->mails_per_s))
+        d->mails_per_s = j->rate_limit;
+    d->deadline_us = j->deadline_us;
+    report_in_time(d, now_us);
+    r->dry_run = d;
+    return 0;
+}
+
 Foliopost__V1__Report *report_make(struct fp_ledger *l, const struct scheduler_settings *set, int64_t job_id,
                                    int64_t now_us, struct convert *c, struct fp_err *err)
 {
@@ -125,7 +214,7 @@ Foliopost__V1__Report *report_make(struct fp_ledger *l, const struct scheduler_s
         return NULL;
     r->job = report_job(l, set, &j, c, err);
     if (!r->job || fill_events(l, job_id, r, err) || fill_reasons(l, job_id, c, r, err) ||
-        fill_intervals(l, job_id, c, r, err))
+        fill_intervals(l, job_id, c, r, err) || fill_dry_run(l, &j, now_us, c, r, err))
         r = NULL;
     else
         report_figures(r, &j, now_us);

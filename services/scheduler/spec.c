@@ -351,6 +351,7 @@ int spec_resolve_on(const Foliopost__V1__SubmitJobRequest *request, const struct
         name("spec.brand", text_of(s->brand), "default", out->brand, sizeof out->brand, err) ||
         provider(s, out, err) || text("spec.title", text_of(s->title), 0, out->title, sizeof out->title, err))
         return -1;
-    out->needs_approval = s->approval_required || set->approval_required;
+    out->dry_run = s->dry_run;
+    out->needs_approval = !s->dry_run && (s->approval_required || set->approval_required);
     return hash(s, out, err);
 }
