@@ -44,3 +44,11 @@ def test_every_alert_has_a_line_of_what_to_do():
     alerts = re.findall(r"- alert: (\w+)", (MONITORING / "rules.yaml").read_text())
     page = (ROOT / "docs/operations.md").read_text()
     assert alerts and re.findall(r"^\| `(Foliopost\w+)`", page, re.M) == alerts
+
+
+def test_every_alert_is_seen_to_fire():
+    """And some not to; promtool runs them."""
+    alerts = set(re.findall(r"- alert: (\w+)", (MONITORING / "rules.yaml").read_text()))
+    tests = [t for g in yaml.safe_load((MONITORING / "tests.yaml").read_text())["tests"] for t in g["alert_rule_test"]]
+    assert {t["alertname"] for t in tests if t.get("exp_alerts")} == alerts
+    assert {t["alertname"] for t in tests if not t.get("exp_alerts")} == alerts
