@@ -225,7 +225,7 @@ static void assign(struct desk *d, const double share[PROVIDERS_MAX])
 
 void desk_route(struct desk *d, struct plan *plan)
 {
-    double share[PROVIDERS_MAX];
+    double share[PROVIDERS_MAX] = {0};
     int64_t now_us = clock_mono_us();
     size_t n = waiting(d);
     *plan = (struct plan){.next_us = INT64_MAX};
