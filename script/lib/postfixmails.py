@@ -111,6 +111,16 @@ class Postfix:
         out = open(self.folder / "log" / "start", "ab")
         self.process = subprocess.Popen([DAEMONS / "master", "-c", conf, "-d"], stdin=subprocess.DEVNULL, stdout=out,
                                         stderr=out, start_new_session=True)
+        self.wait_started()
+
+    def wait_started(self, seconds=20):
+        """By what master itself says: somebody else may listen on that port, and take the mails."""
+        log, end = self.folder / "log" / "maillog", time.monotonic() + seconds
+        while not log.exists() or "daemon started" not in log.read_text(errors="replace"):
+            if self.process.poll() is not None or time.monotonic() > end:
+                said = log.read_text(errors="replace")[-500:] if log.exists() else ""
+                raise StackError(f"Postfix did not start on port {self.port}: {said}")
+            time.sleep(0.05)
         wait_for_port(self.port)
 
     def stop(self):
@@ -214,6 +224,16 @@ def summary_of(stack, user, period):
     return json.loads(done.stdout)
 
 
+def what_became_of(sql, job, box, users):
+    """What Postfix's log has of these users' mails, by the queue ids that the ledger keeps; and of all that did not get there."""
+    log = (box.parent.parent / "log" / "maillog").read_text(errors="replace").splitlines()
+    ids = [row[0] for user in users for row in
+           sql(f"SELECT provider_id FROM foliopost.deliveries WHERE job_id = {job} AND user_id = {user}") if row[0]]
+    lines = [line for line in log if any(i in line for i in ids)] or [f"nothing of {ids}"]
+    odd = [line for line in log if "status=" in line and "status=sent" not in line or " warning: " in line or " fatal: " in line]
+    return "\nPostfix's log:\n" + "\n".join(lines[:20] + [f"{len(odd)} lines of trouble:"] + odd[:5])
+
+
 def judge_mails(stack, sql, job, box, bounced=frozenset(), sample=1):
     """Holds the mails in the box against ledger, users and statistics (of every
     sample-th user). Returns how many mails and how many statements were compared."""
@@ -225,8 +245,9 @@ def judge_mails(stack, sql, job, box, bounced=frozenset(), sample=1):
     assert left == [["0"]], "users without a clear outcome"
     twice = [u for u, n in counts.items() if n > 1]
     assert not twice, f"{len(twice)} users have two mails, such as {twice[:5]}"
-    assert counts.keys() == sent - set(bounced), (f"lost {sorted(sent - set(bounced) - counts.keys())[:5]},"
-                                                  f" from nowhere {sorted(counts.keys() - sent)[:5]}")
+    lost, strange = sorted(sent - set(bounced) - counts.keys()), sorted(counts.keys() - sent)
+    assert not lost and not strange, (f"{len(lost)} lost, such as {lost[:5]}, {len(strange)} from nowhere, such as {strange[:5]}"
+                                      + what_became_of(sql, job, box, lost[:3]))
     assert len({name for _, name in found}) == len(found) and {j for j, _ in names} == {int(job)}
     rows = sql("SELECT id, convert_to(email, 'UTF8'), convert_to(first_name, 'UTF8'), convert_to(last_name, 'UTF8')"
                " FROM portfolio.users")  # as bytes: some hold line ends
