@@ -203,6 +203,12 @@ static int by_latency(const void *a, const void *b)
     return *(const int32_t *)a < *(const int32_t *)b ? -1 : *(const int32_t *)a > *(const int32_t *)b;
 }
 
+static double ms_of(const int32_t *sorted, size_t n, size_t per_thousand)
+{
+    size_t at = n > 0 ? (n - 1) * per_thousand / 1000 : 0;
+    return n > 0 ? sorted[at] / 1e3 : 0;
+}
+
 static int calls(char **argv)
 {
     struct client c;
@@ -220,8 +226,8 @@ static int calls(char **argv)
     size_t n = c.n_done < MAX_SAMPLES ? c.n_done : MAX_SAMPLES;
     qsort(c.latency_us, n, sizeof *c.latency_us, by_latency);
     printf("%s: %.0f calls/s, %s in flight, median %.2f ms, 99 of 100 within %.2f ms, %d wrong\n", argv[3],
-           (double)c.n_done / seconds, argv[6], n > 0 ? c.latency_us[n / 2] / 1e3 : 0,
-           n > 0 ? c.latency_us[n * 99 / 100] / 1e3 : 0, c.wrong);
+           (double)c.n_done / seconds, argv[6], ms_of(c.latency_us, n, 500), ms_of(c.latency_us, n, 990),
+           c.wrong);
     return c.wrong == 0 && n > 0 ? 0 : 1;
 }
 
@@ -279,7 +285,7 @@ static int clients(char **argv)
         "%s: %.0f calls/s offered by %d clients, %.0f/s answered, %.0f/s refused, median %.2f ms, 99 of 100 within "
         "%.2f ms, %d wrong\n",
         argv[3], (double)(done + refused) / seconds, n, (double)done / seconds, (double)refused / seconds,
-        samples > 0 ? all[samples / 2] / 1e3 : 0, samples > 0 ? all[samples * 99 / 100] / 1e3 : 0, wrong);
+        ms_of(all, samples, 500), ms_of(all, samples, 990), wrong);
     return wrong == 0 && done > 0 ? 0 : 1;
 }
 
@@ -349,11 +355,6 @@ static int64_t offer_calls(struct client *c, struct pollfd *p, int n, double per
             in_flight += (size_t)c[i].in_flight;
     }
     return latest_us;
-}
-
-static double ms_of(const int32_t *sorted, size_t n, size_t per_thousand)
-{
-    return n > 0 ? sorted[(n - 1) * per_thousand / 1000] / 1e3 : 0;
 }
 
 static int offer(char **argv)

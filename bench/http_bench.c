@@ -81,7 +81,7 @@ static void *serve(void *arg)
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n"
         "{\"MessageId\":\"0100\"}";
     static const char sendgrid[] = "HTTP/1.1 202 Accepted\r\nX-Message-Id: 0100\r\nContent-Length: 0\r\n\r\n";
-    int fd = (int)(intptr_t)arg;
+    int fd = *(int *)arg;
     const char *answer = strcmp(bench.ops->name, "ses") == 0 ? ses : sendgrid;
     const struct timespec latency = {bench.latency_ms / 1000, bench.latency_ms % 1000 * 1000000};
     while (take_request(fd)) {
@@ -90,6 +90,7 @@ static void *serve(void *arg)
             break;
     }
     close(fd);
+    mem_free(arg);
     return NULL;
 }
 
@@ -98,8 +99,9 @@ static void provide(int listener)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) {
         pthread_t thread;
-        int fd = accept(listener, NULL, NULL);
-        if (fd < 0 || pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) != 0)
+        int *fd = mem_alloc(sizeof *fd);
+        *fd = accept(listener, NULL, NULL);
+        if (*fd < 0 || pthread_create(&thread, NULL, serve, fd) != 0)
             _exit(1);
         pthread_detach(thread);
     }

@@ -26,12 +26,13 @@ __attribute__((noinline)) static double best_us(struct world *w, int rounds)
     double best = 1e30;
 
     for (int part = 0; part < 10; part++) {
+        const int of_part = rounds / 10;
         double begin = cpu_us(), each;
 
-        for (int i = 0; i < rounds / 10; i++)
+        for (int i = 0; i < of_part; i++)
             if (!world_run(w))
                 fp_panic("%s: %s", w->fault.reason, w->fault.detail);
-        each = (cpu_us() - begin) / (rounds / 10);
+        each = (cpu_us() - begin) / of_part;
         best = each < best ? each : best;
     }
     return best;

@@ -90,7 +90,9 @@ static int compute(struct cli *c, const struct values *v, struct life *l, const 
         print_heading(ask);
         l->in.trace = &trace;
     }
-    if (!performance_summarise(p, &l->in, s, &fault))
+    bool summed = performance_summarise(p, &l->in, s, &fault);
+    l->in.trace = NULL; /* it is of this call */
+    if (!summed)
         rc = err_set(err, FP_FAILED_PRECONDITION, "user %" PRId64 ": %s: %s", ask->user_id, fault.reason,
                      fault.detail);
     else if (cli_json(c))

@@ -39,7 +39,7 @@ static uint64_t varint(struct slice *s)
 /* The next field; its number, 0 at the end. Only bytes have a value here. */
 static int next_field(struct slice *s, struct slice *value)
 {
-    *value = (struct slice){NULL, 0};
+    *value = (struct slice){(const uint8_t *)"", 0};
     while (s->bytes > 0) {
         uint64_t tag = varint(s);
         size_t skip = 0;
@@ -139,7 +139,8 @@ static void send_answer(struct grpc_call *c, const question *q, answer *r)
     str_fini(&out);
 }
 
-static void send_file(struct grpc_call *c, const question *q, const char *name, const char *symbol)
+static void send_file(struct grpc_call *c, const question *q, bool (*is_it)(struct slice, const char *),
+                      const char *wanted)
 {
     answer r = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
     Grpc__Reflection__V1__FileDescriptorResponse f = GRPC__REFLECTION__V1__FILE_DESCRIPTOR_RESPONSE__INIT;
@@ -147,7 +148,7 @@ static void send_file(struct grpc_call *c, const question *q, const char *name, 
     struct slice all = {grpc_descriptors, grpc_descriptors_bytes}, file;
     ProtobufCBinaryData found = {0};
     while (found.data == NULL && next_field(&all, &file) != 0)
-        if (name != NULL ? is_named(file, name) : file_has(file, symbol))
+        if (is_it(file, wanted))
             found = (ProtobufCBinaryData){file.bytes, (uint8_t *)file.at};
     f.n_file_descriptor_proto = 1;
     f.file_descriptor_proto = &found;
@@ -202,10 +203,10 @@ void grpc_reflection_message(struct grpc_call *c, const void *data, size_t bytes
     }
     switch (q->message_request_case) {
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
-        send_file(c, q, q->file_by_filename, NULL);
+        send_file(c, q, is_named, q->file_by_filename);
         break;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:
-        send_file(c, q, NULL, q->file_containing_symbol);
+        send_file(c, q, file_has, q->file_containing_symbol);
         break;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
         send_services(c, q);

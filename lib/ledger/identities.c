@@ -6,7 +6,6 @@
 
 #include <openssl/evp.h>
 #include <string.h>
-#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/ledger/ledger_internal.h"

@@ -68,8 +68,8 @@ static void merge_small(struct groups *g)
 static bool put(struct fp_performance *p, struct groups *g, int64_t close_minor, struct perf_group *out,
                 int *n)
 {
-    int64_t values[PERF_GROUPS];
-    int32_t percents[PERF_GROUPS];
+    int64_t values[PERF_GROUPS] = {0};
+    int32_t percents[PERF_GROUPS] = {0};
     int64_t rest = close_minor;
 
     qsort(g->list, (size_t)g->n, sizeof g->list[0], by_value);
@@ -79,7 +79,7 @@ static bool put(struct fp_performance *p, struct groups *g, int64_t close_minor,
             return false;
         rest = (int64_t)((uint64_t)rest - (uint64_t)values[i]);
     }
-    if (g->n && rest >= -MAX_GROUPS && rest <= MAX_GROUPS) /* half a unit for each group, no more */
+    if (g->n > 0 && rest >= -MAX_GROUPS && rest <= MAX_GROUPS) /* half a unit for each group, no more */
         values[0] += rest;
     returns_shares(values, (size_t)g->n, percents);
     *n = g->n;

@@ -105,12 +105,14 @@ static int add_file(struct files *f, const char *dir, const char *name, struct f
 {
     if (f->n == MAX_FILES)
         return err_set(err, FP_RESOURCE_EXHAUSTED, "%s: more than %d files", dir, MAX_FILES);
+    int kind = kind_of(name);
+    if (kind < 0) /* not one of ours */
+        return 0;
     char *text = read_text(dir, name, err);
     if (!text)
         return -1;
-    enum file_kind kind = (enum file_kind)kind_of(name);
-    struct file *item = place(f, name, kind);
-    *item = (struct file){.kind = kind,
+    struct file *item = place(f, name, (enum file_kind)kind);
+    *item = (struct file){.kind = (enum file_kind)kind,
                           .name = mem_strdup(name),
                           .stem = mem_strdup(name),
                           .dir = mem_strdup(dir),

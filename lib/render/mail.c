@@ -314,7 +314,7 @@ int render_mail(const struct fp_templates *t, const struct render_sender *s,
     int rc = add_mail(&m);
     if (rc != 0)
         take_back(out, len);
-    if (m.hashed)
+    if (info)
         tell(&m, t, info);
     str_fini(&m.scratch);
     return rc;

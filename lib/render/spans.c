@@ -49,7 +49,7 @@ static void add_row(struct statement_span *o, const char *label, const char *rat
         snprintf(row->label, sizeof row->label, "%.200s (%.190s)", label, annual);
     else
         fill_copy(row->label, sizeof row->label, label);
-    memcpy(name, "  ", 2);
+    name[0] = name[1] = ' ';
     fill_copy(name + 2, sizeof name - 2, row->label);
     fill_copy(row->amount, sizeof row->amount, rate);
     fill_line(name, rate, row->line);

@@ -39,12 +39,14 @@ static void report(int number, siginfo_t *info, void *context);
 static int frames_of_nowhere(const ucontext_t *at, void **frames)
 {
 #if defined(__x86_64__)
+    /* NOLINTBEGIN(performance-no-int-to-ptr): registers hold addresses as numbers */
     Dl_info where;
 
     if (dladdr((void *)at->uc_mcontext.gregs[REG_RIP], &where))
         return 0;
     frames[0] = (void *)(uintptr_t)report;
     frames[1] = *(void **)at->uc_mcontext.gregs[REG_RSP];
+    /* NOLINTEND(performance-no-int-to-ptr) */
     return 2;
 #else
     (void)at, (void)frames;

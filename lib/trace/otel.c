@@ -11,6 +11,7 @@
  * same port as HTTP's protobuf), limits of attributes, batching's own settings.
  */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -132,8 +133,7 @@ static void read_url(struct otel_env *o)
     }
     while (!whole && n > 0 && url[n - 1] == '/')
         n--;
-    memcpy(o->url, url, n);
-    strcpy(o->url + n, whole ? "" : "/v1/traces");
+    (void)snprintf(o->url, sizeof o->url, "%.*s%s", (int)n, url, whole ? "" : "/v1/traces");
 }
 
 static void read_protocol(void)

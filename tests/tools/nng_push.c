@@ -50,10 +50,10 @@ static void visit(unsigned *dice)
 
 static void *peer(void *arg)
 {
-    unsigned dice = (unsigned)(size_t)arg;
+    unsigned *dice = arg;
 
     for (;;)
-        visit(&dice);
+        visit(dice);
     return NULL;
 }
 
@@ -83,6 +83,7 @@ static long send_for_a_second(nng_socket s)
 
 int main(int argc, char **argv)
 {
+    static unsigned dice[PEERS];
     nng_socket s;
     nng_listener listener = NNG_LISTENER_INITIALIZER;
     pthread_t thread;
@@ -93,8 +94,10 @@ int main(int argc, char **argv)
     must(nng_socket_set_ms(s, NNG_OPT_SENDTIMEO, WAIT_MS), "send timeout");
     must(nng_listen(s, "tcp://127.0.0.1:0", &listener, 0), "nng_listen");
     must(nng_listener_get_int(listener, NNG_OPT_TCP_BOUND_PORT, &port), "port");
-    for (size_t i = 0; i < PEERS; i++)
-        pthread_create(&thread, NULL, peer, (void *)(i + 1));
+    for (unsigned i = 0; i < PEERS; i++) {
+        dice[i] = i + 1;
+        pthread_create(&thread, NULL, peer, &dice[i]);
+    }
     for (int n = argc > 1 ? atoi(argv[1]) : 20; n > 0; n--) {
         sent += send_for_a_second(s);
         printf("NNG %s: %ld messages sent, %ld peers have left\n", nng_version(), sent, atomic_load(&left));

@@ -63,7 +63,7 @@ static void find_message_id(const struct fp_str *body, char out[256])
     static const char name[] = "Message-ID:";
     const char *end = memmem(body->data, body->len, "\r\n\r\n", 4);
     const char *stop = end ? end : body->data + body->len;
-    (void)strcpy(out, "-");
+    memcpy(out, "-", sizeof "-");
     for (const char *line = body->data; line < stop;) {
         const char *next = memmem(line, (size_t)(stop - line), "\r\n", 2);
         size_t len = (size_t)((next ? next : stop) - line);

@@ -333,12 +333,13 @@ static bool summarise(struct vcase *c, struct perf_input *in, struct run *r, str
     const struct perf_trace *trace = in->trace, find_out = {saw_subperiod, &in->carry_prices};
 
     in->trace = &find_out;
-    if (!performance_summarise(c->book->performance, in, &r->summary, fault))
+    bool summed = performance_summarise(c->book->performance, in, &r->summary, fault);
+    in->trace = trace;
+    if (!summed)
         return false;
     if (in->carry_prices && !c->book->carried)
         case_note(c, "prices are carried, as by the source: some days have no fresh ones");
     c->book->carried |= in->carry_prices;
-    in->trace = trace;
     return performance_summarise(c->book->performance, in, &r->summary, fault);
 }
 
