@@ -23,6 +23,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out of the sanitized run")
     config.addinivalue_line("markers", "machine: a server, a disk or a standby of its own; script/machine")
     config.addinivalue_line("markers", "hooks: needs a build with FP_TEST_HOOKS, and minutes; script/poison")
+    config.addinivalue_line("markers", "crash_points: needs a build with FP_TEST_HOOKS")
     config.addinivalue_line("markers", "alone: measures against a clock, with nothing beside it")
 
 

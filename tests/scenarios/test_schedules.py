@@ -117,6 +117,7 @@ class Firings:
 POINTS = ["before-schedules_due", "after-schedules_due", "before-schedule_fire", "after-schedule_fire"]
 
 
+@pytest.mark.crash_points
 def test_a_due_time_fires_once_though_the_leader_is_killed_beside_its_firing(new_stack, judge):
     f = Firings(new_stack(start=False), judge)
     for point in POINTS:
@@ -124,6 +125,7 @@ def test_a_due_time_fires_once_though_the_leader_is_killed_beside_its_firing(new
         f.judge(point)
 
 
+@pytest.mark.hooks
 @pytest.mark.slow
 def test_a_due_time_fires_once_though_the_leader_is_killed_at_every_statement(new_stack, judge, tmp_path):
     f = Firings(new_stack(start=False), judge)
