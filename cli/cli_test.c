@@ -355,9 +355,12 @@ static void a_history_is_listed_and_a_retry_says_how_many(void **state)
     assert_contains(output, "\"anna\" is not a user's id");
     assert_int_equal(run("retry 12"), CLI_OK);
     assert_contains(output, "users are tried again: foliopost watch 12");
-    assert_int_equal(run("retry 12 --reason 4 --domain gmail.com --user 7"), CLI_OK);
+    assert_int_equal(run("retry 12 --reason 4 --domain gmail.com --user 7 --provider ses"), CLI_OK);
     assert_contains(
-        seen, "\"filter\":{\"reason\":\"4\",\"interval_no\":0,\"domain\":\"gmail.com\",\"user_ids\":[7]}");
+        seen, "\"filter\":{\"reason\":\"4\",\"interval_no\":0,\"domain\":\"gmail.com\",\"user_ids\":[7],"
+              "\"provider\":\"ses\"}");
+    assert_int_equal(run("deliveries 12 --provider ses"), CLI_OK);
+    assert_contains(seen, "\"provider\":\"ses\"");
     assert_int_equal(run("deliveries 12 --user 7 --from 1970-01-02"), CLI_OK);
     assert_contains(seen, "\"user_id\":7,\"from_us\":86400000000");
     assert_int_equal(run("retry 13"), CLI_OK);

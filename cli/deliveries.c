@@ -6,14 +6,16 @@
  * widths, and its JSON is a line for each user.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/format.h"
 
-#define PAGE_ALL 1000 /* the most the scheduler gives at once */
+#define PAGE_ALL         1000 /* the most the scheduler gives at once */
+#define PROVIDER_HEADING "PROVIDER"
 
 struct values {
-    char *state, *reason, *from, *to;
+    char *state, *reason, *provider, *from, *to;
     int64_t limit, after, user, interval;
     bool all, content;
 };
@@ -26,6 +28,7 @@ static const struct config_setting rows[] = {
     {"user", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only this user; 0: all", AT(user)},
     {"reason", CONFIG_STRING, NULL, "", 0, 255, NULL, "only users whose reason begins so, as 550",
      AT(reason)},
+    {"provider", CONFIG_STRING, NULL, "", 0, 95, NULL, "only what this provider answered", AT(provider)},
     {"from", CONFIG_STRING, NULL, "any", 1, 10, NULL, "only updated on this day or later (YYYY-MM-DD, UTC)",
      AT(from)},
     {"to", CONFIG_STRING, NULL, "any", 1, 10, NULL, "only updated before this day (YYYY-MM-DD, UTC)", AT(to)},
@@ -38,15 +41,28 @@ static const struct config_setting rows[] = {
      "also the templates' version and the hash of what the mail said (docs/operations.md)", AT(content)},
 };
 
-static void print_heading(bool content)
+/* Of the widest name on the first page; 0: no provider had a say, and no column tells of it. */
+static int provider_width(const Foliopost__V1__ListDeliveriesResponse *r)
+{
+    int width = 0;
+    for (size_t i = 0; i < r->n_deliveries; i++) {
+        int columns = text_columns(r->deliveries[i]->provider);
+        width = columns > width ? columns : width;
+    }
+    return width > 0 && width < (int)strlen(PROVIDER_HEADING) ? (int)strlen(PROVIDER_HEADING) : width;
+}
+
+static void print_heading(bool content, int provider)
 {
     printf("%12s  %-9s  %8s  %7s  %-19s  ", "USER", "STATE", "ATTEMPTS", "DOUBLES", "UPDATED");
+    if (provider > 0)
+        printf("%-*s  ", provider, PROVIDER_HEADING);
     if (content)
         printf("%-8s  %-32s  ", "TEMPLATE", "CONTENT");
     printf("REASON\n");
 }
 
-static void print_page(const Foliopost__V1__ListDeliveriesResponse *r, bool content)
+static void print_page(const Foliopost__V1__ListDeliveriesResponse *r, bool content, int provider)
 {
     char when[FORMAT_CAP];
     for (size_t i = 0; i < r->n_deliveries; i++) {
@@ -54,6 +70,8 @@ static void print_page(const Foliopost__V1__ListDeliveriesResponse *r, bool cont
         printf("%12" PRId64 "  %-9s  %8d  %7d  %-19s  ", d->user_id,
                wire_enum_name(&foliopost__v1__delivery_state__descriptor, (int)d->state), d->attempts,
                d->maybe_doubles, format_time(d->updated_us, when));
+        if (provider > 0)
+            printf("%-*s  ", provider, d->provider);
         if (content)
             printf("%-8s  %-32s  ", d->template_version, d->content_hash);
         printf("%s\n", d->reason);
@@ -66,17 +84,20 @@ static void print_json_lines(const Foliopost__V1__ListDeliveriesResponse *r)
         cli_print_json(&r->deliveries[i]->base, true);
 }
 
+/* *provider: the width of that column, which the first page sets (-1 before it). */
 static void show_page(struct cli *c, const struct values *v, const Foliopost__V1__ListDeliveriesResponse *r,
-                      bool first)
+                      int *provider)
 {
     if (cli_json(c) && v->all) {
         print_json_lines(r);
     } else if (cli_json(c)) {
         cli_print_json(&r->base, false);
     } else {
-        if (first)
-            print_heading(v->content);
-        print_page(r, v->content);
+        if (*provider < 0) {
+            *provider = provider_width(r);
+            print_heading(v->content, *provider);
+        }
+        print_page(r, v->content, *provider);
     }
 }
 
@@ -96,14 +117,16 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     request.after_user_id = v->after;
     request.user_id = v->user;
     request.reason = v->reason;
+    request.provider = v->provider;
     request.interval_no = (int32_t)v->interval;
-    for (bool first = true;; first = false) {
+    int provider = -1;
+    for (;;) {
         const Foliopost__V1__ListDeliveriesResponse *r =
             cli_call(c, "ListDeliveries", &request.base, &foliopost__v1__list_deliveries_response__descriptor,
                      &err);
         if (r == NULL)
             return cli_fail(&err);
-        show_page(c, v, r, first);
+        show_page(c, v, r, &provider);
         if (r->next_after_user_id <= request.after_user_id || ferror(stdout))
             return CLI_OK; /* the end; ids only grow, whatever a server says */
         request.after_user_id = r->next_after_user_id;
@@ -124,6 +147,7 @@ const struct cli_command cli_deliveries = {
     .summary = "Lists who got the mail and who did not, with the reason",
     .details =
         "  foliopost deliveries 12 --state failed\n"
+        "  foliopost deliveries 12 --state failed --provider ses\n"
         "  foliopost deliveries 12 --all --json | jq -r 'select(.state==\"DELIVERY_STATE_AMBIGUOUS\").user_id'\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],

@@ -6,7 +6,7 @@
 #include "cli/format.h"
 
 struct values {
-    char *reason, *domain;
+    char *reason, *domain, *provider;
     int64_t interval, user;
 };
 
@@ -16,6 +16,8 @@ static const struct config_setting rows[] = {
     {"reason", CONFIG_STRING, NULL, "", 0, 255, NULL, "only users whose reason begins so, as 550",
      AT(reason)},
     {"domain", CONFIG_STRING, NULL, "", 0, 253, NULL, "only users with an address there now", AT(domain)},
+    {"provider", CONFIG_STRING, NULL, "", 0, 95, NULL, "only users of whom this provider said so",
+     AT(provider)},
     {"interval", CONFIG_INT, NULL, "0", 0, 2147483647, NULL,
      "only users of this interval (foliopost report --intervals); 0: of all", AT(interval)},
     {"user", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only this user; 0: all", AT(user)},
@@ -27,10 +29,12 @@ static bool fill_filter(struct values *v, Foliopost__V1__DeliveryFilter *f)
     foliopost__v1__delivery_filter__init(f);
     f->reason = v->reason;
     f->domain = v->domain;
+    f->provider = v->provider;
     f->interval_no = (int32_t)v->interval;
     f->user_ids = &v->user;
     f->n_user_ids = v->user > 0;
-    return v->reason[0] != '\0' || v->domain[0] != '\0' || v->interval > 0 || v->user > 0;
+    return v->reason[0] != '\0' || v->domain[0] != '\0' || v->provider[0] != '\0' || v->interval > 0 ||
+           v->user > 0;
 }
 
 static enum cli_exit run_retry(struct cli *c, void *values, char **args, int n_args)
@@ -65,7 +69,8 @@ const struct cli_command cli_retry = {
     .summary = "Tries a completed job's failed mails once more; who was sent his mail is left alone",
     .details = "  foliopost deliveries 12 --state failed\n"
                "  foliopost retry 12\n"
-               "  foliopost retry 12 --reason 4 --domain gmail.com\n",
+               "  foliopost retry 12 --reason 4 --domain gmail.com\n"
+               "  foliopost retry 12 --provider relay      what this provider refused\n",
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],
     .values_bytes = sizeof(struct values),

@@ -83,7 +83,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA portfolio TO foliopost_stats;
 -- mailer: batches and their outcomes. What users own is none of its business.
 GRANT SELECT, UPDATE ON foliopost.jobs, foliopost.batches TO foliopost_mailer;
 GRANT SELECT, INSERT, UPDATE ON foliopost.deliveries, foliopost.provider_rates, foliopost.suppressions TO foliopost_mailer;
-GRANT SELECT, INSERT ON foliopost.delivery_events TO foliopost_mailer;
+GRANT SELECT, INSERT ON foliopost.delivery_events, foliopost.providers TO foliopost_mailer;
 GRANT SELECT (id, state, created_at, expires_at, owner, send_to, provider, summary),
     UPDATE (state, owner, users, summary, answer) ON foliopost.previews TO foliopost_mailer;
 GRANT SELECT ON foliopost.address_salt TO foliopost_mailer;

@@ -70,6 +70,7 @@ struct ledger_outcome {
     int64_t batch_id, user_id;
     enum delivery_state state; /* sent, failed, skipped, ambiguous, deferred */
     const char *reason;        /* short code and text, no address; NULL: "" */
+    int16_t provider_no;       /* whose answer, or silence, this is (providers.h); 0: no provider's */
     const char *provider_id;   /* NULL: "" */
     bool attempted;            /* counts as an attempt */
     bool maybe_double;         /* + 1 in maybe_doubles: deferred although it may have gone out */

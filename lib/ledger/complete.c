@@ -172,7 +172,7 @@ int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, boo
 
 /* --- reopen, accept ------------------------------------------------------------------ */
 
-/* $2: the states, $3: the actor, $4 to $8: the filter. A job of whom nobody is
+/* $2: the states, $3: the actor, $4 to $9: the filter. A job of whom nobody is
  * concerned stays as it is. */
 /* clang-format off */
 #define CONCERNED "d.job_id = $1 AND d.state = ANY ($2::text[]) AND " FILTERED

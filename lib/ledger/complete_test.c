@@ -226,15 +226,20 @@ static void a_filter_opens_whom_it_names_and_nobody_who_was_sent(void **state)
     t_sql(
         "UPDATE foliopost.deliveries SET state = 'failed', reason = '550 5.1.1 no' WHERE user_id IN (3, 5)");
     t_sql("UPDATE foliopost.deliveries SET state = 'failed', reason = '450 full' WHERE user_id = 4");
+    t_sql("UPDATE foliopost.deliveries SET provider = CASE user_id WHEN 3 THEN 1 ELSE 2 END");
     t_sql("UPDATE foliopost.batches SET sent = 7, failed = 3 WHERE id = %lld", (long long)first);
     assert_true(complete());
     const struct {
         struct ledger_delivery_filter f;
         int64_t users;
     } nobody[] = {
-        {{.reason = "551"}, 0}, {{.interval_no = 2}, 0},
-        {{.listed = true}, 0},  {{.listed = true, .user_ids = &ids[2], .n_user_ids = 1}, 0}, /* was sent */
+        {{.reason = "551"}, 0},
+        {{.interval_no = 2}, 0},
+        {{.listed = true}, 0},
+        {{.listed = true, .user_ids = &ids[2], .n_user_ids = 1}, 0}, /* was sent */
         {{.to_us = T_DAY}, 0},
+        {{.provider_no = 3}, 0},
+        {{.provider_no = 1, .reason = "450"}, 0},
     };
     for (size_t i = 0; i < sizeof nobody / sizeof nobody[0]; i++) {
         assert_ok(ledger_job_reopen(t_ledger, job, failed, 1, &nobody[i].f, "ann", &users, &t_err));
@@ -246,6 +251,7 @@ static void a_filter_opens_whom_it_names_and_nobody_who_was_sent(void **state)
                                              .listed = true,
                                              .user_ids = &ids[1],
                                              .n_user_ids = 2,
+                                             .provider_no = 2,
                                              .from_us = T_DAY};
     assert_ok(ledger_job_reopen(t_ledger, job, failed, 1, &f, "ann", &users, &t_err));
     assert_int_equal(users, 1);

@@ -37,21 +37,28 @@ enum delivery_state delivery_state_from_name(const char *name)
 
 /* --- lists ----------------------------------------------------------------------- */
 
-#define HASHES " encode(template_version, 'hex'), encode(content_hash, 'hex')"
+/* The provider's name by its number: a few rows that every session has at hand. */
+/* clang-format off */
+#define COLUMNS \
+    " d.user_id, d.batch_id, d.state, d.reason, d.provider_id, d.attempts, d.maybe_doubles, d.updated_at," \
+    " encode(d.template_version, 'hex'), encode(d.content_hash, 'hex')," \
+    " (SELECT p.name FROM foliopost.providers p WHERE p.no = d.provider)"
+#define N_COLUMNS 11
 
 static const char list_sql[] =
-    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at," HASHES
-    "  FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
+    "SELECT" COLUMNS
+    "  FROM foliopost.deliveries d WHERE job_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
 
 /* Its own text, so that the plan can use the index on state. */
 static const char list_state_sql[] =
-    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at," HASHES
-    "  FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 AND state = $4 ORDER BY user_id"
+    "SELECT" COLUMNS
+    "  FROM foliopost.deliveries d WHERE job_id = $1 AND user_id > $2 AND state = $4 ORDER BY user_id"
     "  LIMIT $3";
 static const char list_unsent_sql[] =
-    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at," HASHES
-    "  FROM foliopost.deliveries WHERE job_id = $1 AND user_id > $2 AND state = $4 AND state <> 'sent'"
+    "SELECT" COLUMNS
+    "  FROM foliopost.deliveries d WHERE job_id = $1 AND user_id > $2 AND state = $4 AND state <> 'sent'"
     "  ORDER BY user_id LIMIT $3";
+/* clang-format on */
 
 static void read_delivery(struct ledger_delivery *d, const struct fp_rows *r, int row)
 {
@@ -65,6 +72,7 @@ static void read_delivery(struct ledger_delivery *d, const struct fp_rows *r, in
     d->updated_us = pg_time_us(r, row, 7);
     ledger_text(d->template_version, sizeof d->template_version, r, row, 8);
     ledger_text(d->content_hash, sizeof d->content_hash, r, row, 9);
+    ledger_text(d->provider, sizeof d->provider, r, row, 10);
 }
 
 static const char *list_name(enum delivery_state state, const char **sql)
@@ -100,9 +108,9 @@ int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state s
 
 /* clang-format off */
 static const char where_sql[] =
-    "SELECT user_id, batch_id, state, reason, provider_id, attempts, maybe_doubles, updated_at," HASHES
+    "SELECT" COLUMNS
     "  FROM foliopost.deliveries d WHERE job_id = $1 AND user_id > $2 AND " FILTERED
-    "  AND ($9::text IS NULL OR state = $9) ORDER BY user_id LIMIT $3";
+    "  AND ($10::text IS NULL OR state = $10) ORDER BY user_id LIMIT $3";
 /* clang-format on */
 
 void ledger_arg_filter(struct pg_args *a, const struct ledger_delivery_filter *f)
@@ -115,6 +123,7 @@ void ledger_arg_filter(struct pg_args *a, const struct ledger_delivery_filter *f
     ledger_arg_time(a, f->from_us);
     ledger_arg_time(a, f->to_us);
     ledger_arg_id(a, f->interval_no);
+    ledger_arg_id(a, f->provider_no);
 }
 
 int ledger_deliveries_where(struct fp_ledger *l, int64_t job_id, enum delivery_state state,
@@ -142,9 +151,7 @@ int ledger_deliveries_where(struct fp_ledger *l, int64_t job_id, enum delivery_s
 /* --- one user ------------------------------------------------------------------ */
 
 static const char history_sql[] =
-    "SELECT d.user_id, d.batch_id, d.state, d.reason, d.provider_id, d.attempts, d.maybe_doubles, d.updated_at,"
-    "  encode(d.template_version, 'hex'), encode(d.content_hash, 'hex'),"
-    "  j.id, j.kind, j.template_name, j.brand, j.period_start, j.period_end"
+    "SELECT" COLUMNS ", j.id, j.kind, j.template_name, j.brand, j.period_start, j.period_end"
     "  FROM foliopost.jobs j CROSS JOIN LATERAL (SELECT * FROM foliopost.deliveries d"
     "   WHERE d.job_id = j.id AND d.user_id = $1 LIMIT 1) d"
     "  WHERE ($2 = 0 OR j.id < $2) AND NOT j.dry_run ORDER BY j.id DESC LIMIT $3";
@@ -152,12 +159,12 @@ static const char history_sql[] =
 static void read_user_mail(struct ledger_user_mail *m, const struct fp_rows *r, int row)
 {
     read_delivery(&m->delivery, r, row);
-    m->job_id = pg_i64(r, row, 10);
-    ledger_text(m->kind, sizeof m->kind, r, row, 11);
-    ledger_text(m->template_name, sizeof m->template_name, r, row, 12);
-    ledger_text(m->brand, sizeof m->brand, r, row, 13);
-    m->period_start_day = pg_day(r, row, 14);
-    m->period_end_day = pg_day(r, row, 15);
+    m->job_id = pg_i64(r, row, N_COLUMNS);
+    ledger_text(m->kind, sizeof m->kind, r, row, N_COLUMNS + 1);
+    ledger_text(m->template_name, sizeof m->template_name, r, row, N_COLUMNS + 2);
+    ledger_text(m->brand, sizeof m->brand, r, row, N_COLUMNS + 3);
+    m->period_start_day = pg_day(r, row, N_COLUMNS + 4);
+    m->period_end_day = pg_day(r, row, N_COLUMNS + 5);
 }
 
 int ledger_user_history(struct fp_ledger *l, int64_t user_id, int64_t before_job_id,

@@ -3,7 +3,7 @@
 #ifndef FP_LEDGER_DELIVERIES_H
 #define FP_LEDGER_DELIVERIES_H
 
-#include "lib/ledger/ledger.h"
+#include "lib/ledger/providers.h"
 
 /* The values of foliopost.v1.DeliveryState. */
 enum delivery_state {
@@ -25,6 +25,7 @@ struct ledger_delivery {
     int64_t user_id, batch_id;
     enum delivery_state state;
     char reason[256];
+    char provider[LEDGER_PROVIDER_BYTES]; /* whose answer this is; "": no provider's, or not known */
     char provider_id[128];
     int attempts, maybe_doubles;
     int64_t updated_us;
@@ -39,6 +40,7 @@ int ledger_deliveries(struct fp_ledger *l, int64_t job_id, enum delivery_state s
 struct ledger_delivery_filter {
     const char *reason;  /* begins so */
     int32_t interval_no; /* of the batch that had them last */
+    int16_t provider_no; /* whose answer their outcome is (providers.h) */
     bool listed;         /* only those of user_ids: nobody when there are none */
     const int64_t *user_ids;
     size_t n_user_ids;

@@ -100,7 +100,7 @@ void ledger_job_args(struct pg_args *a, const struct ledger_job *j, int margin_m
 /* batches.c: a statement of $1 owner, $2 batch and $3 epoch; the rows it changed, -1 on error. */
 int ledger_fenced(struct fp_ledger *l, const char *name, const char *sql, const char *owner, int64_t batch_id,
                   int32_t epoch, struct fp_err *err) FP_MUST_CHECK;
-/* deliveries.c: a filter as the parameters $4 to $8 behind three others, and what it says of a row d. */
+/* deliveries.c: a filter as the parameters $4 to $9 behind three others, and what it says of a row d. */
 struct ledger_delivery_filter;
 void ledger_arg_filter(struct pg_args *a, const struct ledger_delivery_filter *f);
 /* clang-format off */
@@ -108,7 +108,8 @@ void ledger_arg_filter(struct pg_args *a, const struct ledger_delivery_filter *f
     "($4::text IS NULL OR starts_with(d.reason, $4)) AND ($5::bigint[] IS NULL OR d.user_id = ANY ($5))" \
     " AND ($6::timestamptz IS NULL OR d.updated_at >= $6) AND ($7::timestamptz IS NULL OR d.updated_at < $7)" \
     " AND ($8::bigint IS NULL OR EXISTS (SELECT FROM foliopost.batches b" \
-    "  WHERE b.id = d.batch_id AND b.interval_no = $8))"
+    "  WHERE b.id = d.batch_id AND b.interval_no = $8))" \
+    " AND ($9::bigint IS NULL OR d.provider = $9)"
 /* clang-format on */
 /* After a statement that put n batches back in the queue. Zero may be a reply lost
  * after the commit: done all the same when it is queued and nobody had it since. */

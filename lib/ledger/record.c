@@ -25,7 +25,7 @@
 struct columns {
     size_t n;
     int64_t *batch_ids, *user_ids, *retry_ms;
-    int32_t *attempted, *doubles, *suppress, *sizes;
+    int32_t *attempted, *doubles, *suppress, *sizes, *providers;
     const char **states, **reasons, **provider_ids, **hashes;
     struct pg_bytes *versions, *contents; /* empty: null */
     bool any_suppress;
@@ -60,6 +60,7 @@ static void columns_init(struct columns *c, const struct ledger_outcome *o, size
     c->doubles = mem_array(n + 1, sizeof *c->doubles);
     c->suppress = mem_array(n + 1, sizeof *c->suppress);
     c->sizes = mem_array(n + 1, sizeof *c->sizes);
+    c->providers = mem_array(n + 1, sizeof *c->providers);
     c->hashes = mem_array(n + 1, sizeof *c->hashes);
     c->versions = mem_array(n + 1, sizeof *c->versions);
     c->contents = mem_array(n + 1, sizeof *c->contents);
@@ -77,6 +78,7 @@ static void columns_init(struct columns *c, const struct ledger_outcome *o, size
         c->doubles[i] = o[i].maybe_double;
         c->suppress[i] = o[i].suppress;
         c->sizes[i] = o[i].size_bytes;
+        c->providers[i] = o[i].provider_no;
         c->any_suppress |= o[i].suppress;
         c->hashes[i] = o[i].address_hash != NULL ? o[i].address_hash : "";
         c->versions[i] =
@@ -97,6 +99,7 @@ static void columns_fini(struct columns *c)
     mem_free(c->doubles);
     mem_free(c->suppress);
     mem_free(c->sizes);
+    mem_free(c->providers);
     mem_free(c->hashes);
     mem_free(c->versions);
     mem_free(c->contents);
@@ -122,8 +125,8 @@ static void columns_fini(struct columns *c)
     "  SELECT * FROM unnest((SELECT $4::bigint[]), (SELECT $5::bigint[]), (SELECT $6::text[])," \
     "   (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::integer[]), (SELECT $10::integer[])," \
     "   (SELECT $11::bigint[]), (SELECT $16::text[]), (SELECT $17::bytea[]), (SELECT $18::bytea[])," \
-    "   (SELECT $19::integer[])) AS o" \
-    "   (batch_id, user_id, state, reason, provider_id, attempted, doubles, retry_ms, hash, version, content, size))," \
+    "   (SELECT $19::integer[]), (SELECT $20::integer[])) AS o (batch_id, user_id, state, reason, provider_id," \
+    "   attempted, doubles, retry_ms, hash, version, content, size, provider))," \
     " opened AS MATERIALIZED (" \
     "  SELECT * FROM unnest((SELECT $12::bigint[]), (SELECT $13::bigint[])) AS n (batch_id, user_id))," \
     " withdrawn AS MATERIALIZED (" \
@@ -141,10 +144,12 @@ static void columns_fini(struct columns *c)
     "  RETURNING b.id, b.job_id, b.epoch, b.user_ids, j.state)," \
     " written AS (" \
     "  INSERT INTO foliopost.deliveries AS d (job_id, user_id, batch_id, epoch, state, reason," \
-    "   provider_id, attempts, maybe_doubles, due_at, address_hash, template_version, content_hash, size_bytes)" \
+    "   provider_id, attempts, maybe_doubles, due_at, address_hash, template_version, content_hash, size_bytes," \
+    "   provider)" \
     "  SELECT DISTINCT ON (f.job_id, o.user_id) f.job_id, o.user_id, f.id, f.epoch, o.state, o.reason," \
     "   o.provider_id, o.attempted, o.doubles, CASE o.state WHEN 'deferred' THEN " IN_MS("o.retry_ms") " END," \
-    "   nullif(o.hash, '')::uuid, nullif(o.version, ''), nullif(o.content, ''), nullif(o.size, 0)" \
+    "   nullif(o.hash, '')::uuid, nullif(o.version, ''), nullif(o.content, ''), nullif(o.size, 0)," \
+    "   nullif(o.provider, 0)" \
     "  FROM fenced f JOIN outcomes o ON o.batch_id = f.id" \
     "  WHERE o.user_id = ANY (f.user_ids)" \
     "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state," \
@@ -153,7 +158,7 @@ static void columns_fini(struct columns *c)
     "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles," \
     "   due_at = excluded.due_at, address_hash = excluded.address_hash," \
     "   template_version = excluded.template_version, content_hash = excluded.content_hash," \
-    "   size_bytes = excluded.size_bytes," \
+    "   size_bytes = excluded.size_bytes, provider = excluded.provider," \
     "   updated_at = excluded.updated_at" \
     "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id)"
 #define RECORDED \
@@ -167,7 +172,7 @@ static void columns_fini(struct columns *c)
 #define SUPPRESSING \
     ", bounced AS (" \
     "  SELECT f.job_id, o.user_id, o.reason, o.hash" \
-    "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $7::text[], $16::text[], $20::integer[])" \
+    "  FROM fenced f JOIN unnest($4::bigint[], $5::bigint[], $7::text[], $16::text[], $21::integer[])" \
     "   AS o (batch_id, user_id, reason, hash, suppress) ON o.batch_id = f.id" \
     "  WHERE o.suppress > 0 AND o.user_id = ANY (f.user_ids))," \
     " suppressed AS (" SUPPRESSION_INSERT \
@@ -232,6 +237,7 @@ static bool record_args(struct pg_args *a, const struct ledger_record *r)
     pg_arg_bytes_list(a, c.versions, c.n);
     pg_arg_bytes_list(a, c.contents, c.n);
     pg_arg_i32s(a, c.sizes, c.n);
+    pg_arg_i32s(a, c.providers, c.n);
     if (c.any_suppress)
         pg_arg_i32s(a, c.suppress, c.n);
     columns_fini(&c);
@@ -292,8 +298,8 @@ static const char late_sql[] =
     "  FOR UPDATE),"
     " truth AS ("
     "  SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],"
-    "   $8::integer[], $9::integer[], $10::bytea[], $11::bytea[])"
-    "   AS o (user_id, state, reason, provider_id, retry_ms, attempted, doubles, version, content)),"
+    "   $8::integer[], $9::integer[], $10::bytea[], $11::bytea[], $12::integer[])"
+    "   AS o (user_id, state, reason, provider_id, retry_ms, attempted, doubles, version, content, provider)),"
     " revived AS ("
     "  UPDATE foliopost.jobs j SET revived = j.revived + 1"
     "  FROM batch"
@@ -302,7 +308,7 @@ static const char late_sql[] =
     "  RETURNING j.id),"
     " changed AS ("
     "  UPDATE foliopost.deliveries d SET state = o.state, reason = o.reason, provider_id = o.provider_id,"
-    "   attempts = greatest(d.attempts - 1 + o.attempted, 0),"
+    "   provider = nullif(o.provider, 0), attempts = greatest(d.attempts - 1 + o.attempted, 0),"
     "   maybe_doubles = d.maybe_doubles + (o.doubles > 0 AND d.state = 'ambiguous')::integer,"
     "   due_at = CASE o.state WHEN 'deferred' THEN " IN_MS("o.retry_ms") " END,"
     "   template_version = nullif(o.version, ''), content_hash = nullif(o.content, ''),"
@@ -365,6 +371,7 @@ int ledger_late_truth(struct fp_ledger *l, int64_t batch_id, int32_t epoch,
     pg_arg_i32s(&a, c.doubles, n);
     pg_arg_bytes_list(&a, c.versions, n);
     pg_arg_bytes_list(&a, c.contents, n);
+    pg_arg_i32s(&a, c.providers, n);
     columns_fini(&c);
     if (ledger_step(l, "late_truth", late_sql, &a, &rows, err) != 0)
         return -1;

@@ -210,6 +210,88 @@ static void the_first_templates_of_a_job_are_noted(void **state)
     assert_string_equal(first, "");
 }
 
+/* --- whose answer it is ------------------------------------------------------------ */
+
+static int64_t provider_of(int64_t user)
+{
+    return t_sql("SELECT coalesce(provider, 0) FROM foliopost.deliveries WHERE user_id = %lld",
+                 (long long)user);
+}
+
+static void a_provider_has_one_number_for_good(void **state)
+{
+    (void)state;
+    int16_t a, b, again;
+    assert_ok(ledger_provider_number(t_ledger, "relay", &a, &t_err));
+    assert_ok(ledger_provider_number(t_ledger, "ses", &b, &t_err));
+    assert_ok(ledger_provider_number(t_ledger, "relay", &again, &t_err));
+    assert_true(a > 0 && b > 0 && a != b && again == a);
+    assert_ok(ledger_provider_find(t_ledger, "ses", &again, &t_err));
+    assert_int_equal(again, b);
+    assert_code(ledger_provider_find(t_ledger, "sess", &again, &t_err), FP_NOT_FOUND);
+    assert_non_null(strstr(t_err.msg, "\"sess\"; those known: relay, ses"));
+}
+
+static void an_outcome_names_the_provider_that_it_comes_from(void **state)
+{
+    (void)state;
+    struct ledger_held held = {.batch_id = batch, .epoch = epoch};
+    const struct ledger_outcome o[] = {
+        {.batch_id = batch, .user_id = 1, .state = DELIVERY_FAILED, .provider_no = 2, .attempted = true},
+        {.batch_id = batch, .user_id = 2, .state = DELIVERY_SENT, .provider_no = 1, .attempted = true},
+        {.batch_id = batch, .user_id = 3, .state = DELIVERY_SKIPPED}};
+    struct ledger_record r = {.owner = t_mailer, .held = &held, .n_held = 1, .outcomes = o, .n_outcomes = 3};
+    struct ledger_delivery d[5];
+    int16_t relay, ses;
+    assert_ok(ledger_provider_number(t_ledger, "relay", &relay, &t_err));
+    assert_ok(ledger_provider_number(t_ledger, "ses", &ses, &t_err));
+    assert_true(relay == 1 && ses == 2);
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_int_equal(ledger_deliveries(t_ledger, job, DELIVERY_UNKNOWN, 0, d, 5, &t_err), 3);
+    assert_string_equal(d[0].provider, "ses");
+    assert_string_equal(d[1].provider, "relay");
+    assert_string_equal(d[2].provider, "");
+    const struct ledger_delivery_filter f = {.provider_no = ses};
+    assert_int_equal(ledger_deliveries_where(t_ledger, job, DELIVERY_UNKNOWN, &f, 0, d, 5, &t_err), 1);
+    assert_int_equal(d[0].user_id, 1);
+    assert_int_equal(ledger_deliveries_where(t_ledger, job, DELIVERY_SENT, &f, 0, d, 5, &t_err), 0);
+}
+
+/* What is said last counts: another provider, or nobody. */
+static void the_next_try_names_its_own_provider(void **state)
+{
+    (void)state;
+    struct ledger_held held = {.batch_id = batch, .epoch = epoch};
+    struct ledger_outcome o[] = {
+        {.batch_id = batch, .user_id = 1, .state = DELIVERY_DEFERRED, .provider_no = 2},
+        {.batch_id = batch, .user_id = 2, .state = DELIVERY_DEFERRED, .provider_no = 2},
+        {.batch_id = batch, .user_id = 3, .state = DELIVERY_DEFERRED, .provider_no = 2}};
+    struct ledger_record r = {.owner = t_mailer, .held = &held, .n_held = 1, .outcomes = o, .n_outcomes = 3};
+    struct ledger_emit e;
+    struct ledger_expired expired;
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    t_sql("UPDATE foliopost.deliveries SET due_at = clock_timestamp()");
+    assert_int_equal(ledger_retry(t_ledger, t_leader, job, 1000, &e, &t_err), 1);
+    assert_int_equal(provider_of(1), 2); /* still the last word */
+    held = (struct ledger_held){.batch_id = e.batch_id, .epoch = t_claimed(e.batch_id)};
+    for (int i = 0; i < 3; i++)
+        o[i].batch_id = e.batch_id;
+    o[0].state = DELIVERY_FAILED;
+    o[0].provider_no = 1;
+    o[1].state = DELIVERY_SKIPPED;
+    o[1].provider_no = 0;
+    const struct ledger_intent open = {e.batch_id, 3};
+    r.n_outcomes = 2;
+    r.intents = &open;
+    r.n_intents = 1;
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_int_equal(provider_of(1) * 10 + provider_of(2), 10);
+    t_lease_over(t_mailer);
+    assert_ok(ledger_expire(t_ledger, t_leader, &expired, &t_err));
+    assert_int_equal(expired.ambiguous, 1);
+    assert_int_equal(provider_of(3), 0); /* nobody knows which of them had it */
+}
+
 /* --- late truth ----------------------------------------------------------------- */
 
 static int late(int32_t its_epoch, enum delivery_state s, int64_t user)
@@ -218,6 +300,7 @@ static int late(int32_t its_epoch, enum delivery_state s, int64_t user)
         .batch_id = batch, .user_id = user, .state = s, .reason = "late", .retry_in_ms = 1};
     o.attempted = s != DELIVERY_DEFERRED;
     o.content_hash = o.attempted ? content : NULL;
+    o.provider_no = o.attempted ? 7 : 0;
     int n = ledger_late_truth(t_ledger, batch, its_epoch, &o, 1, &t_err);
     assert_true(n >= 0);
     return n;
@@ -238,7 +321,7 @@ static void late_truth_changes_what_expire_marked(void **state)
     (void)state;
     expire();
     assert_int_equal(late(epoch, DELIVERY_SENT, 1), 1);
-    assert_int_equal(t_count(job, "content_hash IS NOT NULL AND user_id = 1"), 1);
+    assert_int_equal(t_count(job, "content_hash IS NOT NULL AND provider = 7 AND user_id = 1"), 1);
     assert_int_equal(late(epoch, DELIVERY_SENT, 1), 0);   /* repeated */
     assert_int_equal(late(epoch, DELIVERY_FAILED, 1), 0); /* the first truth stays */
     assert_int_equal(late(epoch + 1, DELIVERY_SENT, 2), 0);
@@ -341,6 +424,9 @@ int main(void)
         cmocka_unit_test_setup(a_deferred_user_is_due_later, setup),
         cmocka_unit_test_setup(what_a_mail_said_is_kept_with_it, setup),
         cmocka_unit_test_setup(the_first_templates_of_a_job_are_noted, setup),
+        cmocka_unit_test_setup(a_provider_has_one_number_for_good, setup),
+        cmocka_unit_test_setup(an_outcome_names_the_provider_that_it_comes_from, setup),
+        cmocka_unit_test_setup(the_next_try_names_its_own_provider, setup),
         cmocka_unit_test_setup(late_truth_changes_what_expire_marked, setup),
         cmocka_unit_test_setup(late_truth_is_of_the_claim_that_was_cut_off, setup),
         cmocka_unit_test_setup(late_truth_leaves_what_the_mailer_called_ambiguous, setup),

@@ -51,7 +51,7 @@ static const char split_sql[] =
     "  FROM target t, users u WHERE cardinality(t.user_ids) = 1 AND u.due"
     "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch,"
     "   state = CASE WHEN d.maybe_doubles > 0 THEN 'ambiguous' ELSE excluded.state END,"
-    "   reason = excluded.reason, updated_at = excluded.updated_at"
+    "   reason = excluded.reason, provider = NULL, updated_at = excluded.updated_at"
     "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id RETURNING d.state),"
     " cut AS ("
     "  SELECT u.user_id, ceil(row_number() OVER (ORDER BY u.no)"

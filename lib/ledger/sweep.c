@@ -67,7 +67,7 @@ static const char expire_sql[] =
     "  CROSS JOIN LATERAL"
     "   (SELECT h.resend AND coalesce(tried.attempts, 0) + 1 < h.max_attempts AS again) x"
     "  ON CONFLICT (job_id, user_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state,"
-    "   reason = excluded.reason, attempts = d.attempts + 1,"
+    "   reason = excluded.reason, provider = NULL, attempts = d.attempts + 1,"
     "   maybe_doubles = d.maybe_doubles + excluded.maybe_doubles, updated_at = excluded.updated_at"
     "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id RETURNING d.state)"
     " SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM back),"

@@ -146,7 +146,7 @@ static T_UNUSED int t_clean(void **state)
     (void)state;
     t_sql("TRUNCATE foliopost.jobs, foliopost.intervals, foliopost.batches, foliopost.deliveries,"
           " foliopost.instances, foliopost.audit, foliopost.provider_rates, foliopost.suppressions,"
-          " foliopost.delivery_events");
+          " foliopost.delivery_events, foliopost.providers");
     t_sql("UPDATE foliopost.leader SET owner = NULL, lease_until = '-infinity', clock_high = '-infinity'");
     t_instance("mailer", t_mailer);
     return ledger_lead(t_ledger, t_leader, &leading, &term, &t_err);

@@ -201,10 +201,13 @@ void batch_free(struct batch *b)
     mem_free(b);
 }
 
-/* Address and content count as used once a mail may have gone there, or was refused there. */
+/* Address and content count as used once a mail may have gone there, or was refused there.
+ * Deferred without a try is who waited for a provider that stands. */
 void mail_to_ledger(const struct mail *m, struct ledger_outcome *out)
 {
     outcome_to_ledger(&m->outcome, m->batch->id, m->user_id, out);
+    if (m->outcome.attempted || m->outcome.state == DELIVERY_DEFERRED)
+        out->provider_no = m->provider_no;
     if (!m->outcome.attempted)
         return;
     out->address_hash = m->address_hash;

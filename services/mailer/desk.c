@@ -350,6 +350,8 @@ static int start_providers(struct desk *d, struct fp_err *err)
         d->providers[i].o = &d->o.providers[i];
         d->providers[i].fault_told = true; /* by a mailer before this one, perhaps */
         desk_fault_metric(&d->providers[i], 0);
+        if (ledger_provider_number(d->ledger, d->o.providers[i].name, &d->providers[i].no, err) < 0)
+            return -1;
     }
     if (start_pacer(d, err) < 0)
         return -1;

@@ -42,6 +42,7 @@ struct strays {
 /* One way to the mailboxes: its senders, its rate, its faults. */
 struct provider {
     const struct provider_options *o;
+    int16_t no;  /* in the ledger: what deliveries name it by */
     int channel; /* of the pacer: its place among the providers */
     struct senders *senders;
     struct hold hold;

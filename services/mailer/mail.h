@@ -67,6 +67,7 @@ struct mail {
     bool suppressed;                      /* since it was paged */
     bool intent;                          /* the batch's row may name it as open */
     int8_t provider;                      /* it goes, or went, through; its place among them */
+    int16_t provider_no;                  /* of that one, in the ledger; of one it waited for in vain, too */
     int8_t domain;                        /* with a rate of its own; -1: none */
     bool probe;                           /* sent to see whether a fault is over */
     int faults;                           /* provider's faults met by this mail */

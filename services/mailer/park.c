@@ -45,6 +45,7 @@ static size_t park_batch(struct desk *d, struct batch *b, const struct provider 
         if (count_only)
             continue;
         outcome_of_waiting(p->o->name, &rule, erand48(d->dice), &m->outcome);
+        m->provider_no = p->no;
         mail_move(&d->lists, m, MAIL_KNOWN);
     }
     return n;

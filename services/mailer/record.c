@@ -60,6 +60,7 @@ static void ask(struct desk *d, bool with_new)
         if (m->provider != r->via[i])
             m->faults = m->throttles = 0; /* met with another */
         m->provider = r->via[i];
+        m->provider_no = p->no;
         m->probe = p->hold.standing;
         p->hold.probing |= m->probe;
         m->intent = true;

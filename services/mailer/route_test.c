@@ -53,6 +53,14 @@ static enum verdict some_unclear(int64_t user_id)
     return user_id % 50 == 7 ? VERDICT_AMBIGUOUS : VERDICT_SENT;
 }
 
+static enum verdict all_refused(int64_t user_id)
+{
+    (void)user_id;
+    return VERDICT_FAILED;
+}
+
+#define CAME_FROM(name) "provider = (SELECT no FROM foliopost.providers WHERE name = '" name "')"
+
 static int64_t give(const struct desk_options *o, int n)
 {
     int64_t job = t_started(false);
@@ -83,6 +91,21 @@ static void providers_share_the_mails_by_weight(void **state)
     assert_int_equal(t_count(job, "state = 'sent'"), 1000);
     assert_in_range(atomic_load(&s_sent), 150, 250);
     assert_int_equal(t_count(job, "provider_id = 'second'"), atomic_load(&s_sent));
+    assert_int_equal(t_count(job, CAME_FROM("second")), atomic_load(&s_sent));
+    assert_int_equal(t_count(job, CAME_FROM("default")), 1000 - atomic_load(&s_sent));
+}
+
+/* What one refuses names that one, also when it had been with another before. */
+static void an_outcome_names_the_provider_that_said_so(void **state)
+{
+    (void)state;
+    const struct desk_options o = two(50, 50);
+    f_verdict = all_down;
+    s_verdict = all_refused;
+    int64_t job = give(&o, 100);
+    f_await(f_idle(), 30);
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'failed' AND " CAME_FROM("second")), 100);
 }
 
 static void a_weight_holds_under_rates_too(void **state)
@@ -341,6 +364,7 @@ static void a_dedicated_provider_that_stands_holds_up_nobody_else(void **state)
     assert_int_equal(
         t_count(job, "state <> 'sent' AND (state <> 'deferred' OR attempts <> 0 OR user_id % 5 <> 0)"), 0);
     assert_in_range(t_count(job, "state = 'deferred' AND due_at > clock_timestamp()"), 320, 380);
+    assert_int_equal(t_count(job, "state = 'deferred' AND NOT coalesce(" CAME_FROM("second") ", false)"), 0);
     s_verdict = f_all_sent; /* those that were kept, to probe with, go out */
     f_await(renewed() && f_idle(), 90);
     f_stop();
@@ -430,6 +454,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(providers_share_the_mails_by_weight, clean),
+        cmocka_unit_test_setup(an_outcome_names_the_provider_that_said_so, clean),
         cmocka_unit_test_setup(a_weight_holds_under_rates_too, clean),
         cmocka_unit_test_setup(when_one_is_down_the_other_sends_all, clean),
         cmocka_unit_test_setup(weight_0_stands_by, clean),

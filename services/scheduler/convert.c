@@ -219,6 +219,7 @@ Foliopost__V1__Delivery *convert_delivery(struct convert *c, const struct ledger
     m->maybe_doubles = d->maybe_doubles;
     m->updated_us = d->updated_us;
     m->batch_id = d->batch_id;
+    m->provider = convert_text(c, d->provider);
     m->provider_id = convert_text(c, d->provider_id);
     m->template_version = convert_text(c, d->template_version);
     m->content_hash = convert_text(c, d->content_hash);

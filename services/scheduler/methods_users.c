@@ -31,16 +31,18 @@ static void fill_deliveries(const struct ledger_delivery *rows, int n, int page,
 static int read_deliveries(struct fp_ledger *l, const Foliopost__V1__ListDeliveriesRequest *q,
                            struct ledger_delivery *rows, int max, struct fp_err *err)
 {
-    const struct ledger_delivery_filter f = {.reason = q->reason,
-                                             .interval_no = q->interval_no,
-                                             .listed = q->user_id > 0,
-                                             .user_ids = &q->user_id,
-                                             .n_user_ids = 1,
-                                             .from_us = q->from_us,
-                                             .to_us = q->to_us};
+    struct ledger_delivery_filter f = {.reason = q->reason,
+                                       .interval_no = q->interval_no,
+                                       .listed = q->user_id > 0,
+                                       .user_ids = &q->user_id,
+                                       .n_user_ids = 1,
+                                       .from_us = q->from_us,
+                                       .to_us = q->to_us};
     enum delivery_state state = (enum delivery_state)q->state;
 
-    if (f.reason[0] || f.interval_no || f.listed || f.from_us || f.to_us)
+    if (q->provider[0] && ledger_provider_find(l, q->provider, &f.provider_no, err))
+        return err_prefix(err, "provider");
+    if (f.reason[0] || f.interval_no || f.provider_no || f.listed || f.from_us || f.to_us)
         return ledger_deliveries_where(l, q->job_id, state, &f, q->after_user_id, rows, max, err);
     return ledger_deliveries(l, q->job_id, state, q->after_user_id, rows, max, err);
 }

@@ -63,7 +63,18 @@ static void who_is_ambiguous_is_decided_about_by_filter(void **state)
     assert_int_equal(retried(id, &f), 0); /* he was sent his mail */
     f.n_user_ids = 0;
     f.reason = "55";
-    assert_int_equal(retried(id, &f), 2);
+    f.provider = "relay";
+    Foliopost__V1__RetryFailedRequest q = FOLIOPOST__V1__RETRY_FAILED_REQUEST__INIT;
+    q.job_id = id;
+    q.filter = &f;
+    refused("RetryFailed", &q.base, &foliopost__v1__retry_failed_response__descriptor, FP_NOT_FOUND,
+            "filter.provider: no mailer ever had a provider \"relay\"; those known: none");
+    int16_t relay;
+    assert_ok(ledger_provider_number(t_ledger, "relay", &relay, &t_err));
+    assert_int_equal(retried(id, &f), 0);
+    t_sql("UPDATE foliopost.deliveries SET provider = %d WHERE user_id = 6", relay);
+    assert_int_equal(retried(id, &f), 1);
+    assert_int_equal(t_sql("SELECT user_id FROM foliopost.deliveries WHERE state = 'deferred'"), 6);
     t_scheduler_down(&s);
 }
 
@@ -83,12 +94,17 @@ static void deliveries_are_listed_by_user_time_reason_and_interval(void **state)
         int64_t user, from, to;
         const char *reason;
         int32_t interval;
+        const char *provider;
         size_t n;
     } cases[] = {
-        {0, 1, 0, "", 0, 48},        {7, 0, 0, "", 0, 1},        {0, tomorrow, 0, "", 0, 0},
-        {0, 0, tomorrow, "", 0, 48}, {0, 0, 0, "no such", 0, 0}, {0, 0, 0, "", 1, 48},
-        {0, 0, 0, "", 99, 0},        {99, 0, 0, "", 1, 0},
+        {0, 1, 0, "", 0, "", 48},        {7, 0, 0, "", 0, "", 1},        {0, tomorrow, 0, "", 0, "", 0},
+        {0, 0, tomorrow, "", 0, "", 48}, {0, 0, 0, "no such", 0, "", 0}, {0, 0, 0, "", 1, "", 48},
+        {0, 0, 0, "", 99, "", 0},        {99, 0, 0, "", 1, "", 0},       {0, 0, 0, "", 0, "relay", 3},
+        {3, 0, 0, "", 1, "relay", 1},    {4, 0, 0, "", 1, "relay", 0},
     };
+    int16_t relay;
+    assert_ok(ledger_provider_number(t_ledger, "relay", &relay, &t_err));
+    t_sql("UPDATE foliopost.deliveries SET provider = %d WHERE user_id <= 3", relay);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Foliopost__V1__ListDeliveriesRequest q = FOLIOPOST__V1__LIST_DELIVERIES_REQUEST__INIT;
         q.job_id = id;
@@ -97,9 +113,12 @@ static void deliveries_are_listed_by_user_time_reason_and_interval(void **state)
         q.to_us = cases[i].to;
         q.reason = (char *)cases[i].reason;
         q.interval_no = cases[i].interval;
+        q.provider = (char *)cases[i].provider;
         Foliopost__V1__ListDeliveriesResponse *r =
             called("ListDeliveries", &q.base, &foliopost__v1__list_deliveries_response__descriptor);
         assert_int_equal(r->n_deliveries, cases[i].n);
+        for (size_t k = 0; k < r->n_deliveries; k++)
+            assert_string_equal(r->deliveries[k]->provider, r->deliveries[k]->user_id <= 3 ? "relay" : "");
     }
     t_scheduler_down(&s);
 }

@@ -76,6 +76,8 @@ int pick_resolve(struct fp_ledger *l, struct fp_source *s, int64_t job_id, enum 
                                                   .listed = q->n_user_ids > 0,
                                                   .user_ids = q->user_ids,
                                                   .n_user_ids = q->n_user_ids};
+    if (q->provider[0] && ledger_provider_find(l, q->provider, &out->filter.provider_no, err))
+        return err_prefix(err, "filter.provider");
     return q->domain[0] ? by_domain(l, s, job_id, state, q->domain, out, err) : 0;
 }
 

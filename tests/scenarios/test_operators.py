@@ -1,4 +1,5 @@
 """What operators do to a running job, and what the audit says of it."""
+import json
 import os
 import re
 import subprocess
@@ -39,6 +40,44 @@ def test_a_job_keeps_to_its_own_rate_until_an_operator_raises_it(new_stack, judg
     j.accounted(job, range(1, 161))
     assert "COMPLETED" in j.stack.foliopost("rate", "5", "--job", job, check=False).stderr
     assert [e["action"] for e in j.call("audit", "--job", job)["entries"]] == ["set_rate", "submit"]
+
+
+@pytest.mark.slow
+def test_what_one_provider_refused_is_tried_again_and_nothing_else(new_stack, judge, tmp_path):
+    stack = new_stack(start=False)
+    (tmp_path / "providers.conf").write_text(f"[relay]\ntransport = smtp\nsmtp-url = smtp://{stack.smtp}\n"
+                                             f"[files]\ntransport = maildir\nmaildir = {tmp_path / 'mails'}\n")
+    stack.options["mailer"] = {"providers_file": tmp_path / "providers.conf"}
+    stack.start_services()
+    j = judge(stack)
+    users = range(1, 201)
+    j.sql("UPDATE portfolio.users SET email = 'u' || id || '+550@example.com' WHERE id <= 200 AND id % 2 = 0")
+    job = j.submit("monthly", "--user-ids", ",".join(map(str, users)))
+    j.wait_state(job, "COMPLETED")
+
+    def listed(*args):
+        lines = stack.foliopost("deliveries", job, "--all", *args, "--json").stdout.splitlines()
+        return {int(d["user_id"]): d for d in map(json.loads, lines)}
+    refused = listed("--state", "failed", "--provider", "relay")
+    assert len(refused) > 10 and all(u % 2 == 0 and d["provider"] == "relay" for u, d in refused.items())
+    assert not listed("--state", "failed", "--provider", "files") and len(listed("--state", "sent", "--provider", "files")) > 20
+    table = stack.foliopost("deliveries", job).stdout.splitlines()
+    assert "  PROVIDER  REASON" in table[0] and any("  relay     550 " in line for line in table)
+    # One has failed by itself: no provider's, and no concern of this retry.
+    own = next(u for u in listed("--state", "sent"))
+    j.sql(f"UPDATE foliopost.batches b SET sent = sent - 1, failed = failed + 1 FROM foliopost.deliveries d "
+          f"WHERE d.job_id = {job} AND d.user_id = {own} AND b.id = d.batch_id")
+    j.sql(f"UPDATE foliopost.deliveries SET state = 'failed', reason = 'render: x', provider = NULL WHERE job_id = {job} AND user_id = {own}")
+    j.sql("UPDATE portfolio.users SET email = 'u' || id || '@example.com' WHERE id <= 200")
+    wrong = stack.foliopost("retry", job, "--provider", "rely", check=False)
+    assert wrong.returncode == 5 and 'no mailer ever had a provider "rely"; those known: files, relay' in wrong.stderr
+    assert j.call("retry", job, "--provider", "files")["users"] == 0
+    j.sql("DELETE FROM foliopost.suppressions")  # of the mailboxes that were not there
+    assert j.call("retry", job, "--provider", "relay")["users"] == len(refused)
+    j.wait_state(job, "COMPLETED")
+    now = listed()
+    assert all(now[u]["state"] == "DELIVERY_STATE_SENT" for u in refused)
+    assert now[own]["state"] == "DELIVERY_STATE_FAILED" and now[own]["provider"] == ""
 
 
 @pytest.mark.slow
