@@ -82,6 +82,14 @@ int ledger_granted_pages(struct fp_ledger *l, int64_t job_id, int64_t *pages, st
     return read_number(l, "granted_pages", granted_sql, job_id, pages, err);
 }
 
+static const char users_sql[] =
+    "SELECT coalesce(sum(v.users), 0)::bigint FROM foliopost.intervals v WHERE v.job_id = $1";
+
+int ledger_users_paged(struct fp_ledger *l, int64_t job_id, int64_t *users, struct fp_err *err)
+{
+    return read_number(l, "users_paged", users_sql, job_id, users, err);
+}
+
 /* A page that was being read may still come; beyond it the older grant is void.
  * A grant that was too short is doubled; each one that was not is followed by
  * one a tenth shorter, so that a slow source is not asked twice all the time. */
@@ -175,6 +183,7 @@ static const char page_sql[] =
     "  UPDATE foliopost.intervals v"
     "  SET cursor_at = $6,"
     "   cursor_id = $7,"
+    "   users = v.users + cardinality($8::bigint[]),"
     "   grant_pages = v.grant_pages - 1,"
     "   due_at = " IN_MS("v.due_ms") ","
     "   state = CASE WHEN $9::boolean THEN 'paged' WHEN v.grant_pages <= 1 THEN 'ready' ELSE 'granted' END,"

@@ -30,6 +30,8 @@ int ledger_intervals_grantable(struct fp_ledger *l, int64_t job_id, struct ledge
 /* Pages still open of all grants that are not overdue: they count in the window. */
 int ledger_granted_pages(struct fp_ledger *l, int64_t job_id, int64_t *pages,
                          struct fp_err *err) FP_MUST_CHECK;
+/* Users that the job's pages had so far; of one that began before migration 0019, since then. */
+int ledger_users_paged(struct fp_ledger *l, int64_t job_id, int64_t *users, struct fp_err *err) FP_MUST_CHECK;
 /* grant: *granted false when the condition does not hold. due_ms: until it is
  * overdue, from the grant or its last page on; twice what it was, up to
  * LEDGER_GRANT_DUE_MAX times due_ms, when the grant before was overdue. */

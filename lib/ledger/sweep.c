@@ -246,12 +246,12 @@ static const char retry_sql[] =
     "  INSERT INTO foliopost.batches (job_id, interval_no, round, origin, user_ids, due_at)"
     "  SELECT job.id, 0, job.round, 'retry', p.user_ids, " IN_MS("$3")
     "  FROM job, (SELECT array_agg(user_id ORDER BY user_id) AS user_ids FROM picked) p"
-    "  WHERE p.user_ids IS NOT NULL RETURNING id),"
+    "  WHERE p.user_ids IS NOT NULL RETURNING id, cardinality(user_ids) AS users),"
     " requeued AS ("
     "  UPDATE foliopost.deliveries d SET state = 'requeued', batch_id = made.id, due_at = NULL,"
     "   updated_at = clock_timestamp() FROM made, picked p"
     "  WHERE d.job_id = $2 AND d.user_id = p.user_id AND d.state = 'deferred')"
-    " SELECT job.id, made.id, job.traceparent FROM job, made";
+    " SELECT job.id, made.id, job.traceparent, made.users FROM job, made";
 /* clang-format on */
 
 int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int due_ms, struct ledger_emit *out,
@@ -266,6 +266,8 @@ int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int du
     if (ledger_step(l, "retry", retry_sql, &a, &rows, err) != 0)
         return -1;
     int n = read_emits(out, rows);
+    if (n > 0)
+        out->users = (int)pg_i64(rows, 0, 3);
     pg_rows_free(rows);
     return n;
 }

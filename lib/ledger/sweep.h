@@ -32,6 +32,7 @@ struct ledger_emit {
     char traceparent[64];
     int32_t emits; /* times emitted, with this one */
     bool counted;  /* towards a split */
+    int users;     /* in it; of a retry alone */
 };
 /* redo: at most max batches that are queued and due; the next due time doubles
  * from base_ms up to 2 minutes. Counted towards a split only when a batch

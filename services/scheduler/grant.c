@@ -42,9 +42,12 @@ int grant_room(struct leader *l, const struct ledger_job *j, struct leader_track
     if (ledger_in_flight(l->o.ledger, j->id, &t->in_flight, err) ||
         ledger_granted_pages(l->o.ledger, j->id, &t->granted, err))
         return -1;
+    int64_t users = 0;
+    if (pace_has_rate(j) && ledger_users_paged(l->o.ledger, j->id, &users, err))
+        return -1;
     t->window = window_of(l, j);
     *room = t->window - t->in_flight - t->granted;
-    pace_room(j, t, room);
+    pace_room(j, t, users + t->granted * j->batch_size, room);
     return 0;
 }
 
@@ -78,6 +81,16 @@ static int grant_interval(struct leader *l, const struct ledger_job *j, const st
     return 0;
 }
 
+/* For one interval, of `left` that can have some. Under a rate there is room for a
+ * few pages at once, and what the first interval does not fill the others would
+ * have to wait for: they share it. */
+static int64_t pages_of(const struct leader *l, const struct ledger_job *j, int64_t room, int left)
+{
+    int64_t share = pace_has_rate(j) ? (room + left - 1) / left : room;
+
+    return share < l->o.set->grant_pages ? share : l->o.set->grant_pages;
+}
+
 static int grant_job(struct leader *l, const struct ledger_job *j, struct leader_track *t, struct fp_err *err)
 {
     struct ledger_interval iv[LOOK_AT];
@@ -100,12 +113,11 @@ static int grant_job(struct leader *l, const struct ledger_job *j, struct leader
             t->delayed = true; /* started ones behind it may still go on */
             continue;
         }
-        int64_t pages = room < l->o.set->grant_pages ? room : l->o.set->grant_pages;
+        int64_t pages = pages_of(l, j, room, n - i);
         if (grant_interval(l, j, &iv[i], &pages, err))
             return -1;
         room -= pages;
         t->granted += pages;
-        pace_took(j, t, pages);
         if (first && pages > 0)
             t->next_interval_mono_us = clock_mono_us() + j->interval_delay_ms * INT64_C(1000);
     }

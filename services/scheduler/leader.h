@@ -48,7 +48,9 @@ struct leader_track {
     int64_t progress_mono_us;      /* when a user was last finished, or nothing was in flight */
     int64_t next_try_mono_us;      /* to start or to complete it, after it did not work */
     int64_t next_guard_mono_us;    /* its events are read again */
-    int64_t pace_mono_us;          /* by the job's rate the next batch is due (pace.c) */
+    int64_t pace_mono_us;          /* by the job's rate the next user is due (pace.c) */
+    int64_t let_in;                /* users that this was charged with by their pages */
+    bool paced;                    /* let_in is known */
     int64_t next_hours_mono_us;    /* its sending window is looked at again */
     bool shut;                     /* it is outside of that */
     bool delayed;                  /* an interval waits for the delay between intervals */

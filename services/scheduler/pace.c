@@ -3,8 +3,11 @@
  *
  * Both are kept where users are let into the pipeline, by the grants and the
  * retries, so that no mailer has to know them. The rate is virtual scheduling
- * (GCRA): each batch moves the next one's time on by users / rate, and a second's
- * worth may be ahead. A new leader begins anew, a second's worth ahead at most.
+ * (GCRA): who is let in moves the next one's time on by users / rate, and a second's
+ * worth may be ahead. A page that is granted counts as a full one until it is read,
+ * and as what it had from then on: an audience of many months with a few users
+ * each is not held up by what its short pages could have had. A new leader
+ * begins anew, a second's worth ahead at most.
  * A dry run has neither: its report says what they would mean.
  * What was let in goes out, also past the end of the hours: that is at most the
  * window's worth, five seconds.
@@ -30,7 +33,7 @@ int64_t pace_batches(int64_t next_us, double per_second, int users, int64_t now_
 
 int64_t pace_charge(int64_t next_us, double per_second, int64_t users, int64_t now_us)
 {
-    int64_t from_us = next_us > now_us ? next_us : now_us;
+    int64_t from_us = next_us > now_us || users < 0 ? next_us : now_us;
 
     return from_us + (int64_t)((double)users / per_second * FP_US_PER_S);
 }
@@ -60,7 +63,21 @@ bool pace_is_shut(const struct ledger_job *j, int64_t wall_us)
     return shut;
 }
 
-void pace_room(const struct ledger_job *j, struct leader_track *t, int64_t *room)
+bool pace_has_rate(const struct ledger_job *j)
+{
+    return j->rate_limit > 0 && !j->dry_run;
+}
+
+/* What came since the last look, or, of grants that ran out and of short pages, did not. */
+static void charge_pages(const struct ledger_job *j, struct leader_track *t, int64_t let_in, int64_t now_us)
+{
+    if (t->paced)
+        t->pace_mono_us = pace_charge(t->pace_mono_us, j->rate_limit, let_in - t->let_in, now_us);
+    t->let_in = let_in;
+    t->paced = true;
+}
+
+void pace_room(const struct ledger_job *j, struct leader_track *t, int64_t let_in, int64_t *room)
 {
     int64_t now_us = clock_mono_us();
 
@@ -72,18 +89,20 @@ void pace_room(const struct ledger_job *j, struct leader_track *t, int64_t *room
     }
     if (t->shut)
         *room = 0;
-    if (j->rate_limit <= 0)
+    if (!pace_has_rate(j)) {
+        t->paced = false; /* what is let in meanwhile is not charged to a rate that comes later */
         return;
+    }
+    charge_pages(j, t, let_in, now_us);
     int64_t most = pace_batches(t->pace_mono_us, j->rate_limit, j->batch_size, now_us);
     if (*room > most)
         *room = most;
 }
 
-void pace_took(const struct ledger_job *j, struct leader_track *t, int64_t batches)
+void pace_retried(const struct ledger_job *j, struct leader_track *t, int users)
 {
-    if (j->rate_limit > 0 && batches > 0)
-        t->pace_mono_us =
-            pace_charge(t->pace_mono_us, j->rate_limit, batches * j->batch_size, clock_mono_us());
+    if (pace_has_rate(j) && users > 0)
+        t->pace_mono_us = pace_charge(t->pace_mono_us, j->rate_limit, users, clock_mono_us());
 }
 
 const char *pace_waits(const struct ledger_job *j, const struct leader_track *t, char out[160])

@@ -22,6 +22,57 @@ static void a_rate_lets_a_seconds_worth_in_and_then_so_many_a_second(void **stat
     assert_int_equal(pace_batches(pace_charge(0, 1, 5, 1), 1, 5, 6 * FP_US_PER_S), 1);
 }
 
+static void what_was_not_let_in_is_given_back(void **state)
+{
+    const int64_t now_us = 100 * FP_US_PER_S;
+
+    (void)state;
+    int64_t next_us = pace_charge(now_us, 10, 30, now_us);
+    assert_int_equal(next_us, now_us + 3 * FP_US_PER_S);
+    assert_int_equal(pace_charge(next_us, 10, -28, now_us), now_us + FP_US_PER_S / 5);
+    assert_int_equal(pace_batches(pace_charge(next_us, 10, -40, now_us), 10, 1, now_us), 10); /* no more */
+}
+
+/* A user a month: each page is short. */
+static void a_short_page_costs_the_users_that_it_has(void **state)
+{
+    struct t_scheduler s;
+    struct ledger_job spec = t_spec();
+    bool more;
+
+    (void)state;
+    t_users(6, "2024-01-05", "1 month");
+    spec.batch_size = 10;
+    spec.rate_limit = 0.1; /* a user in ten seconds: time does not matter here */
+    t_scheduler_up(&s);
+    (void)t_submit(&spec);
+    t_tick(&s);
+    assert_int_equal(t_sql("SELECT sum(grant_pages) FROM foliopost.intervals"), 1);
+    t_tick(&s);
+    assert_in_range(s.leader.tracks[0].pace_mono_us - clock_mono_us(), 90 * FP_US_PER_S, 100 * FP_US_PER_S);
+    t_page(&t_bus[0], &more);
+    t_tick(&s);
+    assert_int_equal(t_sql("SELECT sum(users) FROM foliopost.intervals"), 1);
+    assert_in_range(s.leader.tracks[0].pace_mono_us - clock_mono_us(), 0, 10 * FP_US_PER_S);
+    t_scheduler_down(&s);
+}
+
+static void the_room_of_a_rate_is_shared_by_intervals(void **state)
+{
+    struct t_scheduler s;
+    struct ledger_job spec = t_spec();
+
+    (void)state;
+    t_users(6, "2024-01-05", "1 month");
+    spec.batch_size = 1;
+    spec.rate_limit = 4;
+    t_scheduler_up(&s);
+    (void)t_submit(&spec);
+    t_tick(&s);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.intervals WHERE grant_pages = 1"), 4);
+    t_scheduler_down(&s);
+}
+
 static void hours_may_go_past_midnight_and_follow_the_zone(void **state)
 {
     struct ledger_window w = {0};
@@ -100,6 +151,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rate_lets_a_seconds_worth_in_and_then_so_many_a_second),
+        cmocka_unit_test(what_was_not_let_in_is_given_back),
+        cmocka_unit_test_setup(a_short_page_costs_the_users_that_it_has, t_clean),
+        cmocka_unit_test_setup(the_room_of_a_rate_is_shared_by_intervals, t_clean),
         cmocka_unit_test(hours_may_go_past_midnight_and_follow_the_zone),
         cmocka_unit_test_setup(the_leader_grants_no_more_than_the_rate_and_an_operator_raises_it, t_clean),
         cmocka_unit_test_setup(a_job_outside_its_hours_stands_and_says_so, t_clean),

@@ -260,7 +260,9 @@ static int canary(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struc
     return 0;
 }
 
-/* A second's worth at most in one batch, so that a slow job is slow in each second. */
+/* A quarter of a second's worth at most in one batch, so that a slow job is slow in each second, and
+ * pages that are short leave the second's others room. */
+#define RATE_PARTS 4
 static int pace(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct fp_err *err)
 {
     struct ledger_window w;
@@ -275,8 +277,8 @@ static int pace(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct 
                        s->send_window);
     memcpy(out->send_window, text_of(s->send_window), strlen(text_of(s->send_window)) + 1);
     out->rate_limit = s->rate_per_second;
-    if (s->rate_per_second > 0 && s->rate_per_second < out->batch_size)
-        out->batch_size = s->rate_per_second < 1 ? 1 : (int)s->rate_per_second;
+    if (s->rate_per_second > 0 && s->rate_per_second / RATE_PARTS < out->batch_size)
+        out->batch_size = s->rate_per_second < RATE_PARTS ? 1 : (int)(s->rate_per_second / RATE_PARTS);
     return 0;
 }
 

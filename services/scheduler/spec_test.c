@@ -166,11 +166,11 @@ static void today_is_that_of_the_jobs_zone(void **state)
 static void a_slow_job_has_small_batches(void **state)
 {
     (void)state;
-    spec.rate_per_second = 7.5;
+    spec.rate_per_second = 30.5;
     spec.send_window = (char *)"22:00-06:00";
     struct ledger_job j = resolved();
     assert_int_equal(j.batch_size, 7);
-    assert_true(j.rate_limit == 7.5);
+    assert_true(j.rate_limit == 30.5);
     assert_string_equal(j.send_window, "22:00-06:00");
     assert_string_equal(j.time_zone, "UTC");
     ledger_job_fini(&j);

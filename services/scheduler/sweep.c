@@ -187,7 +187,7 @@ static int retry_job(struct leader *l, const struct ledger_job *j, struct leader
         made = ledger_retry(l->o.ledger, l->owner, j->id, (int)l->o.set->redo_after_ms, &e, err);
         if (made < 0)
             return -1;
-        pace_took(j, t, made);
+        pace_retried(j, t, made > 0 ? e.users : 0);
         (void)emit(l, &e, made, "foliopost_retries_total", "retried");
     }
     if (made == 0)

@@ -32,7 +32,12 @@ def test_a_job_keeps_to_its_own_rate_until_an_operator_raises_it(new_stack, judg
     slow = j.submit("monthly", "--user-ids", ids, "--rate", "20", "--time-zone", "Europe/Berlin")
     done = j.wait_state(slow, "COMPLETED", 120)
     assert done["finished_us"] - done["started_us"] >= 6e6  # 160 users, of whom 40 may have gone at once
-    assert (done["spec"]["rate_per_second"], done["spec"]["batch_size"]) == (20, 20)
+    assert (done["spec"]["rate_per_second"], done["spec"]["batch_size"]) == (20, 5)
+    many = j.submit("monthly", "--rate", "60", "--share", "10%", "--share-seed", "3")  # months of few users: each page is short
+    done = j.wait_state(many, "COMPLETED", 120)
+    users = j.number(f"SELECT count(*) FROM foliopost.deliveries WHERE job_id = {many}")
+    took = (done["finished_us"] - done["started_us"]) / 1e6
+    assert users / 60 - 2 <= took <= users / 60 + 6, f"{users} users at 60 a second took {took:.1f} s"
     job = j.submit("monthly", "--user-ids", ids, "--rate", "0.1")  # 1,600 s
     j.wait_state(job, "IN_PROGRESS")
     assert j.call("rate", "unlimited", "--job", job)["provider"] == f"job:{job}"
