@@ -7,11 +7,15 @@
  * window of its own and the first turn goes round, so that a small job beside
  * a big one is paged in its first tick.
  *
+ * Jobs that name their provider share a bound of their own beneath their windows,
+ * so that a slow one does not fill the mailers' claim slots (plan.c).
+ *
  * A grant that nobody took becomes overdue and is granted again with the next
  * number; userstream drops the older one.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/log/log.h"
@@ -36,6 +40,37 @@ static int window_of(const struct leader *l, const struct ledger_job *j)
     return plan_window(&w);
 }
 
+/* What is in flight of jobs that name this provider, or, without a name, any; and how fast they go. */
+static int64_t named_in_flight(const struct leader *l, const char *provider, double *users_per_s)
+{
+    int64_t n = 0;
+
+    *users_per_s = 0;
+    for (int i = 0; i < l->n_jobs; i++) {
+        const struct ledger_job *j = &l->jobs[i];
+        if (j->state != JOB_IN_PROGRESS || j->dry_run || !j->provider[0] ||
+            (provider && strcmp(j->provider, provider) != 0))
+            continue;
+        n += l->tracks[i].in_flight + l->tracks[i].granted;
+        *users_per_s += l->tracks[i].users_per_s;
+    }
+    return n;
+}
+
+static void named_room(const struct leader *l, const struct ledger_job *j, int64_t *room)
+{
+    double per_s;
+
+    if (!j->provider[0] || j->dry_run)
+        return;
+    int64_t same = named_in_flight(l, j->provider, &per_s);
+    int64_t of_one = plan_named_window(l->least_slots, true, per_s, j->batch_size) - same;
+    int64_t all = named_in_flight(l, NULL, &per_s);
+    int64_t of_all = plan_named_window(l->least_slots, false, per_s, j->batch_size) - all;
+    *room = *room < of_one ? *room : of_one;
+    *room = *room < of_all ? *room : of_all;
+}
+
 int grant_room(struct leader *l, const struct ledger_job *j, struct leader_track *t, int64_t *room,
                struct fp_err *err)
 {
@@ -47,6 +82,7 @@ int grant_room(struct leader *l, const struct ledger_job *j, struct leader_track
         return -1;
     t->window = window_of(l, j);
     *room = t->window - t->in_flight - t->granted;
+    named_room(l, j, room);
     pace_room(j, t, users + t->granted * j->batch_size, room);
     return 0;
 }

@@ -72,7 +72,7 @@ struct leader {
     struct fp_err source_err; /* why the source did not answer; asked again, for any job, from then on: */
     int64_t next_plan_mono_us;
     double limit_per_s, measured_per_s;
-    int slots, mailers;
+    int slots, mailers, least_slots; /* claim slots of all live mailers, of the one that has fewest */
     int64_t latency_ms;
     int quiet_set_backs; /* sweeps since the database's clock was set back in which nothing was left to move
                           */

@@ -205,6 +205,38 @@ static void grants_stop_at_the_window(void **state)
     t_scheduler_down(&s);
 }
 
+static void jobs_that_name_a_provider_leave_slots_to_others(void **state)
+{
+    struct t_scheduler s;
+    int pages, other_pages;
+
+    (void)state;
+    t_users(2000, "2024-01-01", "1 minute");
+    t_sql("UPDATE foliopost.instances SET slots = 4 WHERE service = 'mailer'");
+    t_set.max_jobs = 4;
+    t_scheduler_up(&s);
+    int64_t jobs[3];
+    for (int i = 0; i < 3; i++) {
+        struct ledger_job spec = t_spec();
+        spec.batch_size = 10;
+        (void)snprintf(spec.provider, sizeof spec.provider, "%s", i < 2 ? "slow" : "slow too");
+        jobs[i] = t_submit(&spec);
+    }
+    for (int i = 0; i < 3; i++)
+        t_tick(&s);
+    (void)t_grants(jobs[0], &pages);
+    (void)t_grants(jobs[1], &other_pages);
+    assert_int_equal(pages + other_pages, 2);
+    (void)t_grants(jobs[2], &other_pages);
+    assert_int_equal(pages + other_pages <= 3, 1);
+    struct ledger_job free = t_spec();
+    int64_t job = t_submit(&free);
+    t_tick(&s);
+    (void)t_grants(job, &pages);
+    assert_in_range(pages, 5, 1000);
+    t_scheduler_down(&s);
+}
+
 static void a_small_job_beside_a_big_one_is_granted_at_once(void **state)
 {
     struct t_scheduler s;
@@ -571,6 +603,7 @@ int main(void)
         cmocka_unit_test_setup(a_source_that_fails_is_waited_for, t_clean),
         cmocka_unit_test_setup(a_source_that_fails_is_asked_once_for_all_jobs, t_clean),
         cmocka_unit_test_setup(grants_stop_at_the_window, t_clean),
+        cmocka_unit_test_setup(jobs_that_name_a_provider_leave_slots_to_others, t_clean),
         cmocka_unit_test_setup(a_small_job_beside_a_big_one_is_granted_at_once, t_clean),
         cmocka_unit_test_setup(no_more_jobs_run_than_may, t_clean),
         cmocka_unit_test_setup(the_delay_between_intervals_is_kept, t_clean),

@@ -93,6 +93,23 @@ int plan_window(const struct plan_window *w)
     return window < WINDOW_MAX_BATCHES ? (int)(window + 0.5) : WINDOW_MAX_BATCHES;
 }
 
+/* A batch keeps its claim slot until all of its mails are sent, and who names a
+ * provider is sent through that one alone, however slow it is. What is in flight of
+ * them can all come to one mailer: so it goes by the one with the fewest slots, of
+ * which one provider gets half, and all leave one free. One that is fast holds no
+ * slot for long, and may have a second's worth. */
+int plan_named_window(int least_slots, bool one_provider, double users_per_s, int batch_size)
+{
+    int by_slots = one_provider ? least_slots / 2 : least_slots - 1;
+    double by_rate = users_per_s / (batch_size > 0 ? batch_size : 1);
+
+    if (by_slots < 1)
+        by_slots = 1;
+    if (!(by_rate > by_slots))
+        return by_slots;
+    return by_rate < WINDOW_MAX_BATCHES ? (int)by_rate : WINDOW_MAX_BATCHES;
+}
+
 int plan_reserve(int64_t window, int max)
 {
     int64_t tenth = window / 10;

@@ -31,6 +31,11 @@ struct plan_window {
 /* Batches of one job that may be in flight, at least 2 unless the job says 1. */
 int plan_window(const struct plan_window *w);
 
+/* Batches in flight of jobs that name a provider: of one provider's, and of all of
+ * these together. So many of a mailer's slots, or what was done of them in the last
+ * second. users_per_s: finished of late, of the jobs concerned. */
+int plan_named_window(int least_slots, bool one_provider, double users_per_s, int batch_size);
+
 /* How much of a full window is kept free for retries: a tenth, 1 to max. */
 int plan_reserve(int64_t window, int max);
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -210,6 +211,20 @@ static void throughput_begins_at_the_start_value_and_follows(void **state)
     assert_true(t >= 0 && t < 1);
 }
 
+static void who_names_a_provider_leaves_slots_to_others(void **state)
+{
+    (void)state;
+    assert_int_equal(plan_named_window(4, true, 3, 100), 2);
+    assert_int_equal(plan_named_window(4, false, 3, 100), 3);
+    assert_int_equal(plan_named_window(1, true, 0, 100),
+                     1); /* a mailer that has one slot has no other to leave */
+    assert_int_equal(plan_named_window(2, false, 0, 100), 1);
+    assert_int_equal(plan_named_window(0, true, 0, 0), 1);
+    assert_int_equal(plan_named_window(4, true, 1500, 100), 15); /* fast: a second's worth */
+    assert_int_equal(plan_named_window(4, true, 1e18, 1), 2000);
+    assert_int_equal(plan_named_window(4, true, strtod("nan", NULL), 1), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +241,7 @@ int main(void)
         cmocka_unit_test(without_a_limit_the_window_follows_the_throughput),
         cmocka_unit_test(mailers_have_something_for_each_slot),
         cmocka_unit_test(under_a_limit_many_slots_hold_ten_seconds_and_not_minutes),
+        cmocka_unit_test(who_names_a_provider_leaves_slots_to_others),
         cmocka_unit_test(retries_are_kept_a_tenth_of_the_window),
         cmocka_unit_test(no_figure_makes_a_window_without_end),
         cmocka_unit_test(throughput_begins_at_the_start_value_and_follows),

@@ -104,12 +104,14 @@ static int count_mailers(struct leader *l, struct fp_err *err)
 
     if (n < 0)
         return -1;
-    l->slots = l->mailers = 0;
+    l->slots = l->mailers = l->least_slots = 0;
     for (int i = 0; i < n; i++) {
         if (strcmp(live[i].service, "mailer") != 0)
             continue;
         l->mailers++;
         l->slots += live[i].slots;
+        if (l->mailers == 1 || live[i].slots < l->least_slots)
+            l->least_slots = live[i].slots;
     }
     return 0;
 }

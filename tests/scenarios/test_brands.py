@@ -11,6 +11,30 @@ def user_of(mail):
     return int(mail["Message-ID"].split(".")[1])
 
 
+def test_a_job_through_a_slow_provider_leaves_claim_slots_to_others(new_stack, judge, tmp_path):
+    """At one mail a second of its own it would hold all four for minutes."""
+    stack = new_stack(start=False)
+    (tmp_path / "providers.conf").write_text(f"[common]\ntransport = maildir\nmaildir = {tmp_path / 'common'}\n"
+                                             f"[slow]\ntransport = maildir\nmaildir = {tmp_path / 'slow'}\nmail-rate = 1\nweight = 0\n")
+    stack.options["mailer"] = {"providers_file": tmp_path / "providers.conf"}
+    stack.start_services()
+    j = judge(stack)
+    slow = [j.submit("monthly", "--provider", "slow", "--request-id", f"slow{n}") for n in range(2)]
+    for job in slow:
+        j.wait_state(job, "IN_PROGRESS")
+    while not j.number("SELECT count(*) FROM foliopost.batches WHERE state = 'sending'"):
+        pass
+    for n in range(3):
+        other = j.submit("monthly", "--user-ids", ",".join(map(str, range(1, 301))), "--request-id", f"other{n}")
+        j.wait_state(other, "COMPLETED", 25)
+        in_flight = j.number(f"SELECT count(*) FROM foliopost.batches WHERE job_id IN ({slow[0]}, {slow[1]}) AND state IN ('queued', 'sending')")
+        assert 1 <= in_flight <= 2
+    assert all(j.state(job) == "IN_PROGRESS" for job in slow)
+    j.call("rate", "unlimited", "--provider", "slow")  # and as soon as it is fast, they are
+    for job in slow:
+        j.wait_state(job, "COMPLETED", 60)
+
+
 def test_each_user_gets_the_mail_of_his_brand_and_the_unknown_get_none(new_stack, judge, tmp_path):
     stack = new_stack(start=False)
     common, acme = tmp_path / "common", tmp_path / "acme"
