@@ -126,7 +126,7 @@ static void print_speed(const Foliopost__V1__DryRun *d)
                d->in_time ? "in time" : "NOT in time");
 }
 
-static void print_dry_run(const Foliopost__V1__DryRun *d)
+static void print_dry_run(const Foliopost__V1__DryRun *d, int64_t job_id)
 {
     char a[FORMAT_CAP], b[FORMAT_CAP];
     printf("dry run         nothing was sent; %s mails would be, %s of them outliers\n",
@@ -134,12 +134,18 @@ static void print_dry_run(const Foliopost__V1__DryRun *d)
     if (d->would_send > 0)
         printf("  sizes         %s bytes on average, %s at most\n",
                format_count(d->size_sum_bytes / d->would_send, a), format_count(d->size_max_bytes, b));
+    if (d->template_errors > 0)
+        printf("  templates     fail for %s users: foliopost deliveries %" PRId64
+               " --state failed --reason render\n",
+               format_count(d->template_errors, a), job_id);
     print_speed(d);
     if (d->compared_job == 0) {
         printf("  compared      with nothing: no job of this kind and brand was sent before\n");
         return;
     }
     printf("  compared      with job %" PRId64 "\n", d->compared_job);
+    if (d->template_errors > 0 || d->compared_template_errors > 0)
+        printf("  templates     failed for %s users then\n", format_count(d->compared_template_errors, a));
     print_ids("users added", d->users_added, d->added_ids, d->n_added_ids);
     print_ids("users dropped", d->users_dropped, d->dropped_ids, d->n_dropped_ids);
 }
@@ -160,7 +166,7 @@ static void print_report(const Foliopost__V1__Report *r, bool intervals)
     }
     print_figures(r);
     if (r->dry_run != NULL)
-        print_dry_run(r->dry_run);
+        print_dry_run(r->dry_run, r->job != NULL ? r->job->id : 0);
     print_proof(r->job != NULL ? r->job->proof : NULL);
     if (r->n_reasons > 0)
         print_reasons(r);

@@ -102,7 +102,7 @@ void outcome_of_render_error(const struct fp_err *err, struct outcome *out)
 {
     bool judged =
         err->code == FP_FAILED_PRECONDITION; /* his brand is unknown: nothing went wrong in rendering */
-    set(out, DELIVERY_FAILED, false, judged ? "" : "render: ", err->msg);
+    set(out, DELIVERY_FAILED, false, judged ? "" : LEDGER_NOT_WRITTEN, err->msg);
 }
 
 static bool skip(int reason, struct outcome *out)

@@ -63,6 +63,33 @@ bool pace_is_shut(const struct ledger_job *j, int64_t wall_us)
     return shut;
 }
 
+#define MINUTE_US  (60 * FP_US_PER_S)
+#define LOOK_AHEAD (31 * FP_US_PER_DAY)
+
+double pace_open_s(const struct ledger_job *j, int64_t from_us, int64_t to_us)
+{
+    struct ledger_window w = {0};
+    struct cron_zone *z;
+    int64_t open_us = 0;
+    int minute;
+
+    if (to_us <= from_us)
+        return 0;
+    if (!j->send_window[0])
+        return (double)(to_us - from_us) / FP_US_PER_S;
+    if (ledger_window_parse(j->send_window, &w) || !(z = cron_zone_open(j->time_zone, NULL)))
+        return 0;
+    to_us = to_us < from_us + LOOK_AHEAD ? to_us : from_us + LOOK_AHEAD;
+    for (int64_t at_us = from_us, next_us; at_us < to_us; at_us = next_us) {
+        next_us = (at_us / MINUTE_US + 1) * MINUTE_US;
+        next_us = next_us < to_us ? next_us : to_us;
+        if (cron_local_minute(z, at_us, &minute, NULL) == 0 && pace_in_hours(&w, minute))
+            open_us += next_us - at_us;
+    }
+    cron_zone_close(z);
+    return (double)open_us / FP_US_PER_S;
+}
+
 bool pace_has_rate(const struct ledger_job *j)
 {
     return j->rate_limit > 0 && !j->dry_run;

@@ -21,6 +21,8 @@ int64_t pace_batches(int64_t next_us, double per_second, int users, int64_t now_
 /* When the next is due after so many users; negative: after all not let in. */
 int64_t pace_charge(int64_t next_us, double per_second, int64_t users, int64_t now_us);
 bool pace_in_hours(const struct ledger_window *w, int minute);
+/* Seconds of its hours between two times; of ones further apart than a month, a month's. */
+double pace_open_s(const struct ledger_job *j, int64_t from_us, int64_t to_us);
 bool pace_is_shut(const struct ledger_job *j, int64_t wall_us);
 
 #endif

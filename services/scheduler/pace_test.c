@@ -91,7 +91,13 @@ static void hours_may_go_past_midnight_and_follow_the_zone(void **state)
     assert_false(pace_is_shut(&j, INT64_C(1768460400000000))); /* 07:00 UTC */
     assert_false(pace_is_shut(&j, INT64_C(1784095200000000))); /* 06:00 UTC, 08:00 there */
     assert_true(pace_is_shut(&j, INT64_C(1784095140000000)));
+    int64_t noon_us = INT64_C(1768478400000000); /* 13:00 there */
+    assert_true(pace_open_s(&j, noon_us, noon_us + FP_US_PER_DAY) == 12 * 3600);
+    assert_true(pace_open_s(&j, noon_us, noon_us + 8 * 3600 * FP_US_PER_S) == 7 * 3600);
+    assert_true(pace_open_s(&j, noon_us, noon_us + FP_US_PER_S / 2) == 0.5);
+    assert_true(pace_open_s(&j, noon_us, 0) == 0);
     snprintf(j.time_zone, sizeof j.time_zone, "Europe/Atlantis");
+    assert_true(pace_open_s(&j, noon_us, noon_us + FP_US_PER_DAY) == 0);
     assert_true(pace_is_shut(&j, INT64_C(1768460400000000)));
 }
 

@@ -7,12 +7,14 @@
  */
 #include "services/scheduler/report.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/ledger/dry_run.h"
 #include "lib/ledger/events.h"
 #include "lib/ledger/rates.h"
+#include "services/scheduler/pace.h"
 #include "services/scheduler/plan.h"
 #include "services/scheduler/waiting.h"
 
@@ -119,37 +121,73 @@ static int fill_events(struct fp_ledger *l, int64_t job_id, Foliopost__V1__Repor
 /* --- a dry run ------------------------------------------------------------------------------ */
 
 #define MAX_RATES 1000
+#define IN_USE_US (600 * FP_US_PER_S) /* a mailer that sends touches its providers' rows all the time */
 
-/* What the providers' daily quotas leave; -1: one that works has none. */
-static int quota_left(struct fp_ledger *l, double *left, struct fp_err *err)
+struct speed {
+    double per_s, quota_left, quota_a_day; /* 0: no limit is known; -1: one that works has none */
+};
+
+static bool is_gone(const struct ledger_rate *r, int64_t newest_us)
+{
+    return r->touched_us < newest_us - IN_USE_US;
+}
+
+/* The rows of providers that mailers use, or of the one that the job names. */
+static void sum_rates(const struct ledger_rate *rates, int n, const char *provider, struct speed *out)
+{
+    int64_t newest_us = 0;
+    bool any = false, limited = true, quotas = true;
+
+    *out = (struct speed){0};
+    for (int i = 0; i < n; i++)
+        newest_us = rates[i].touched_us > newest_us ? rates[i].touched_us : newest_us;
+    for (int i = 0; i < n; i++) {
+        const struct ledger_rate *r = &rates[i];
+        if (strncmp(r->provider, RATE_DOMAIN, strlen(RATE_DOMAIN)) == 0 ||
+            (provider[0] ? strcmp(r->provider, provider) != 0 : is_gone(r, newest_us)))
+            continue;
+        any = true;
+        limited = limited && r->rate > 0;
+        quotas = quotas && r->daily_quota > 0;
+        out->per_s += r->rate;
+        out->quota_a_day += r->daily_quota;
+        out->quota_left += r->daily_quota > r->used_today ? r->daily_quota - r->used_today : 0;
+    }
+    if (!any || !limited)
+        out->per_s = 0;
+    if (!any || !quotas)
+        out->quota_left = -1;
+}
+
+static int read_speed(struct fp_ledger *l, const struct ledger_job *j, struct speed *out, struct fp_err *err)
 {
     struct ledger_rate *rates = mem_array(MAX_RATES, sizeof *rates);
     int n = ledger_rates(l, rates, MAX_RATES, err);
-    double sum = 0;
-    bool any = false, all = true;
 
-    for (int i = 0; i < n; i++) {
-        if (strncmp(rates[i].provider, RATE_DOMAIN, strlen(RATE_DOMAIN)) == 0)
-            continue;
-        any = true;
-        all = all && rates[i].daily_quota > 0;
-        sum += rates[i].daily_quota > rates[i].used_today ? rates[i].daily_quota - rates[i].used_today : 0;
-    }
+    sum_rates(rates, n, j->provider, out);
     mem_free(rates);
-    *left = any && all ? sum : -1;
+    if (j->rate_limit > 0 && (out->per_s == 0 || j->rate_limit < out->per_s))
+        out->per_s = j->rate_limit;
     return n < 0 ? -1 : 0;
 }
 
-void report_in_time(Foliopost__V1__DryRun *d, int64_t now_us)
+/* A quota that is used up goes on at midnight UTC, a day's worth at a time. */
+static bool quota_is_enough(const Foliopost__V1__DryRun *d, int64_t now_us, double quota_a_day)
+{
+    double lacks = (double)d->would_send - d->quota_left;
+    double midnight_us = (double)(now_us / FP_US_PER_DAY + 1) * FP_US_PER_DAY;
+
+    if (d->quota_left < 0 || lacks <= 0)
+        return true;
+    if (quota_a_day <= 0)
+        return false;
+    return midnight_us + (ceil(lacks / quota_a_day) - 1) * FP_US_PER_DAY < (double)d->deadline_us;
+}
+
+void report_in_time(Foliopost__V1__DryRun *d, int64_t now_us, double quota_a_day, double open_s)
 {
     d->seconds = d->mails_per_s > 0 ? (double)d->would_send / d->mails_per_s : 0;
-    double until_us = (double)now_us + d->seconds * FP_US_PER_S;
-    int64_t midnight_us = (now_us / FP_US_PER_DAY + 1) * FP_US_PER_DAY;
-    bool enough = d->quota_left < 0 || (double)d->would_send <= d->quota_left;
-
-    /* A quota that is used up goes on at midnight UTC: too late when the deadline is before. */
-    d->in_time = d->deadline_us == 0 ||
-                 (until_us <= (double)d->deadline_us && (enough || midnight_us < d->deadline_us));
+    d->in_time = d->deadline_us == 0 || (d->seconds <= open_s && quota_is_enough(d, now_us, quota_a_day));
 }
 
 static int64_t *copy_ids(struct convert *c, const int64_t *ids, size_t n)
@@ -177,8 +215,7 @@ static int fill_dry_run(struct fp_ledger *l, const struct ledger_job *j, int64_t
 {
     Foliopost__V1__DryRun *d = j->dry_run ? convert_alloc(c, 1, sizeof *d) : NULL;
     struct ledger_dry_run found;
-    int64_t fault_for_s;
-    char fault[256];
+    struct speed speed;
 
     if (!d)
         return 0;
@@ -188,15 +225,16 @@ static int fill_dry_run(struct fp_ledger *l, const struct ledger_job *j, int64_t
     d->outliers = found.outliers;
     d->size_max_bytes = found.size_max_bytes;
     d->size_sum_bytes = found.size_sum_bytes;
+    d->template_errors = found.unwritten;
+    d->compared_template_errors = found.compared_unwritten;
     copy_difference(c, &found, d);
     ledger_dry_run_fini(&found);
-    if (failed || ledger_rates_total(l, &d->mails_per_s, fault, &fault_for_s, err) ||
-        quota_left(l, &d->quota_left, err))
+    if (failed || read_speed(l, j, &speed, err))
         return -1;
-    if (j->rate_limit > 0 && (d->mails_per_s == 0 || j->rate_limit < d->mails_per_s))
-        d->mails_per_s = j->rate_limit;
+    d->mails_per_s = speed.per_s;
+    d->quota_left = speed.quota_left;
     d->deadline_us = j->deadline_us;
-    report_in_time(d, now_us);
+    report_in_time(d, now_us, speed.quota_a_day, pace_open_s(j, now_us, j->deadline_us));
     r->dry_run = d;
     return 0;
 }

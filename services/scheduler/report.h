@@ -12,8 +12,9 @@ Foliopost__V1__Job *report_job(struct fp_ledger *l, const struct scheduler_setti
 /* The report, as of now_us for a job that still runs. */
 Foliopost__V1__Report *report_make(struct fp_ledger *l, const struct scheduler_settings *set, int64_t job_id,
                                    int64_t now_us, struct convert *c, struct fp_err *err) FP_MUST_CHECK;
-/* Whether rate and quota are enough until the deadline: seconds and in_time. Pure. */
-void report_in_time(Foliopost__V1__DryRun *d, int64_t now_us);
+/* Whether rate and quota are enough until the deadline: seconds and in_time. quota_a_day: mails of a whole
+ * day, where quota_left is not -1; open_s: seconds until the deadline in which the job may send. Pure. */
+void report_in_time(Foliopost__V1__DryRun *d, int64_t now_us, double quota_a_day, double open_s);
 /* Duration, totals, rate and speed from what is in the report already. Pure. */
 void report_figures(Foliopost__V1__Report *r, const struct ledger_job *j, int64_t now_us);
 

@@ -20,7 +20,7 @@ static bool in_time(double per_s, double quota_left, int64_t deadline_us)
     d.mails_per_s = per_s;
     d.quota_left = quota_left;
     d.deadline_us = deadline_us;
-    report_in_time(&d, NOON);
+    report_in_time(&d, NOON, 40000, (double)(deadline_us - NOON) / FP_US_PER_S);
     assert_true(d.seconds == (per_s > 0 ? 36000 / per_s : 0));
     return d.in_time;
 }
@@ -35,6 +35,18 @@ static void rate_and_quota_are_held_against_the_deadline(void **state)
     assert_true(in_time(10, 36000, NOON + HOUR));
     assert_false(in_time(10, 35999, NOON + HOUR));
     assert_true(in_time(10, 0, NOON + 13 * HOUR)); /* a new day's quota */
+    Foliopost__V1__DryRun d = FOLIOPOST__V1__DRY_RUN__INIT;
+    d.would_send = 36000;
+    d.deadline_us = NOON + 36 * HOUR;
+    report_in_time(&d, NOON, 18000, 1e6); /* tomorrow's and that of the day after */
+    assert_false(d.in_time);
+    d.deadline_us = NOON + 37 * HOUR;
+    report_in_time(&d, NOON, 18000, 1e6);
+    assert_true(d.in_time);
+    d.quota_left = -1;
+    d.mails_per_s = 10;
+    report_in_time(&d, NOON, 0, 3599); /* of the 37 hours less than one is of the job's own */
+    assert_false(d.in_time);
 }
 
 int main(void)
