@@ -239,6 +239,8 @@ void ledger_job_args(struct pg_args *a, const struct ledger_job *j, int margin_m
     pg_arg_i64(a, j->share_seed);
     pg_arg_text(a, j->provider);
     pg_arg_bool(a, j->dry_run);
+    if (!a->overflow && a->n != JOB_N_ARGS)
+        fp_panic("a job has %d parameters, not %d", a->n, JOB_N_ARGS);
 }
 
 static const char by_request_sql[] =

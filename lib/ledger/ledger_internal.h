@@ -60,7 +60,15 @@
 #define AUDIT_BY(n)   ACTOR_NAME(n) ", split_part(" n ", chr(10), 2)"
 
 /* The insert of a job by $1 to $34 (ledger_job_args()), but for what follows its
- * SELECT; $24 is the actor, `by` the submitter's name. Times of null become the database's. */
+ * SELECT; $24 is the actor, `by` the submitter's name. Times of null become the database's.
+ * A column more is a parameter more, at the end; the numbers of those behind them follow it here. */
+#define JOB_N_ARGS   34
+#define BEHIND_JOB_1 "$35"
+#define BEHIND_JOB_2 "$36"
+#define BEHIND_JOB_3 "$37"
+#define BEHIND_JOB_4 "$38"
+#define BEHIND_JOB_5 "$39"
+#define BEHIND_JOB_6 "$40"
 /* clang-format off */
 #define JOB_INSERT(by) \
     "INSERT INTO foliopost.jobs (request_id, spec_hash, parent_job, kind, title, brand, template_name," \

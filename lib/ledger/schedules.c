@@ -282,17 +282,24 @@ int ledger_schedules_due(struct fp_ledger *l, struct ledger_schedule *out, int m
     " trimmed AS (DELETE FROM foliopost.firings f USING moved WHERE f.schedule = moved.name" \
     "  AND f.due < " due "::timestamptz - interval '400 days')"
 
+/* What stands behind the job's: */
+#define LEADER   BEHIND_JOB_1
+#define SCHEDULE BEHIND_JOB_2
+#define VERSION  BEHIND_JOB_3
+#define DUE      BEHIND_JOB_4
+#define NEXT     BEHIND_JOB_5
+#define MISSED   BEHIND_JOB_6
 static const char fire_sql[] =
-    "WITH moved AS (UPDATE foliopost.schedules s SET version = s.version + 1, next_due = $39::timestamptz,"
-    "   last_fired = $38::timestamptz FROM foliopost.leader l"
-    "  WHERE s.name = $36 AND s.version = $37::bigint AND s.enabled AND l.owner = $35::uuid AND " LEASE_HOLDS("l")
+    "WITH moved AS (UPDATE foliopost.schedules s SET version = s.version + 1, next_due = " NEXT "::timestamptz,"
+    "   last_fired = " DUE "::timestamptz FROM foliopost.leader l"
+    "  WHERE s.name = " SCHEDULE " AND s.version = " VERSION "::bigint AND s.enabled AND l.owner = " LEADER "::uuid AND " LEASE_HOLDS("l")
     "  RETURNING s.name, s.changed_by),"
     " made AS (" JOB_INSERT("moved.changed_by") " FROM moved ON CONFLICT (request_id) DO NOTHING RETURNING id),"
     " fired AS (INSERT INTO foliopost.firings (schedule, due, outcome, job_id, missed, reason)"
-    "  SELECT moved.name, $38::timestamptz, CASE WHEN made.id IS NULL THEN 'refused' ELSE 'fired' END, made.id,"
-    "   $40::bigint, CASE WHEN made.id IS NULL THEN 'the request id ' || $1 || ' is known' ELSE '' END"
+    "  SELECT moved.name, " DUE "::timestamptz, CASE WHEN made.id IS NULL THEN 'refused' ELSE 'fired' END, made.id,"
+    "   " MISSED "::bigint, CASE WHEN made.id IS NULL THEN 'the request id ' || $1 || ' is known' ELSE '' END"
     "  FROM moved LEFT JOIN made ON true ON CONFLICT (schedule, due) DO NOTHING),"
-    TRIMMED("$38") ","
+    TRIMMED(DUE) ","
     " noted AS (" AUDIT_INSERT " SELECT " AUDIT_BY("$24") ", 'submit', made.id, 'request id ' || $1 FROM made)"
     " SELECT made.id, foliopost.ensure_delivery_partition(made.id) FROM made";
 static const char pass_sql[] =

@@ -44,13 +44,15 @@ int64_t pg_connected_ms(const struct fp_pg *pg);
 /* SQLSTATE of the last failure, "" when it came from the client side. */
 const char *pg_sqlstate(const struct fp_pg *pg);
 
-/* Parameters of one statement, in the order of $1, $2, ... At most 40. */
+/* Parameters of one statement, in the order of $1, $2, ... The widest has a job's and a schedule's, some
+ * forty. */
+#define PG_MAX_ARGS 64
 struct pg_args {
     int n;
-    const char *values[40];
-    int lengths[40];
-    int formats[40];
-    unsigned types[40];
+    const char *values[PG_MAX_ARGS];
+    int lengths[PG_MAX_ARGS];
+    int formats[PG_MAX_ARGS];
+    unsigned types[PG_MAX_ARGS];
     struct fp_arena *arena;
     bool overflow; /* over 64 MiB: pg_run() answers INVALID_ARGUMENT */
 };

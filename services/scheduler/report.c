@@ -175,13 +175,13 @@ static int read_speed(struct fp_ledger *l, const struct ledger_job *j, struct sp
 static bool quota_is_enough(const Foliopost__V1__DryRun *d, int64_t now_us, double quota_a_day)
 {
     double lacks = (double)d->would_send - d->quota_left;
-    double midnight_us = (double)(now_us / FP_US_PER_DAY + 1) * FP_US_PER_DAY;
+    const int64_t midnight_us = (now_us / FP_US_PER_DAY + 1) * FP_US_PER_DAY;
 
     if (d->quota_left < 0 || lacks <= 0)
         return true;
     if (quota_a_day <= 0)
         return false;
-    return midnight_us + (ceil(lacks / quota_a_day) - 1) * FP_US_PER_DAY < (double)d->deadline_us;
+    return (double)midnight_us + (ceil(lacks / quota_a_day) - 1) * FP_US_PER_DAY < (double)d->deadline_us;
 }
 
 void report_in_time(Foliopost__V1__DryRun *d, int64_t now_us, double quota_a_day, double open_s)
