@@ -97,7 +97,9 @@ struct ledger_record {
 };
 /* record (and withdraw), in one statement for several batches:
  * open := (open - settled - withdrawn) + new; outcomes are an upsert that
- * touches only users without a row or requeued to this batch. */
+ * touches only users without a row or requeued to this batch. A claim that
+ * nothing of these is for is neither written nor locked: its answer is what the
+ * statement's snapshot said. */
 int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *err) FP_MUST_CHECK;
 
 /* release: *done also when it was queued already (stats hands back what it read: owner NULL, epoch 0). */

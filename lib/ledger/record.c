@@ -2,9 +2,12 @@
  * What becomes of the users of a claimed batch: record, and late truth.
  *
  * record is one statement for all the batches a mailer has in hand. It first
- * updates their rows, each under its fence; outcomes and new intents hang on
- * what that returns, so that a stale worker's statement changes nothing, and
- * a waiting one checks the fence anew. Open intents are computed from the
+ * updates the rows that an outcome, an intent or a withdrawal is of, each under
+ * its fence; outcomes and new intents hang on what that returns, so that a stale
+ * worker's statement changes nothing, and a waiting one checks the fence anew.
+ * The others are read under the same conditions as the statement's snapshot has
+ * them: nothing hangs on their answer but that a pause or a lost claim is noticed,
+ * if not by this record then by the next. Open intents are computed from the
  * row's own value as a set, so that a repeated record opens and settles the
  * same; replacing them instead would lose those of mails still under way.
  *
@@ -118,9 +121,12 @@ static void columns_fini(struct columns *c)
  * of its elements for worth a new plan at each execution, and planning is a
  * quarter of the statement's time. */
 /* clang-format off */
+#define MINE "b.epoch = h.epoch AND b.owner = $1::uuid AND b.state = 'sending'"
 #define RECORD \
     "WITH held AS MATERIALIZED (" \
-    "  SELECT * FROM unnest((SELECT $2::bigint[]), (SELECT $3::integer[])) AS h (id, epoch))," \
+    "  SELECT id, epoch, id = ANY ((SELECT $4::bigint[])::bigint[]) OR id = ANY ((SELECT $12::bigint[])::bigint[])" \
+    "   OR id = ANY ((SELECT $14::bigint[])::bigint[]) AS touched" \
+    "  FROM unnest((SELECT $2::bigint[]), (SELECT $3::integer[])) AS h (id, epoch))," \
     " outcomes AS MATERIALIZED (" \
     "  SELECT * FROM unnest((SELECT $4::bigint[]), (SELECT $5::bigint[]), (SELECT $6::text[])," \
     "   (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::integer[]), (SELECT $10::integer[])," \
@@ -139,7 +145,7 @@ static void columns_fini(struct columns *c)
     "   UNION SELECT n.user_id FROM opened n" \
     "   WHERE n.batch_id = b.id AND n.user_id = ANY (b.user_ids) AND j.state = 'IN_PROGRESS')" \
     "  FROM held h, foliopost.jobs j, foliopost.instances i" \
-    "  WHERE b.id = h.id AND b.epoch = h.epoch AND b.owner = $1::uuid AND b.state = 'sending'" \
+    "  WHERE h.touched AND b.id = h.id AND " MINE \
     "   AND j.id = b.job_id AND " LIVES \
     "  RETURNING b.id, b.job_id, b.epoch, b.user_ids, j.state)," \
     " written AS (" \
@@ -162,9 +168,11 @@ static void columns_fini(struct columns *c)
     "   updated_at = excluded.updated_at" \
     "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id)"
 #define RECORDED \
-    " SELECT h.id, f.id IS NOT NULL, coalesce(f.state, j.state)" \
+    " SELECT h.id, CASE WHEN h.touched THEN f.id IS NOT NULL ELSE coalesce(" MINE " AND " LIVES ", false) END," \
+    "  coalesce(f.state, j.state)" \
     " FROM held h LEFT JOIN fenced f ON f.id = h.id" \
-    " LEFT JOIN foliopost.batches b ON b.id = h.id LEFT JOIN foliopost.jobs j ON j.id = b.job_id"
+    " LEFT JOIN foliopost.batches b ON b.id = h.id LEFT JOIN foliopost.jobs j ON j.id = b.job_id" \
+    " LEFT JOIN foliopost.instances i ON i.id = $1::uuid"
 
 /* The same with mailboxes that are not there: suppressed in the statement that
  * records it, and an event for the guards. Its own text, so that the common one

@@ -131,6 +131,47 @@ static void several_batches_are_answered_each(void **state)
     assert_int_equal(t_count(job, "true"), 2);
 }
 
+/* What changes when the row is written or locked. */
+static int64_t version_of(int64_t id)
+{
+    return t_batch(id, "xmin::text::bigint * 4294967296 + xmax::text::bigint");
+}
+
+/* Asked beside a claim that a record has something for. */
+static struct ledger_held beside(const char *owner, int64_t id, int32_t of_epoch)
+{
+    static int64_t user = 1;
+    struct ledger_held held[2] = {{.batch_id = id, .epoch = of_epoch}, {.batch_id = batch, .epoch = epoch}};
+    struct ledger_outcome o = {.batch_id = batch, .user_id = user++ % 10 + 1, .state = DELIVERY_SENT};
+    struct ledger_record r = {.owner = owner, .held = held, .n_held = 2, .outcomes = &o, .n_outcomes = 1};
+    int64_t before = version_of(id);
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_int_equal(version_of(id), before);
+    return held[0];
+}
+
+static void a_claim_that_nothing_is_for_is_read_and_not_written(void **state)
+{
+    (void)state;
+    char other[37];
+    int64_t second = t_paged(job, 11, 5, false), unclaimed = t_paged(job, 16, 5, false);
+    int32_t epoch2 = t_claimed(second);
+    t_instance("mailer", other);
+    assert_true(beside(t_mailer, second, epoch2).held);
+    assert_int_equal(t_count(job, "true"), 1);
+    assert_false(beside(t_mailer, second, epoch2 + 1).held);
+    assert_false(beside(t_mailer, second, epoch2 - 1).held);
+    assert_false(beside(other, second, epoch2).held);
+    assert_false(beside(t_mailer, unclaimed, 0).held);
+    assert_false(beside(t_mailer, unclaimed + 1000, 1).held);
+    assert_ok(ledger_job_pause(t_ledger, job, "", "tester", &t_err));
+    struct ledger_held paused = beside(t_mailer, second, epoch2);
+    assert_true(paused.held);
+    assert_int_equal(paused.job_state, JOB_PAUSED);
+    t_lease_over(t_mailer);
+    assert_false(beside(t_mailer, second, epoch2).held);
+}
+
 static void hostile_reasons_are_cleaned_and_cut(void **state)
 {
     (void)state;
@@ -420,6 +461,7 @@ int main(void)
         cmocka_unit_test_setup(a_stale_worker_changes_nothing, setup),
         cmocka_unit_test_setup(a_paused_job_opens_no_intent_but_takes_outcomes, setup),
         cmocka_unit_test_setup(several_batches_are_answered_each, setup),
+        cmocka_unit_test_setup(a_claim_that_nothing_is_for_is_read_and_not_written, setup),
         cmocka_unit_test_setup(hostile_reasons_are_cleaned_and_cut, setup),
         cmocka_unit_test_setup(a_deferred_user_is_due_later, setup),
         cmocka_unit_test_setup(what_a_mail_said_is_kept_with_it, setup),
