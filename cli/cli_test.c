@@ -338,6 +338,8 @@ static void all_pages_of_deliveries_are_followed(void **state)
     assert_contains(seen, "\"state\":\"DELIVERY_STATE_FAILED\",\"page_size\":1,\"after_user_id\":0");
     assert_contains(output, "550 no such user");
     assert_contains(output, "more: foliopost deliveries 12 --state failed --after 1");
+    assert_int_equal(run("deliveries 12 --reason '550 5' --provider ses --interval 3 --limit 1"), CLI_OK);
+    assert_contains(output, "deliveries 12 --reason '550 5' --provider ses --interval 3 --after 1, or --all");
     assert_int_equal(run("deliveries 12 --all --json"), CLI_OK);
     assert_contains(output, "{\"user_id\":1,");
     assert_contains(output, "\n{\"user_id\":3,");

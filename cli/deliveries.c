@@ -101,6 +101,26 @@ static void show_page(struct cli *c, const struct values *v, const Foliopost__V1
     }
 }
 
+static void print_flag(const char *name, const char *value, const char *unset)
+{
+    if (strcmp(value, unset) != 0)
+        fprintf(stderr, strchr(value, ' ') ? " --%s '%s'" : " --%s %s", name, value);
+}
+
+/* The command for the next page, with the filters of this one. */
+static void print_more(const struct values *v, const char *job, int64_t after)
+{
+    fprintf(stderr, "more: foliopost deliveries %s", job);
+    print_flag("state", v->state, "any");
+    print_flag("reason", v->reason, "");
+    print_flag("provider", v->provider, "");
+    print_flag("from", v->from, "any");
+    print_flag("to", v->to, "any");
+    if (v->interval > 0)
+        fprintf(stderr, " --interval %" PRId64, v->interval);
+    fprintf(stderr, " --after %" PRId64 ", or --all\n", after);
+}
+
 static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 {
     const struct values *v = values;
@@ -135,8 +155,7 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     }
     if (!cli_json(c)) {
         fflush(stdout); /* the hint comes last, also where both streams are one */
-        fprintf(stderr, "more: foliopost deliveries %s%s%s --after %" PRId64 ", or --all\n", args[0],
-                state > 0 ? " --state " : "", state > 0 ? v->state : "", request.after_user_id);
+        print_more(v, args[0], request.after_user_id);
     }
     return CLI_OK;
 }
