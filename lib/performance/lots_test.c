@@ -197,6 +197,9 @@ static void what_a_split_leaves_nothing_of_costs_nothing(void **state)
     assert_true(lots_split(&l, 1, 3, 0));
     assert_int_equal(l.n, 0);
     assert_true(l.average_cost_e8 == 0);
+    change(&l, 1, 11, 1, 100); /* and what is bought later costs what was paid for it, in states too */
+    assert_true(l.average_cost_e8 == MONEY(100));
+    assert_true(change(&l, 1, 12, -1, -150).average_e8 == MONEY(50));
     lots_free(&l);
 }
 
