@@ -1,50 +1,40 @@
 /*
- * SMTP by libcurl: an easy handle for each transport, its connection kept.
+ * SMTP: which connection a mail takes, and when a second one is worth it. What is
+ * said on it is smtp_dialogue.c's.
  *
- * Blocking on purpose: libcurl waits for the reply to the mail inside its
- * state machine, even in the multi interface, so that connections are threads
+ * Blocking on purpose, a thread for each connection: a mail's way is straight-line
+ * code, and libcurl's multi interface would wait for the reply to a mail all the same
  * (measured: 128 handles in one thread 49 mails/s, 128 threads 6,028).
  *
- * What libcurl 7.88 to 8.14 make necessary here:
- * - CURLINFO_RESPONSE_CODE is that of the last reply whatsoever (the 221 of
- *   QUIT as well). The stage and the refusing line are therefore collected
- *   from the commands and replies as they pass (on_command(), on_reply()).
- * - After a time-out the connection stays in use, and the late 250 would answer
- *   the next mail's MAIL. After any transport-level error the handle is thrown
- *   away, its socket shut first so that no QUIT waits for an answer.
- * - CR and LF in an envelope address reach the wire: addresses are checked here
- *   again, whoever checked them before.
+ * Addresses are checked here again, whoever checked them before: CR and LF in one
+ * would reach the wire.
  *
  * Not here: what a refusal means (classify.c), how fast to send (pacer.c).
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/text.h"
 #include "lib/config/config.h"
 #include "services/mailer/classify.h"
 #include "services/mailer/curl_once.h"
 #include "services/mailer/secret.h"
+#include "services/mailer/smtp_dialogue.h"
 #include "services/mailer/transports.h"
 
-#define MAX_IDLE_S      60 /* a connection unused for longer is likely cut on the way */
-#define CLOSE_TIMEOUT_S 2  /* for the answer to QUIT when nothing more is to be sent */
+#define MAX_IDLE_US (60 * FP_US_PER_S) /* a connection unused for longer is likely cut on the way */
 
 struct transport {
-    CURL *curl; /* NULL: none yet, or thrown away */
     char *url, *user, *ca_file;
     long use_ssl;
     int64_t connect_timeout_ms, reply_timeout_ms, mails_per_connection;
-
     struct secret password;
-    int64_t mails_done; /* on the connection that is open */
 
-    const struct transport_mail *mail; /* in hand */
-    size_t uploaded;
-    bool quitting; /* what comes now answers QUIT */
-    struct smtp_end end;
+    struct smtp_dialogue *dialogue; /* NULL: none yet, or closed */
+    int64_t mails_done, used_us;    /* on it */
+    struct smtp_end end;            /* of the last try */
 };
 
 /* --- settings ---------------------------------------------------------------------- */
@@ -141,16 +131,10 @@ static struct transport *smtp_open(const struct transport_settings *s, struct fp
     return t;
 }
 
-/* The handle and its connection go, without a word to the other side. */
-static void throw_away(struct transport *t)
+static void close_connection(struct transport *t)
 {
-    curl_socket_t s = CURL_SOCKET_BAD;
-    if (!t->curl)
-        return;
-    if (curl_easy_getinfo(t->curl, CURLINFO_ACTIVESOCKET, &s) == CURLE_OK && s != CURL_SOCKET_BAD)
-        shutdown(s, SHUT_RDWR);
-    curl_easy_cleanup(t->curl);
-    t->curl = NULL;
+    smtp_dialogue_close(t->dialogue);
+    t->dialogue = NULL;
     t->mails_done = 0;
 }
 
@@ -158,10 +142,7 @@ static void smtp_close(struct transport *t)
 {
     if (!t)
         return;
-    if (t->curl) {
-        curl_easy_setopt(t->curl, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)CLOSE_TIMEOUT_S);
-        curl_easy_cleanup(t->curl);
-    }
+    close_connection(t);
     mem_free(t->url);
     mem_free(t->user);
     secret_fini(&t->password);
@@ -169,107 +150,7 @@ static void smtp_close(struct transport *t)
     mem_free(t);
 }
 
-/* --- what passes on the wire --------------------------------------------------------- */
-
-static bool begins(const char *data, size_t bytes, const char *with)
-{
-    size_t n = strlen(with);
-    return bytes >= n && memcmp(data, with, n) == 0;
-}
-
-static bool next_stage(enum send_stage now, const char *command, size_t bytes, enum send_stage *next)
-{
-    if (begins(command, bytes, "MAIL FROM:"))
-        *next = SMTP_MAIL;
-    else if (now == SMTP_MAIL && begins(command, bytes, "RCPT TO:"))
-        *next = SMTP_RCPT;
-    else if (now == SMTP_RCPT && begins(command, bytes, "DATA"))
-        *next = SMTP_DATA;
-    else if (now == SMTP_CONNECT && begins(command, bytes, "AUTH "))
-        *next = SMTP_AUTH;
-    else
-        return false;
-    return true;
-}
-
-static int on_command(CURL *curl, curl_infotype type, char *data, size_t bytes, void *ctx)
-{
-    struct transport *t = ctx;
-    (void)curl;
-    if (type != CURLINFO_HEADER_OUT)
-        return 0;
-    if (begins(data, bytes, "QUIT")) {
-        t->quitting = true;
-        return 0;
-    }
-    next_stage(t->end.stage, data, bytes, &t->end.stage);
-    t->end.refusal[0] = 0; /* whatever was refused before (EHLO, STARTTLS), libcurl went on */
-    return 0;
-}
-
-static void keep_line(char *out, size_t cap, const char *line, size_t bytes)
-{
-    snprintf(out, cap, "%.*s", (int)(bytes < cap ? bytes : cap - 1), line);
-    out[strcspn(out, "\r\n")] = 0;
-}
-
-static size_t on_reply(char *line, size_t size, size_t count, void *ctx)
-{
-    struct transport *t = ctx;
-    size_t bytes = size * count;
-    if (t->quitting || bytes == 0)
-        return bytes;
-    if (t->end.stage == SMTP_DATA && begins(line, bytes, "354"))
-        t->end.stage = SMTP_BODY;
-    else if (line[0] == '2')
-        keep_line(t->end.acceptance, sizeof t->end.acceptance, line, bytes);
-    else if (line[0] >= '0' && line[0] <= '9' && line[0] != '3' && !*t->end.refusal)
-        keep_line(t->end.refusal, sizeof t->end.refusal, line, bytes);
-    return bytes;
-}
-
-static size_t on_upload(char *buffer, size_t size, size_t count, void *ctx)
-{
-    struct transport *t = ctx;
-    size_t left = t->mail->bytes - t->uploaded, n = size * count < left ? size * count : left;
-    memcpy(buffer, t->mail->data + t->uploaded, n);
-    t->uploaded += n;
-    return n;
-}
-
 /* --- one mail ----------------------------------------------------------------------- */
-
-/* What never changes from mail to mail. */
-static void set_options(struct transport *t)
-{
-    CURL *c = t->curl;
-    curl_easy_setopt(c, CURLOPT_URL, t->url);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    curl_easy_setopt(c, CURLOPT_PROXY, ""); /* not what the environment says */
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(c, CURLOPT_USE_SSL, t->use_ssl);
-    if (*t->ca_file)
-        curl_easy_setopt(c, CURLOPT_CAINFO, t->ca_file);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);
-    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)t->reply_timeout_ms);
-    curl_easy_setopt(c, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)((t->reply_timeout_ms + 999) / 1000));
-    curl_easy_setopt(c, CURLOPT_MAXAGE_CONN, (long)MAX_IDLE_S);
-    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(c, CURLOPT_VERBOSE, 1L); /* what makes on_command() be called */
-    curl_easy_setopt(c, CURLOPT_DEBUGFUNCTION, on_command);
-    curl_easy_setopt(c, CURLOPT_DEBUGDATA, t);
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_reply);
-    curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
-    curl_easy_setopt(c, CURLOPT_READFUNCTION, on_upload);
-    curl_easy_setopt(c, CURLOPT_READDATA, t);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->end.trouble);
-    if (*t->user) {
-        curl_easy_setopt(c, CURLOPT_USERNAME, t->user);
-        curl_easy_setopt(c, CURLOPT_PASSWORD, t->password.text);
-        curl_easy_setopt(c, CURLOPT_SASL_IR, 1L); /* a round trip less */
-    }
-}
 
 /* Reads the password again when its file has changed; a new one means a new connection. */
 static int refresh_password(struct transport *t, struct fp_err *err)
@@ -278,39 +159,39 @@ static int refresh_password(struct transport *t, struct fp_err *err)
     if (*t->user && secret_refresh(&t->password, &changed, err) != 0)
         return -1;
     if (changed)
-        throw_away(t);
+        close_connection(t);
     return 0;
 }
 
-static void attempt(struct transport *t, const struct transport_mail *m)
+static void connect_anew(struct transport *t, int64_t deadline_us)
 {
-    struct curl_slist recipient = {.data = (char *)m->recipient};
-    bool last = t->mails_per_connection > 0 && t->mails_done + 1 >= t->mails_per_connection;
-    t->end = (struct smtp_end){.stage = SMTP_CONNECT};
-    t->mail = m;
-    t->uploaded = 0;
-    t->quitting = false;
-    if (!t->curl) {
-        t->curl = curl_easy_init();
-        if (!t->curl)
-            fp_panic("libcurl gives no handle");
-        set_options(t);
-    }
-    curl_easy_setopt(t->curl, CURLOPT_MAIL_FROM, m->sender);
-    curl_easy_setopt(t->curl, CURLOPT_MAIL_RCPT, &recipient);
-    curl_easy_setopt(t->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)m->bytes);
-    curl_easy_setopt(t->curl, CURLOPT_FORBID_REUSE, last ? 1L : 0L);
-    t->end.result = curl_easy_perform(t->curl);
-    curl_easy_setopt(t->curl, CURLOPT_MAIL_RCPT, NULL);
-    t->mail = NULL;
+    const struct smtp_dialogue_options o = {.url = t->url,
+                                            .ca_file = t->ca_file,
+                                            .user = t->user,
+                                            .password = t->password.text,
+                                            .use_ssl = t->use_ssl,
+                                            .connect_timeout_ms = t->connect_timeout_ms};
+    t->dialogue = smtp_dialogue_open(&o, deadline_us, &t->end);
 }
 
-/* Whether both sides still agree where they are: a whole reply to the mail. */
-static bool in_step(const struct smtp_end *e)
+/* Returns whether it went over a connection that had carried mails before. */
+static bool attempt(struct transport *t, const struct transport_mail *m)
 {
-    bool closing = strncmp(e->refusal, "421", 3) == 0;
-    return e->result == CURLE_OK ||
-           (e->result == CURLE_WEIRD_SERVER_REPLY && e->stage == SMTP_BODY && *e->refusal && !closing);
+    int64_t now_us = clock_mono_us(), deadline_us = now_us + t->reply_timeout_ms * 1000;
+    if (t->dialogue && now_us > t->used_us + MAX_IDLE_US)
+        close_connection(t);
+    bool kept = t->dialogue != NULL;
+    if (!kept)
+        connect_anew(t, deadline_us);
+    if (!t->dialogue)
+        return false;
+    smtp_dialogue_mail(t->dialogue, m, deadline_us, &t->end);
+    t->used_us = clock_mono_us();
+    t->mails_done++;
+    if (!smtp_dialogue_in_step(t->dialogue) ||
+        (t->mails_per_connection > 0 && t->mails_done >= t->mails_per_connection))
+        close_connection(t);
+    return kept;
 }
 
 /* A kept connection that the relay has closed, or closes now with 421, says
@@ -325,21 +206,9 @@ static bool worth_another(const struct smtp_end *e, bool kept)
     return kept || e->stage >= SMTP_MAIL;
 }
 
-static void account_for(struct transport *t, bool *kept)
-{
-    long connects = 0;
-    curl_easy_getinfo(t->curl, CURLINFO_NUM_CONNECTS, &connects);
-    *kept = connects == 0 && t->mails_done > 0;
-    bool closed = t->mails_per_connection > 0 && t->mails_done + 1 >= t->mails_per_connection;
-    t->mails_done = closed ? 0 : *kept ? t->mails_done + 1 : 1;
-    if (!in_step(&t->end))
-        throw_away(t);
-}
-
 static void smtp_send(struct transport *t, const struct transport_mail *m, struct transport_reply *reply)
 {
     struct fp_err err;
-    bool kept;
     *reply = (struct transport_reply){.verdict = VERDICT_PROVIDER_FAULT};
     if (!text_is_address(m->sender)) {
         snprintf(reply->reason, sizeof reply->reason, "the envelope sender is not a usable address");
@@ -354,15 +223,13 @@ static void smtp_send(struct transport *t, const struct transport_mail *m, struc
         classify_clean(reply->reason, sizeof reply->reason, err.msg, NULL);
         return;
     }
-    attempt(t, m);
-    account_for(t, &kept);
+    bool kept = attempt(t, m);
     if (worth_another(&t->end, kept)) {
         if (m->may_go && !m->may_go(m->ctx)) {
             reply->untried = true;
             return;
         }
         attempt(t, m);
-        account_for(t, &kept);
     }
     t->end.recipient = m->recipient;
     classify_smtp(&t->end, reply);

@@ -19,7 +19,15 @@ struct wire {
     struct transport_settings settings;
     char url[64], password_file[64];
     int mails; /* numbers the replies */
+    bool pipelining;
 };
+
+/* What the server does from here on. */
+static void change(struct wire *w, struct script p)
+{
+    p.pipelining = w->pipelining;
+    server_change(w->server, p);
+}
 
 static void wire_open(struct wire *w)
 {
@@ -77,7 +85,7 @@ static void expect_own_reply(struct wire *w, struct transport *t, bool login, co
     char body[64], id[32];
     snprintf(id, sizeof id, "MAIL%d", ++w->mails);
     snprintf(body, sizeof body, "250 2.0.0 Ok: queued as %s", id);
-    server_change(w->server, (struct script){.body = body, .auth = login ? "235 2.7.0 in" : NULL});
+    change(w, (struct script){.body = body, .auth = login ? "235 2.7.0 in" : NULL});
     struct transport_reply r = send_mail(t);
     if (r.verdict != VERDICT_SENT || strcmp(r.provider_id, id) != 0)
         fail_msg("the mail after \"%s\": verdict %d, id %s, %s", after, r.verdict, r.provider_id, r.reason);
@@ -138,7 +146,7 @@ static void try_row(struct wire *w, const struct rule *u, enum send_stage stage,
 {
     bool login = stage == SMTP_AUTH;
     struct transport *t = connection(w, login);
-    server_change(w->server, says(stage, line));
+    change(w, says(stage, line));
     struct transport_reply r = send_mail(t);
     int is = (int)r.verdict | (r.vague ? VAGUE : 0) | (r.suppress ? SUPPRESS : 0);
     if (is != u->verdict || r.at_recipient != ((AT(stage) & PAYLOAD) != 0))
@@ -170,11 +178,10 @@ static int try_stage(struct wire *w, const struct rule *u, enum send_stage stage
     return tried;
 }
 
-static void every_row_decides_on_the_wire(void **state)
+static void try_rows(bool pipelining)
 {
-    struct wire w = {0};
+    struct wire w = {.pipelining = pipelining};
     int tried = 0;
-    (void)state;
     wire_open(&w);
     for (size_t i = 0; i < N_RULES; i++) {
         int of_row = 0;
@@ -192,17 +199,28 @@ static void every_row_decides_on_the_wire(void **state)
     wire_close(&w);
 }
 
+static void every_row_decides_on_the_wire(void **state)
+{
+    (void)state;
+    try_rows(false);
+}
+
+static void every_row_decides_when_all_is_said_at_once(void **state)
+{
+    (void)state;
+    try_rows(true);
+}
+
 /* --- broken off --------------------------------------------------------------------------------- */
 
-static void every_stage_can_break_off(void **state)
+static void break_off_everywhere(bool pipelining)
 {
-    struct wire w = {0};
-    (void)state;
+    struct wire w = {.pipelining = pipelining};
     wire_open(&w);
     for (int stage = SMTP_CONNECT; stage <= SMTP_BODY; stage++) {
         bool login = stage == SMTP_AUTH;
         struct transport *t = connection(&w, login);
-        server_change(w.server, says((enum send_stage)stage, HANG_UP));
+        change(&w, says((enum send_stage)stage, HANG_UP));
         struct transport_reply r = send_mail(t);
         int is = (int)r.verdict | (r.vague ? VAGUE : 0);
         if (is != broken[stage].verdict)
@@ -214,11 +232,18 @@ static void every_stage_can_break_off(void **state)
     wire_close(&w);
 }
 
+static void every_stage_can_break_off(void **state)
+{
+    (void)state;
+    break_off_everywhere(false);
+    break_off_everywhere(true);
+}
+
 /* The relay ends while the mail is on its way to it: whether its last words are
  * read or lost, the mail is not sent, and nothing of it is left for the next. */
 static void a_421_in_mid_stream_is_this_mails(void **state)
 {
-    struct wire w = {0};
+    struct wire w = {.pipelining = true};
     size_t bytes = 4 << 20; /* more than the sockets hold */
     char *data = mem_alloc(bytes);
     (void)state;
@@ -227,7 +252,7 @@ static void a_421_in_mid_stream_is_this_mails(void **state)
     wire_open(&w);
     for (int i = 0; i < 5; i++) {
         struct transport *t = connection(&w, false);
-        server_change(w.server, (struct script){.mid_body = i % 2 ? HANG_UP : "421 4.3.2 shutting down"});
+        change(&w, (struct script){.mid_body = i % 2 ? HANG_UP : "421 4.3.2 shutting down"});
         struct transport_reply r = send_bytes(t, data, bytes);
         if (r.verdict != VERDICT_AMBIGUOUS && (i % 2 || r.verdict != VERDICT_THROTTLED))
             fail_msg("verdict %d: %s", r.verdict, r.reason);
@@ -242,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_decides_on_the_wire),
+        cmocka_unit_test(every_row_decides_when_all_is_said_at_once),
         cmocka_unit_test(every_stage_can_break_off),
         cmocka_unit_test(a_421_in_mid_stream_is_this_mails),
     };

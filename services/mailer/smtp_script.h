@@ -39,6 +39,10 @@ struct script {
     int flood_mb;               /* lines of the reply to the mail before its last */
     int mails_per_connection;   /* then 421 at MAIL; 0: no limit */
     bool hang_up_after_mail, byte_by_byte;
+    bool pipelining;      /* offered */
+    bool patient;         /* answers MAIL and RCPT only once it has read DATA */
+    bool deaf;            /* waits for the mail even when nobody is to have it */
+    const char *unasked;  /* said once more behind the reply to a mail */
     const char *mid_body; /* said after the first lines of a mail, then the end */
 };
 
@@ -56,6 +60,8 @@ struct session {
     struct server *server;
     FILE *in;
     int socket, mails;
+    bool has_recipient, holds_back;
+    char held[600]; /* said later */
 };
 
 static struct script script_of(struct server *s)
@@ -94,8 +100,13 @@ static inline bool log_holds(struct server *s, const char *text)
 
 static void say(struct session *c, const char *reply)
 {
-    char line[512];
-    int n = snprintf(line, sizeof line, "%s\r\n", reply);
+    char line[1200];
+    if (c->holds_back) {
+        strcat(strcat(c->held, reply), "\r\n");
+        return;
+    }
+    int n = snprintf(line, sizeof line, "%s%s\r\n", c->held, reply);
+    c->held[0] = 0;
     struct script p = script_of(c->server);
     int step = p.byte_by_byte || p.byte_ms ? 1 : n;
     for (int i = 0; i < n; i += step) {
@@ -131,8 +142,15 @@ static bool take_body(struct session *c)
     if (script_of(s).mid_body)
         return fgets(line, sizeof line, c->in) && answer(c, script_of(s).mid_body, "") && false;
     str_init(&body, 0);
-    while (fgets(line, sizeof line, c->in) && strcmp(line, ".\r\n") != 0)
-        str_puts(&body, line[0] == '.' ? line + 1 : line);
+    bool whole = false;
+    while (!whole && fgets(line, sizeof line, c->in)) {
+        whole = strcmp(line, ".\r\n") == 0;
+        str_puts(&body, whole ? "" : line[0] == '.' ? line + 1 : line);
+    }
+    if (!whole) {
+        str_fini(&body);
+        return false;
+    }
     pthread_mutex_lock(&s->lock);
     str_fini(&s->last_body);
     s->last_body = body;
@@ -148,14 +166,41 @@ static bool take_body(struct session *c)
         if (send(c->socket, more, 100, MSG_NOSIGNAL) < 0)
             return false;
     }
-    return answer(c, p.body, "250 2.0.0 Ok: queued as 4Bx1") && !p.hang_up_after_mail;
+    c->has_recipient = false;
+    if (!answer(c, p.body, "250 2.0.0 Ok: queued as 4Bx1") || p.hang_up_after_mail)
+        return false;
+    return !p.unasked || answer(c, p.unasked, "");
+}
+
+static const char *offers(const struct script *p)
+{
+    if (p->auth)
+        return p->pipelining ? "250-here\r\n250-SIZE 1000000\r\n250-PIPELINING\r\n250 AUTH PLAIN"
+                             : "250-here\r\n250-SIZE 1000000\r\n250 AUTH PLAIN";
+    return p->pipelining ? "250-here\r\n250 PIPELINING" : "250 here";
+}
+
+static bool obey_rcpt(struct session *c, const struct script *p)
+{
+    c->has_recipient = !p->rcpt || p->rcpt[0] == '2';
+    return answer(c, p->rcpt, "250 2.1.5 Ok");
+}
+
+static bool obey_data(struct session *c, const struct script *p)
+{
+    if (!c->has_recipient && !p->deaf)
+        return answer(c, "554 5.5.1 no valid recipients", "");
+    if (p->data && strncmp(p->data, "354", 3) != 0)
+        return answer(c, p->data, "");
+    return answer(c, p->data, "354 go on") && take_body(c);
 }
 
 static bool obey(struct session *c, const char *line)
 {
     struct script p = script_of(c->server);
+    c->holds_back = p.patient && (strncasecmp(line, "MAIL", 4) == 0 || strncasecmp(line, "RCPT", 4) == 0);
     if (strncasecmp(line, "EHLO", 4) == 0)
-        return answer(c, p.ehlo, p.auth ? "250-here\r\n250-SIZE 1000000\r\n250 AUTH PLAIN" : "250 here");
+        return answer(c, p.ehlo, offers(&p));
     if (strncasecmp(line, "AUTH", 4) == 0)
         return answer(c, p.auth, "");
     if (strncasecmp(line, "MAIL", 4) == 0 && p.mails_per_connection && c->mails >= p.mails_per_connection)
@@ -163,9 +208,13 @@ static bool obey(struct session *c, const char *line)
     if (strncasecmp(line, "MAIL", 4) == 0)
         return answer(c, p.mail, "250 2.1.0 Ok");
     if (strncasecmp(line, "RCPT", 4) == 0)
-        return answer(c, p.rcpt, "250 2.1.5 Ok");
+        return obey_rcpt(c, &p);
     if (strncasecmp(line, "DATA", 4) == 0)
-        return answer(c, p.data, "354 go on") && (p.data || take_body(c));
+        return obey_data(c, &p);
+    if (strncasecmp(line, "RSET", 4) == 0) {
+        c->has_recipient = false;
+        return answer(c, "250 2.0.0 Ok", "");
+    }
     if (strncasecmp(line, "QUIT", 4) == 0) {
         say(c, "221 2.0.0 Bye");
         return false;

@@ -48,18 +48,24 @@ static void client_close(struct client *c)
     server_stop(c->server);
 }
 
-static enum verdict post_to(struct client *c, const char *recipient)
+static const char usual[] = "Subject: x\r\n\r\n.one\r\n..two\r\n.\r\nthree\r\n";
+
+static enum verdict post_text(struct client *c, const char *recipient, const char *text)
 {
-    static const char data[] = "Subject: x\r\n\r\n.one\r\n..two\r\n.\r\nthree\r\n";
     const struct transport_mail mail = {.sender = "reports@here.example",
                                         .recipient = recipient,
-                                        .data = data,
-                                        .bytes = sizeof data - 1,
+                                        .data = text,
+                                        .bytes = strlen(text),
                                         .job_id = 1,
                                         .user_id = 2,
                                         .may_go = c->may_go};
     transport_smtp.send(c->transport, &mail, &c->reply);
     return c->reply.verdict;
+}
+
+static enum verdict post_to(struct client *c, const char *recipient)
+{
+    return post_text(c, recipient, usual);
 }
 
 static enum verdict post(struct client *c)
@@ -97,14 +103,33 @@ static void a_mail_is_sent_and_its_queue_id_kept(void **state)
     client_close(&c);
 }
 
+static void expect_body(struct server *s, const char *expected)
+{
+    pthread_mutex_lock(&s->lock);
+    assert_string_equal(s->last_body.data ? s->last_body.data : "", expected);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void lines_that_begin_with_a_dot_arrive_whole(void **state)
 {
     (void)state;
+    static const char *const texts[] = {usual, ".\r\n", "..\r\n.\r\n.\r\n", "\r\n.\r\n", "x: y\r\n\r\n.\r\n"};
     struct client c = client_of((struct script){0});
-    post(&c);
-    pthread_mutex_lock(&c.server->lock);
-    assert_string_equal(c.server->last_body.data, "Subject: x\r\n\r\n.one\r\n..two\r\n.\r\nthree\r\n");
-    pthread_mutex_unlock(&c.server->lock);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        assert_int_equal(post_text(&c, "anna@there.example", texts[i]), VERDICT_SENT);
+        expect_body(c.server, texts[i]);
+    }
+    client_close(&c);
+}
+
+static void a_mail_without_a_last_line_end_gets_one(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){0});
+    assert_int_equal(post_text(&c, "anna@there.example", "x: y\r\n\r\n."), VERDICT_SENT);
+    expect_body(c.server, "x: y\r\n\r\n.\r\n");
+    assert_int_equal(post_text(&c, "anna@there.example", "."), VERDICT_SENT);
+    expect_body(c.server, ".\r\n");
     client_close(&c);
 }
 
@@ -139,6 +164,109 @@ static void replies_may_come_byte_by_byte(void **state)
         assert_int_equal(post(&c), VERDICT_SENT);
     assert_string_equal(c.reply.provider_id, "4Bx1");
     client_close(&c);
+}
+
+/* --- the three commands at once ------------------------------------------------------------------- */
+
+static void what_the_server_offers_is_used(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){.pipelining = true, .patient = true});
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(post(&c), VERDICT_SENT);
+        assert_string_equal(c.reply.provider_id, "4Bx1");
+    }
+    assert_int_equal(connections_of(c.server), 1);
+    assert_int_equal(mails_of(c.server), 5);
+    client_close(&c);
+
+    c = client_with((struct script){.patient = true}); /* does not offer it, and waits */
+    c.settings.reply_timeout_ms = 300;
+    client_open(&c);
+    assert_int_equal(post(&c), VERDICT_PROVIDER_FAULT);
+    assert_string_equal(c.reply.reason, "no answer to MAIL: the time is over");
+    client_close(&c);
+}
+
+/* The server has said what it thinks of the recipient; nobody need log in again for that. */
+static void a_refused_recipient_keeps_the_connection(void **state)
+{
+    (void)state;
+    for (int pipelining = 0; pipelining < 2; pipelining++) {
+        struct script refuses = {.rcpt = "550 5.1.1 no such user", .pipelining = pipelining};
+        struct client c = client_of(refuses);
+        for (int i = 0; i < 3; i++) {
+            server_change(c.server, refuses);
+            assert_int_equal(post(&c), VERDICT_FAILED);
+            assert_int_equal(c.reply.code, 550);
+            server_change(c.server, (struct script){.pipelining = pipelining});
+            assert_int_equal(post(&c), VERDICT_SENT);
+        }
+        assert_int_equal(connections_of(c.server), 1);
+        assert_int_equal(mails_of(c.server), 3);
+        client_close(&c);
+    }
+}
+
+/* Ending the mail that it waits for would be an empty mail to nobody, or to somebody. */
+static void a_server_that_waits_for_nobodys_mail_is_left(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){.rcpt = "450 4.2.0 later", .pipelining = true, .deaf = true});
+    assert_int_equal(post(&c), VERDICT_DEFERRED);
+    assert_int_equal(c.reply.code, 450);
+    server_change(c.server, (struct script){.pipelining = true});
+    assert_int_equal(post(&c), VERDICT_SENT);
+    assert_int_equal(connections_of(c.server), 2);
+    assert_int_equal(mails_of(c.server), 1);
+    client_close(&c);
+}
+
+/* --- replies that nobody asked for ------------------------------------------------------------------ */
+
+static void a_reply_too_many_answers_no_other_mail(void **state)
+{
+    (void)state;
+    for (int pipelining = 0; pipelining < 2; pipelining++) {
+        struct script babbles = {.unasked = "250 2.0.0 Ok: queued as STRAY", .pipelining = pipelining};
+        struct client c = client_of(babbles);
+        for (int i = 1; i <= 4; i++) {
+            char body[64], id[16];
+            snprintf(id, sizeof id, "OWN%d", i);
+            snprintf(body, sizeof body, "250 2.0.0 Ok: queued as %s", id);
+            babbles.body = body;
+            server_change(c.server, babbles);
+            assert_int_equal(post(&c), VERDICT_SENT);
+            assert_string_equal(c.reply.provider_id, id);
+            assert_int_equal(mails_of(c.server), i);
+            clock_sleep_us(20000); /* the one too many has come */
+        }
+        client_close(&c);
+    }
+}
+
+static void an_answer_before_the_mail_accepts_nothing(void **state)
+{
+    (void)state;
+    for (int pipelining = 0; pipelining < 2; pipelining++) {
+        struct client c = client_of(
+            (struct script){.data = "354 go on\r\n250 2.0.0 Ok: queued as EARLY", .pipelining = pipelining});
+        assert_int_not_equal(post(&c), VERDICT_SENT);
+        server_change(c.server, (struct script){.pipelining = pipelining});
+        assert_int_equal(post(&c), VERDICT_SENT);
+        assert_string_equal(c.reply.provider_id, "4Bx1");
+        client_close(&c);
+    }
+}
+
+static void a_reply_of_another_kind_is_no_answer(void **state)
+{
+    (void)state;
+    assert_verdict(reply_of((struct script){.data = "250 2.0.0 Ok"}), VERDICT_DEFERRED);
+    assert_verdict(reply_of((struct script){.mail = "354 go on"}), VERDICT_PROVIDER_FAULT);
+    assert_verdict(reply_of((struct script){.rcpt = "354 go on", .pipelining = true}), VERDICT_DEFERRED);
+    assert_verdict(reply_of((struct script){.body = "354 go on"}), VERDICT_AMBIGUOUS);
+    assert_verdict(reply_of((struct script){.body = "251 2.0.0 Ok"}), VERDICT_AMBIGUOUS);
 }
 
 /* --- refusals ------------------------------------------------------------------------------------- */
@@ -473,9 +601,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mail_is_sent_and_its_queue_id_kept),
         cmocka_unit_test(lines_that_begin_with_a_dot_arrive_whole),
+        cmocka_unit_test(a_mail_without_a_last_line_end_gets_one),
         cmocka_unit_test(a_connection_is_kept),
         cmocka_unit_test(a_connection_carries_no_more_than_its_mails),
         cmocka_unit_test(replies_may_come_byte_by_byte),
+        cmocka_unit_test(what_the_server_offers_is_used),
+        cmocka_unit_test(a_refused_recipient_keeps_the_connection),
+        cmocka_unit_test(a_server_that_waits_for_nobodys_mail_is_left),
+        cmocka_unit_test(a_reply_too_many_answers_no_other_mail),
+        cmocka_unit_test(an_answer_before_the_mail_accepts_nothing),
+        cmocka_unit_test(a_reply_of_another_kind_is_no_answer),
         cmocka_unit_test(an_unknown_recipient_fails_and_the_next_mail_goes_out),
         cmocka_unit_test(refusals_at_rcpt),
         cmocka_unit_test(throttling_at_mail),
