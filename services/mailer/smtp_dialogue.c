@@ -151,6 +151,8 @@ struct smtp_dialogue *smtp_dialogue_open(const struct smtp_dialogue_options *o, 
                  curl_easy_getinfo(d->curl, CURLINFO_ACTIVESOCKET, &d->socket) == CURLE_OK &&
                  d->socket != CURL_SOCKET_BAD;
     d->encrypted = d->in_step && is_encrypted(d->curl);
+    if (!d->in_step && end->result == CURLE_OK)
+        end->result = CURLE_COULDNT_CONNECT; /* OK is for a mail that was accepted */
     d->end = NULL;
     curl_easy_setopt(d->curl, CURLOPT_ERRORBUFFER, NULL);
     if (d->in_step)
@@ -409,7 +411,7 @@ static void hand_over(struct smtp_dialogue *d, const struct transport_mail *m)
     if (rc != CURLE_OK)
         broke(d, rc);
     else if (r->code == 250)
-        memcpy(d->end->acceptance, r->last, sizeof d->end->acceptance);
+        snprintf(d->end->acceptance, sizeof d->end->acceptance, "%s", r->last);
     else if (is_refusal(r))
         refused(d, CURLE_WEIRD_SERVER_REPLY);
     else
