@@ -60,7 +60,7 @@ struct session {
     struct server *server;
     FILE *in;
     int socket, mails;
-    bool has_recipient, holds_back;
+    bool has_sender, has_recipient, holds_back;
     char held[600]; /* said later */
 };
 
@@ -166,7 +166,7 @@ static bool take_body(struct session *c)
         if (send(c->socket, more, 100, MSG_NOSIGNAL) < 0)
             return false;
     }
-    c->has_recipient = false;
+    c->has_sender = c->has_recipient = false;
     if (!answer(c, p.body, "250 2.0.0 Ok: queued as 4Bx1") || p.hang_up_after_mail)
         return false;
     return !p.unasked || answer(c, p.unasked, "");
@@ -178,6 +178,14 @@ static const char *offers(const struct script *p)
         return p->pipelining ? "250-here\r\n250-SIZE 1000000\r\n250-PIPELINING\r\n250 AUTH PLAIN"
                              : "250-here\r\n250-SIZE 1000000\r\n250 AUTH PLAIN";
     return p->pipelining ? "250-here\r\n250 PIPELINING" : "250 here";
+}
+
+static bool obey_mail(struct session *c, const struct script *p)
+{
+    if (c->has_sender)
+        return answer(c, "503 5.5.1 nested MAIL", "");
+    c->has_sender = !p->mail || p->mail[0] == '2';
+    return answer(c, p->mail, "250 2.1.0 Ok");
 }
 
 static bool obey_rcpt(struct session *c, const struct script *p)
@@ -206,13 +214,13 @@ static bool obey(struct session *c, const char *line)
     if (strncasecmp(line, "MAIL", 4) == 0 && p.mails_per_connection && c->mails >= p.mails_per_connection)
         return answer(c, "421 4.7.0 too many mails here", "");
     if (strncasecmp(line, "MAIL", 4) == 0)
-        return answer(c, p.mail, "250 2.1.0 Ok");
+        return obey_mail(c, &p);
     if (strncasecmp(line, "RCPT", 4) == 0)
         return obey_rcpt(c, &p);
     if (strncasecmp(line, "DATA", 4) == 0)
         return obey_data(c, &p);
     if (strncasecmp(line, "RSET", 4) == 0) {
-        c->has_recipient = false;
+        c->has_sender = c->has_recipient = false;
         return answer(c, "250 2.0.0 Ok", "");
     }
     if (strncasecmp(line, "QUIT", 4) == 0) {

@@ -73,6 +73,12 @@ static enum verdict post(struct client *c)
     return post_to(c, "anna@there.example");
 }
 
+static bool never(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
 /* One mail to a server with this script. */
 static struct transport_reply reply_of(struct script script)
 {
@@ -213,7 +219,9 @@ static void a_server_that_waits_for_nobodys_mail_is_left(void **state)
 {
     (void)state;
     struct client c = client_of((struct script){.rcpt = "450 4.2.0 later", .pipelining = true, .deaf = true});
+    int64_t start = clock_mono_us();
     assert_int_equal(post(&c), VERDICT_DEFERRED);
+    assert_in_range(clock_mono_us() - start, 0, 2500000); /* at once, not when the time is over */
     assert_int_equal(c.reply.code, 450);
     server_change(c.server, (struct script){.pipelining = true});
     assert_int_equal(post(&c), VERDICT_SENT);
@@ -245,6 +253,24 @@ static void a_reply_too_many_answers_no_other_mail(void **state)
     }
 }
 
+/* What is over is not tried once more: that would need another look at the lease, and a second connection. */
+static void the_next_mail_does_not_find_out_that_a_connection_is_spent(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"250 2.0.0 Ok: queued as A\r\n250 2.0.0 Ok: queued as STRAY",
+                                       "421 4.3.2 going down", "999 what?", HANG_UP};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        struct client c = client_of((struct script){.body = ends[i]});
+        c.may_go = never;
+        post(&c);
+        server_change(c.server, (struct script){0});
+        assert_int_equal(post(&c), VERDICT_SENT);
+        assert_string_equal(c.reply.provider_id, "4Bx1");
+        assert_int_equal(connections_of(c.server), i == 2 ? 1 : 2);
+        client_close(&c);
+    }
+}
+
 static void an_answer_before_the_mail_accepts_nothing(void **state)
 {
     (void)state;
@@ -262,7 +288,10 @@ static void an_answer_before_the_mail_accepts_nothing(void **state)
 static void a_reply_of_another_kind_is_no_answer(void **state)
 {
     (void)state;
-    assert_verdict(reply_of((struct script){.data = "250 2.0.0 Ok"}), VERDICT_DEFERRED);
+    struct client c = client_of((struct script){.data = "250 2.0.0 Ok"});
+    assert_int_equal(post(&c), VERDICT_DEFERRED);
+    assert_int_equal(connections_of(c.server), 2); /* once more, but not where it was said */
+    client_close(&c);
     assert_verdict(reply_of((struct script){.mail = "354 go on"}), VERDICT_PROVIDER_FAULT);
     assert_verdict(reply_of((struct script){.rcpt = "354 go on", .pipelining = true}), VERDICT_DEFERRED);
     assert_verdict(reply_of((struct script){.body = "354 go on"}), VERDICT_AMBIGUOUS);
@@ -408,6 +437,7 @@ static void a_late_reply_answers_no_other_mail(void **state)
     assert_in_range(clock_mono_us() - start, 200000, 550000);
     server_change(c.server, (struct script){.body = "250 2.0.0 Ok: queued as SECOND"});
     clock_sleep_us(500000); /* the late 250 has come by now */
+    c.may_go = never;       /* nor is the old connection tried again */
     assert_int_equal(post(&c), VERDICT_SENT);
     assert_string_equal(c.reply.provider_id, "SECOND");
     assert_int_equal(connections_of(c.server), 2);
@@ -424,12 +454,6 @@ static void a_connection_closed_between_mails_costs_nothing(void **state)
     assert_int_equal(mails_of(c.server), 5);
     assert_int_equal(connections_of(c.server), 5);
     client_close(&c);
-}
-
-static bool never(void *ctx)
-{
-    (void)ctx;
-    return false;
 }
 
 /* The lease may have ended while the first connection broke. */
@@ -609,6 +633,7 @@ int main(void)
         cmocka_unit_test(a_refused_recipient_keeps_the_connection),
         cmocka_unit_test(a_server_that_waits_for_nobodys_mail_is_left),
         cmocka_unit_test(a_reply_too_many_answers_no_other_mail),
+        cmocka_unit_test(the_next_mail_does_not_find_out_that_a_connection_is_spent),
         cmocka_unit_test(an_answer_before_the_mail_accepts_nothing),
         cmocka_unit_test(a_reply_of_another_kind_is_no_answer),
         cmocka_unit_test(an_unknown_recipient_fails_and_the_next_mail_goes_out),
