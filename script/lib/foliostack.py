@@ -6,6 +6,7 @@ process is remembered with its start time, and only ever signalled by that: a
 process id that was taken by somebody else is left alone.
 """
 import datetime
+import functools
 import itertools
 import json
 import os
@@ -158,6 +159,12 @@ class Process:
         return p
 
 
+@functools.cache
+def psql_path():
+    """The program itself: Debian's /usr/bin/psql is a script that looks for it, which takes as long again."""
+    return str(max(Path("/usr/lib/postgresql").glob("*/bin/psql"), key=lambda p: int(p.parts[4]), default="psql"))
+
+
 class Postgres:
     """A private server in a folder, by script/lib/postgres.sh."""
 
@@ -201,7 +208,7 @@ class Postgres:
 
     def sql(self, database, text):
         """Runs statements by psql; returns the rows as lists of text."""
-        done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.dsn(database), "-c", text],
+        done = subprocess.run([psql_path(), "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.dsn(database), "-c", text],
                               capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
             raise StackError(f"psql: {done.stderr.strip()}")
@@ -369,6 +376,13 @@ class Stack:
         return {"summaries_from": self._upstream(service), "transport": "smtp", "smtp_url": f"smtp://{self.smtp}",
                 "mail_rate": 0, "from": "Foliopost <reports@example.com>", "message_host": "example.com",
                 "templates": ROOT / "services" / "mailer" / "templates"}
+
+    def providers(self, text):
+        """What mailers that are yet to be started have as their --providers-file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "providers.conf"
+        path.write_text(text)
+        self.options.setdefault("mailer", {})["providers_file"] = path
 
     def token_keys(self):
         """The file of the signed tokens' keys, made at the first call."""

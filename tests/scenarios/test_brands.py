@@ -1,6 +1,7 @@
 """Several brands in one job: each user gets his own brand's mail, through its own provider."""
 import email
 import email.policy
+import time
 
 
 def read(folder):
@@ -14,16 +15,17 @@ def user_of(mail):
 def test_a_job_through_a_slow_provider_leaves_claim_slots_to_others(new_stack, judge, tmp_path):
     """At one mail a second of its own it would hold all four for minutes."""
     stack = new_stack(start=False)
-    (tmp_path / "providers.conf").write_text(f"[common]\ntransport = maildir\nmaildir = {tmp_path / 'common'}\n"
-                                             f"[slow]\ntransport = maildir\nmaildir = {tmp_path / 'slow'}\nmail-rate = 1\nweight = 0\n")
-    stack.options["mailer"] = {"providers_file": tmp_path / "providers.conf"}
+    stack.providers(f"[common]\ntransport = maildir\nmaildir = {tmp_path / 'common'}\n"
+                    f"[slow]\ntransport = maildir\nmaildir = {tmp_path / 'slow'}\nmail-rate = 1\nweight = 0\n")
     stack.start_services()
     j = judge(stack)
     slow = [j.submit("monthly", "--provider", "slow", "--request-id", f"slow{n}") for n in range(2)]
     for job in slow:
         j.wait_state(job, "IN_PROGRESS")
+    until = time.monotonic() + 30
     while not j.number("SELECT count(*) FROM foliopost.batches WHERE state = 'sending'"):
-        pass
+        assert time.monotonic() < until
+        time.sleep(0.05)
     for n in range(3):
         other = j.submit("monthly", "--user-ids", ",".join(map(str, range(1, 301))), "--request-id", f"other{n}")
         j.wait_state(other, "COMPLETED", 25)
@@ -38,13 +40,13 @@ def test_a_job_through_a_slow_provider_leaves_claim_slots_to_others(new_stack, j
 def test_each_user_gets_the_mail_of_his_brand_and_the_unknown_get_none(new_stack, judge, tmp_path):
     stack = new_stack(start=False)
     common, acme = tmp_path / "common", tmp_path / "acme"
-    (tmp_path / "providers.conf").write_text(f"[shared]\ntransport = maildir\nmaildir = {common}\n"
-                                             f"[theirs]\ntransport = maildir\nmaildir = {acme}\n")
+    stack.providers(f"[shared]\ntransport = maildir\nmaildir = {common}\n"
+                    f"[theirs]\ntransport = maildir\nmaildir = {acme}\n")
     (tmp_path / "brands.conf").write_text("[acme]\nfrom = Acme Invest <reports@acme.example>\nmessage-host = acme.example\n"
                                           "unsubscribe-url = https://leave.acme.example\ntemplate = plain\n"
                                           "provider = theirs\npostal-address = Acme Ltd, Town\n")
-    stack.options["mailer"] = {"providers_file": tmp_path / "providers.conf", "brands_file": tmp_path / "brands.conf",
-                               "token_key_file": stack.token_keys(), "unsubscribe_url": "https://leave.example.com"}
+    stack.options["mailer"] |= {"brands_file": tmp_path / "brands.conf", "token_key_file": stack.token_keys(),
+                                "unsubscribe_url": "https://leave.example.com"}
     stack.start_services()
     j = judge(stack)
     j.sql("INSERT INTO portfolio.preferences (user_id, kind, enabled, brand)"

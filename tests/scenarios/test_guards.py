@@ -23,13 +23,16 @@ def test_a_canary_is_sent_then_the_job_waits_then_the_rest_follows(new_stack, ju
     j = judge(new_stack())
     job = j.submit("monthly", "--canary", "10%", "--canary-wait", "8s")
     await_(lambda: "canary: the first 200 users" in waiting(j, job))
-    first = processed(j, job)
-    assert 200 <= first < 300 and j.state(job) == "IN_PROGRESS" # whole pages
     assert "canary" in j.stack.foliopost("report", job).stdout
-    time.sleep(3)
-    assert processed(j, job) == first
     done = j.wait_state(job, "COMPLETED")
-    assert int(done["spec"]["canary_users"]) == 200 and int(done["canary_until_us"]) > 0
+    until_us = int(done["canary_until_us"])
+    assert int(done["spec"]["canary_users"]) == 200 and until_us > 0
+    first = j.number(f"SELECT count(*) FROM foliopost.deliveries WHERE job_id = {job} AND updated_at < to_timestamp({until_us} / 1e6)")
+    assert 200 <= first < 300 # whole pages, and nobody else before the wait was over
+    assert done["finished_us"] > until_us
+    waited_s = j.number(f"SELECT floor({until_us} / 1e6 - extract(epoch FROM max(updated_at))) FROM foliopost.deliveries WHERE job_id = {job}"
+                        f" AND updated_at < to_timestamp({until_us} / 1e6)")
+    assert waited_s >= 7 # from when they had their outcome
     j.accounted(job)
     for wrong in ("0", "x", "101%", "-5", "0.00001%"):
         assert j.call("submit", "monthly", f"--canary={wrong}", check=False).returncode == 2, wrong

@@ -50,9 +50,8 @@ def test_a_job_keeps_to_its_own_rate_until_an_operator_raises_it(new_stack, judg
 @pytest.mark.slow
 def test_what_one_provider_refused_is_tried_again_and_nothing_else(new_stack, judge, tmp_path):
     stack = new_stack(start=False)
-    (tmp_path / "providers.conf").write_text(f"[relay]\ntransport = smtp\nsmtp-url = smtp://{stack.smtp}\n"
-                                             f"[files]\ntransport = maildir\nmaildir = {tmp_path / 'mails'}\n")
-    stack.options["mailer"] = {"providers_file": tmp_path / "providers.conf"}
+    stack.providers(f"[relay]\ntransport = smtp\nsmtp-url = smtp://{stack.smtp}\n"
+                    f"[files]\ntransport = maildir\nmaildir = {tmp_path / 'mails'}\n")
     stack.start_services()
     j = judge(stack)
     users = range(1, 201)
