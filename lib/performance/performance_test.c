@@ -317,6 +317,26 @@ static void a_split_changes_neither_value_nor_return(void **state)
     world_free(w);
 }
 
+/* 1e-8 of a share stays 1e-8 when nine become five, and is worth nine fifths. */
+static void a_split_that_rounds_the_shares_to_what_they_were_changes_their_value(void **state)
+{
+    static const char *const days[] = {"2024-02-14", "2024-03-06"}; /* before the period, and in it */
+    (void)state;
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
+        struct world *w = world_new("EUR", "2024-03-04", "2024-03-08");
+        int a = world_instrument(w, "EUR");
+
+        world_cash(w, "2024-02-12", PERF_DEPOSIT, "1", "EUR");
+        world_trade(w, "2024-02-12", PERF_BUY, a, "0.00000001", "-0.02", "EUR");
+        world_close(w, a, "2024-02-12", "2000000");
+        world_split(w, a, days[i], 5, 9);
+        assert_true(world_run(w));
+        assert_int_equal(w->summary.open_value_minor, i == 0 ? 102 : 100); /* 0.98 of cash, 0.036 or 0.02 */
+        assert_int_equal(w->summary.close_value_minor, 102);
+        world_free(w);
+    }
+}
+
 static void a_later_close_is_taken_back_over_a_split(void **state)
 {
     (void)state;
@@ -624,6 +644,7 @@ int main(void)
         cmocka_unit_test(before_the_first_close_a_trade_sets_the_price_of_its_day),
         cmocka_unit_test(without_any_close_a_holding_stands_at_cost_outside_the_return),
         cmocka_unit_test(a_split_changes_neither_value_nor_return),
+        cmocka_unit_test(a_split_that_rounds_the_shares_to_what_they_were_changes_their_value),
         cmocka_unit_test(a_later_close_is_taken_back_over_a_split),
         cmocka_unit_test(a_delivery_is_a_flow_at_the_market_value_of_the_day),
         cmocka_unit_test(transfers_are_no_flow),

@@ -175,9 +175,11 @@ static const struct perf_point *plain_quote(const struct fp_performance *p, cons
     return next;
 }
 
-/* Into h->valued_price; *same: it was that. */
+/* Into h->valued_price; *same: it was that, before a split: one that leaves the
+ * number of shares as it is, being 1e-8 of one, must not leave the value. */
 static bool look_closer(struct fp_performance *p, struct perf_holding *h, bool *same)
 {
+    const int64_t last_e8 = h->valued_price.value_e8;
     struct perf_price price;
 
     if (!price_today(p, h, &price) || (h->data->n_splits && !restate_last_price(p, h)))
@@ -185,7 +187,7 @@ static bool look_closer(struct fp_performance *p, struct perf_holding *h, bool *
     p->day_flags |= price.flags;
     if (h->valued_quantity_e8 && p->in_period && !perf_is_near(h->valued_price.value_e8, price.value_e8))
         perf_judge_quote(p, h, &price);
-    *same = price.value_e8 == h->valued_price.value_e8 && price.cash == h->valued_price.cash;
+    *same = price.value_e8 == last_e8 && price.cash == h->valued_price.cash;
     h->valued_price = price;
     return true;
 }
