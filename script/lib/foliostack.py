@@ -22,6 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("scheduler", "userstream", "stats", "mailer")
+# For whoever starts sanitized binaries: scenarios, chaos, sabotage, crash points.
+os.environ["LSAN_OPTIONS"] = f"suppressions={ROOT / 'tests' / 'lsan.supp'}:print_suppressions=0"
 
 
 class StackError(Exception):

@@ -15,7 +15,6 @@ from foliostack import SERVICES, Postgres, Stack  # noqa: E402
 from judge import Judge  # noqa: E402
 
 USERS = 2000
-os.environ["LSAN_OPTIONS"] = f"suppressions={Path(__file__).resolve().parents[1] / 'lsan.supp'}:print_suppressions=0"
 numbers = itertools.count(1)
 
 
