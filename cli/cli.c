@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,12 +167,21 @@ static enum cli_exit dispatch(struct parts *p)
     return run_command(p);
 }
 
+/* The widths of letters; numbers stay as they are. What we print is UTF-8, and a terminal
+ * behind a bare "C" (a container, ssh without LANG) nearly always takes it too. */
+static void take_locale(void)
+{
+    setlocale(LC_CTYPE, "");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 int cli_main(const struct cli_command *const *table, int argc, char **argv)
 {
     struct parts parts = {0};
     struct fp_err err;
     cli_commands = table;
-    setlocale(LC_CTYPE, "");                       /* widths of letters; numbers stay as they are */
+    take_locale();
     log_init("foliopost", false, LOG_ERROR_LEVEL); /* what happens is said by the command */
     enum cli_exit code = take_apart(argc, argv, &parts, &err) == 0 ? dispatch(&parts) : cli_fail(&err);
     mem_free(parts.settings);

@@ -96,18 +96,26 @@ int text_columns(const char *s)
     return total;
 }
 
+#define MARKED_FROM 20 /* columns; in fewer the mark would take what little there is */
+
 void text_print_cut(const char *s, int columns, FILE *out)
 {
+    static const char more[] = "...";
     mbstate_t state = {0};
     int used = 0, width;
+    bool marked = columns >= MARKED_FROM && text_columns(s) > columns;
+    if (marked)
+        columns -= (int)sizeof more - 1;
     while (*s != '\0') {
         size_t n = take_character(s, &state, &width);
         if (used + width > columns)
-            return;
+            break;
         fwrite(s, 1, n, out);
         used += width;
         s += n;
     }
+    if (marked)
+        fputs(more, out);
 }
 
 /* --- tables -------------------------------------------------------------------------- */

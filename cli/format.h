@@ -25,7 +25,8 @@ void table_free(struct table *t);
 
 /* Columns on a terminal that the text takes; what it has no letter for counts 1. */
 int text_columns(const char *s);
-/* Prints at most `columns` columns of the text. */
+/* Prints at most `columns` columns of the text; of a longer one its beginning and "...",
+ * so that a number which is cut does not read as a smaller one. */
 void text_print_cut(const char *s, int columns, FILE *out);
 
 #endif

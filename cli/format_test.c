@@ -86,6 +86,11 @@ static void cut_at_five(void *s, FILE *out)
     text_print_cut(s, 5, out);
 }
 
+static void cut_at_twenty(void *s, FILE *out)
+{
+    text_print_cut(s, 20, out);
+}
+
 static void text_is_cut_at_whole_characters(void **state)
 {
     (void)state;
@@ -99,6 +104,12 @@ static void text_is_cut_at_whole_characters(void **state)
         free(text);
     }
     assert_int_equal(text_columns("a世\xff"), 4);
+    char *text = printed(cut_at_twenty, "waiting: 1,000,000 users");
+    assert_string_equal(text, "waiting: 1,000,00...");
+    free(text);
+    text = printed(cut_at_twenty, "exactly twenty of it");
+    assert_string_equal(text, "exactly twenty of it");
+    free(text);
 }
 
 static void the_bar_fills_with_the_part(void **state)

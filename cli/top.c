@@ -21,6 +21,7 @@
 #define MAX_JOBS  200 /* one page of ListJobs; not many more can be open */
 #define CALL_MS   3000
 #define MAX_TITLE 24 /* bytes; the line is cut to the terminal anyway */
+#define WIDE      72 /* columns, from which on every column of the tables fits */
 
 struct values {
     bool once;
@@ -87,7 +88,22 @@ static double rate_of(const struct top *t, const Foliopost__V1__Job *j, int64_t 
     return (double)(finished(j) - s->users) * 1e6 / (double)(now_us - s->at_us);
 }
 
-static void add_job(struct top *t, const Foliopost__V1__Job *j, double per_s)
+/* On a narrow terminal tables have fewer columns, and none is cut in the middle. In a pipe all. */
+static bool is_wide(void)
+{
+    int columns, height;
+    screen_size(&columns, &height);
+    return columns >= WIDE;
+}
+
+static void add_narrow_job(struct top *t, const Foliopost__V1__Job *j, double per_s)
+{
+    char a[FORMAT_CAP], r[FORMAT_CAP];
+    str_printf(&t->text, "%5" PRId64 " %-11s %10s %8s\n", j->id, job_state_text(j),
+               format_count(finished(j), a), per_s < 0 ? "-" : format_count((int64_t)(per_s + 0.5), r));
+}
+
+static void add_wide_job(struct top *t, const Foliopost__V1__Job *j, double per_s)
 {
     const Foliopost__V1__Counts *c = j->counts;
     char a[FORMAT_CAP], b[FORMAT_CAP], d[FORMAT_CAP], r[FORMAT_CAP];
@@ -98,6 +114,11 @@ static void add_job(struct top *t, const Foliopost__V1__Job *j, double per_s)
                c != NULL ? format_count(c->failed + c->ambiguous, d) : "-",
                per_s < 0 ? "-" : format_count((int64_t)(per_s + 0.5), r), MAX_TITLE,
                j->spec != NULL ? j->spec->title : "");
+}
+
+static void add_job(struct top *t, const Foliopost__V1__Job *j, double per_s)
+{
+    (is_wide() ? add_wide_job : add_narrow_job)(t, j, per_s);
     if (j->n_waiting > 0)
         str_printf(&t->text, "      waiting: %s\n", j->waiting[0]);
     else if (j->response[0] != '\0')
@@ -132,8 +153,11 @@ static int add_jobs(struct top *t, struct fp_err *err)
                                                      FOLIOPOST__V1__JOB_STATE__JOB_STATE_PENDING};
     struct seen now[MAX_JOBS];
     int n = 0;
-    str_printf(&t->text, "%5s %-7s %-11s %10s %10s %8s %8s  %s\n", "JOB", "KIND", "STATE", "USERS", "DONE",
-               "FAILED", "USERS/S", "TITLE");
+    if (is_wide())
+        str_printf(&t->text, "%5s %-7s %-11s %10s %10s %8s %8s  %s\n", "JOB", "KIND", "STATE", "USERS",
+                   "DONE", "FAILED", "USERS/S", "TITLE");
+    else
+        str_printf(&t->text, "%5s %-11s %10s %8s\n", "JOB", "STATE", "DONE", "USERS/S");
     for (int i = 0; i < 3; i++)
         if (add_state(t, states[i], now, &n, err) != 0)
             return -1;
@@ -164,9 +188,10 @@ static int add_rates(struct top *t, struct fp_err *err)
                         &foliopost__v1__list_rates_response__descriptor, err);
     if (r == NULL)
         return -1;
-    str_printf(&t->text, "\n%-24s %10s %10s  %s\n", "PROVIDER", "RATE", "LIMIT", "FAULT");
+    const int name = is_wide() ? 24 : 14;
+    str_printf(&t->text, "\n%-*s %10s %10s  %s\n", name, "PROVIDER", "RATE", "LIMIT", "FAULT");
     for (size_t i = 0; i < r->n_rates; i++)
-        str_printf(&t->text, "%-24s %10s %10s  %s%s\n", r->rates[i]->provider,
+        str_printf(&t->text, "%-*s %10s %10s  %s%s\n", name, r->rates[i]->provider,
                    per_second(r->rates[i]->per_second, a), per_second(r->rates[i]->limit_per_second, b),
                    r->rates[i]->lowered_until_us > 0 && r->rates[i]->fault[0] == '\0' ? "lowered" : "",
                    r->rates[i]->fault);
@@ -181,12 +206,13 @@ static int add_fleet(struct top *t, struct fp_err *err)
                         err);
     if (r == NULL)
         return -1;
-    str_printf(&t->text, "\n%-22s %8s %6s  %s\n", "PROCESS", "BATCHES", "SLOTS", "NOTE");
+    const int wide = is_wide() ? 22 : 18;
+    str_printf(&t->text, "\n%-*s %8s %6s  %s\n", wide, "PROCESS", "BATCHES", "SLOTS", "NOTE");
     for (size_t i = 0; i < r->n_instances; i++) {
         const Foliopost__V1__Instance *m = r->instances[i];
         char name[FORMAT_CAP];
         snprintf(name, sizeof name, "%s%s", m->service, m->leads ? " (leads)" : "");
-        str_printf(&t->text, "%-22s %8" PRId64 " %6d  %s\n", name, m->batches, m->slots,
+        str_printf(&t->text, "%-*s %8" PRId64 " %6d  %s\n", wide, name, m->batches, m->slots,
                    m->note[0] != '\0' ? m->note : m->address);
     }
     return 0;
@@ -241,8 +267,7 @@ static enum cli_exit live(struct top *t, int64_t every_ms)
         }
         first = false;
     }
-    if (t->screen.drawn > 0)
-        putchar('\n');
+    screen_leave(&t->screen);
     return interrupted ? CLI_INTERRUPTED : code;
 }
 
@@ -265,6 +290,7 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     str_init(&t->text, 0);
     str_init(&t->last, 0);
     catch_interrupt();
+    screen_watch_signals();
     enum cli_exit code = v->once || !screen_is_terminal() ? once(t) : live(t, v->every_ms);
     str_fini(&t->text);
     str_fini(&t->last);

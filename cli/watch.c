@@ -1,8 +1,10 @@
 /*
  * foliopost watch: polls GetJob until the job is over.
  *
- * On a terminal a few lines are drawn again in place; elsewhere a line is
- * printed every few seconds and at each change of state. A scheduler that goes
+ * On a terminal a picture (live.c) is drawn again in place; elsewhere a line is
+ * printed every few seconds and at each change of state, without any control
+ * sequence. Intervals, failures and the fleet are asked for with every fourth
+ * poll: they cost the ledger more than the counts. A scheduler that goes
  * away is waited for, with a note: the job's state is in the ledger, and the
  * watch is worth nothing if it ends with the first restart. Only the first
  * call fails at once.
@@ -10,27 +12,27 @@
  * Ctrl-C ends the watching and never the job.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 
 #include "cli/format.h"
-#include "cli/job.h"
-#include "cli/progress.h"
-#include "cli/screen.h"
+#include "cli/live.h"
 #include "lib/base/clock.h"
 
 #define POLL_MS       500
 #define CALL_MS       2000 /* so that Ctrl-C and a lost scheduler show soon */
 #define LINE_EVERY_US (5 * FP_US_PER_S)
-#define BAR_MIN       10
-#define BAR_MAX       50
+#define DETAILS_EVERY 4 /* polls */
 
 struct watch {
     struct cli *cli;
     int64_t job_id;
-    bool live; /* draw in place */
+    bool draw; /* in place, on a terminal */
     struct screen screen;
+    struct live live;
+    unsigned polls;
     struct progress progress;
     int64_t lost_us;    /* since when the scheduler does not answer; 0: it does */
     struct fp_str last; /* what was drawn last, without the note */
@@ -58,67 +60,6 @@ static void catch_interrupt(void)
 
 /* --- what is shown -------------------------------------------------------------------- */
 
-static void add_rates(struct fp_str *out, const struct progress_view *v)
-{
-    char a[FORMAT_CAP];
-    str_printf(out, "%s mails/s", format_count((int64_t)(v->mails_per_s + 0.5), a));
-    str_printf(out, "  %s users/min", format_count((int64_t)(v->users_per_s * 60 + 0.5), a));
-    str_printf(out, "  ETA %s", format_duration(v->eta_s, a));
-    if (v->intervals_behind > 0)
-        str_printf(out, "  %d interval%s behind", v->intervals_behind, v->intervals_behind == 1 ? "" : "s");
-}
-
-static void add_bar(struct fp_str *out, const struct progress_view *v)
-{
-    char done[FORMAT_CAP], total[FORMAT_CAP], part[FORMAT_CAP];
-    int columns, rows;
-    screen_size(&columns, &rows);
-    int room = columns - 48; /* for the numbers behind it */
-    screen_bar(out, v->part, room < BAR_MIN ? BAR_MIN : room > BAR_MAX ? BAR_MAX : room);
-    if (v->total > 0)
-        str_printf(out, " %s, %s of %s%s users", format_percent(v->part, part), format_count(v->done, done),
-                   v->total_is_exact ? "" : "about ", format_count(v->total, total));
-    else
-        str_printf(out, " %s users", format_count(v->done, done));
-}
-
-/* A paused job has no rate, and no time when it will be done. */
-static bool moves(const Foliopost__V1__Job *job)
-{
-    return !job_is_over(job) && job->state != FOLIOPOST__V1__JOB_STATE__JOB_STATE_PAUSED;
-}
-
-/* Why it is paused stands in `waiting` already. */
-static bool tells_response(const Foliopost__V1__Job *job)
-{
-    return job->response[0] != '\0' && job->n_waiting == 0;
-}
-
-static void live_text(const Foliopost__V1__Job *job, const struct progress_view *v, struct fp_str *out)
-{
-    char a[FORMAT_CAP];
-    int64_t end_us = job->finished_us > 0 ? job->finished_us : clock_wall_us();
-    str_clear(out);
-    job_print_headline(job, out);
-    str_printf(out, "\n%s", job_state_text(job));
-    if (job->started_us > 0)
-        str_printf(out, "  %s %s", job_is_over(job) ? "after" : "for",
-                   format_duration((double)(end_us - job->started_us) / 1e6, a));
-    if (tells_response(job))
-        str_printf(out, "  %s", job->response);
-    str_putc(out, '\n');
-    add_bar(out, v);
-    str_putc(out, '\n');
-    if (job->counts != NULL)
-        job_print_counts(job->counts, out);
-    if (moves(job)) {
-        str_putc(out, '\n');
-        add_rates(out, v);
-    }
-    for (size_t i = 0; i < job->n_waiting; i++)
-        str_printf(out, "\nwaiting: %s", job->waiting[i]);
-}
-
 static void plain_line(struct watch *w, const Foliopost__V1__Job *job, const struct progress_view *v)
 {
     char a[FORMAT_CAP], b[FORMAT_CAP];
@@ -137,11 +78,12 @@ static void plain_line(struct watch *w, const Foliopost__V1__Job *job, const str
         str_puts(&line, "; ");
         job_print_counts(job->counts, &line);
     }
-    if (moves(job)) {
+    if (live_moves(job)) {
+        struct flow f = {.out = &line, .columns = INT_MAX};
         str_puts(&line, "; ");
-        add_rates(&line, v);
+        live_add_rates(&f, v);
     }
-    if (tells_response(job))
+    if (live_tells_response(job))
         str_printf(&line, "; %s", job->response);
     for (size_t i = 0; i < job->n_waiting; i++)
         str_printf(&line, "; waiting: %s", job->waiting[i]);
@@ -157,8 +99,8 @@ static void show_job(struct watch *w, const Foliopost__V1__Job *job)
     if (cli_json(w->cli)) {
         cli_print_json(&job->base, true);
         fflush(stdout);
-    } else if (w->live) {
-        live_text(job, &view, &w->last);
+    } else if (w->draw) {
+        live_picture(&w->live, job, &view, &w->last);
         screen_draw(&w->screen, w->last.data);
     } else {
         plain_line(w, job, &view);
@@ -172,9 +114,9 @@ static void show_lost(struct watch *w, const struct fp_err *err)
     bool first = w->lost_us == 0;
     if (first)
         w->lost_us = clock_mono_us();
-    if (!w->live && first)
+    if (!w->draw && first)
         fprintf(stderr, "foliopost: %s; the job goes on, trying again\n", err->msg);
-    if (!w->live)
+    if (!w->draw)
         return;
     struct fp_str text;
     str_init(&text, 0);
@@ -187,7 +129,7 @@ static void show_lost(struct watch *w, const struct fp_err *err)
 
 static void show_found(struct watch *w)
 {
-    if (w->lost_us != 0 && !w->live)
+    if (w->lost_us != 0 && !w->draw)
         fprintf(stderr, "foliopost: the scheduler answers again\n");
     w->lost_us = 0;
 }
@@ -205,14 +147,42 @@ static bool is_passing(const struct fp_err *err)
     return err->code == FP_UNAVAILABLE || err->code == FP_DEADLINE_EXCEEDED;
 }
 
+/* The fleet is an extra: who may not see it, or asks in a bad moment, has a picture without it. */
+static void get_fleet(struct watch *w)
+{
+    Foliopost__V1__GetFleetRequest request = FOLIOPOST__V1__GET_FLEET_REQUEST__INIT;
+    struct fp_err err;
+    const Foliopost__V1__GetFleetResponse *fleet =
+        cli_call_within(w->cli, CALL_MS, "GetFleet", &request.base,
+                        &foliopost__v1__get_fleet_response__descriptor, &err);
+    if (fleet != NULL)
+        live_take_fleet(&w->live, fleet);
+}
+
+/* Parts that are older were made for the old width. */
+static bool is_resized(const struct watch *w)
+{
+    int columns, rows;
+    screen_size(&columns, &rows);
+    return columns != w->screen.columns;
+}
+
 /* The first call has the time that the person gave. */
 static const Foliopost__V1__Job *get_job(struct watch *w, bool first, struct fp_err *err)
 {
-    Foliopost__V1__GetJobRequest request = FOLIOPOST__V1__GET_JOB_REQUEST__INIT;
+    Foliopost__V1__GetJobRequest q = FOLIOPOST__V1__GET_JOB_REQUEST__INIT;
     const ProtobufCMessageDescriptor *reply = &foliopost__v1__job__descriptor;
-    request.job_id = w->job_id;
-    return first ? cli_call(w->cli, "GetJob", &request.base, reply, err)
-                 : cli_call_within(w->cli, CALL_MS, "GetJob", &request.base, reply, err);
+    q.job_id = w->job_id;
+    const bool resized = w->draw && is_resized(w);
+    q.details = w->draw && (w->polls % DETAILS_EVERY == 0 || resized);
+    if (w->draw && !first && w->lost_us == 0 && (w->polls % DETAILS_EVERY == 1 || resized))
+        get_fleet(w);
+    w->polls++;
+    const Foliopost__V1__Job *job = first ? cli_call(w->cli, "GetJob", &q.base, reply, err)
+                                          : cli_call_within(w->cli, CALL_MS, "GetJob", &q.base, reply, err);
+    if (job != NULL && q.details)
+        live_take_details(&w->live, job);
+    return job;
 }
 
 static enum cli_exit follow(struct watch *w)
@@ -221,8 +191,7 @@ static enum cli_exit follow(struct watch *w)
     for (bool first = true; !interrupted; pause_between_polls()) {
         const Foliopost__V1__Job *job = get_job(w, first, &err);
         if (job == NULL && (first || !is_passing(&err))) {
-            if (w->screen.drawn > 0)
-                putchar('\n');
+            screen_leave(&w->screen);
             return cli_fail(&err);
         }
         first = false;
@@ -232,9 +201,10 @@ static enum cli_exit follow(struct watch *w)
         }
         show_found(w);
         show_job(w, job);
+        if (ferror(stdout)) /* nobody reads any more, as behind `| head`: NNG ignores SIGPIPE */
+            return CLI_FAILED;
         if (job_is_over(job)) {
-            if (w->screen.drawn > 0)
-                putchar('\n');
+            screen_leave(&w->screen);
             return job->state == FOLIOPOST__V1__JOB_STATE__JOB_STATE_COMPLETED ? CLI_OK : CLI_JOB_FAILED;
         }
     }
@@ -245,15 +215,18 @@ enum cli_exit cli_watch(struct cli *c, int64_t job_id)
 {
     struct watch w = {.cli = c,
                       .job_id = job_id,
-                      .live = screen_is_terminal() && !cli_json(c),
+                      .draw = screen_is_terminal() && !cli_json(c),
                       .said_state = -1};
     str_init(&w.last, 0);
+    live_init(&w.live);
     catch_interrupt();
+    if (w.draw)
+        screen_watch_signals();
     enum cli_exit code = follow(&w);
+    live_fini(&w.live);
     str_fini(&w.last);
     if (code == CLI_INTERRUPTED) {
-        printf("%s", w.screen.drawn > 0 ? "\n" : "");
-        fflush(stdout);
+        screen_leave(&w.screen);
         fprintf(stderr,
                 "The job goes on. To watch it again: foliopost watch %" PRId64
                 "%s\nTo stop it: foliopost pause %" PRId64 "%s\n",
@@ -275,10 +248,12 @@ const struct cli_command cli_watch_job = {
     .name = "watch",
     .arguments = "JOB",
     .summary = "Follows a job until it ends",
-    .details = "On a terminal a live display, elsewhere a line every five seconds; with --json\n"
-               "the job as one line of JSON at each poll. Ctrl-C ends the watching, not the job.\n"
-               "The exit code is 0 for COMPLETED, 3 for FAILED and CANCELLED.\n\n"
-               "  foliopost watch 12\n  foliopost watch 12 >> progress.log\n",
+    .details =
+        "On a terminal a live display: progress, rate, time to the end, what the job waits for,\n"
+        "its intervals, failures by class, the fleet. Elsewhere a line every five seconds; with --json\n"
+        "the job as one line of JSON at each poll. Ctrl-C ends the watching, not the job.\n"
+        "The exit code is 0 for COMPLETED, 3 for FAILED and CANCELLED.\n\n"
+        "  foliopost watch 12\n  foliopost watch 12 >> progress.log\n",
     .min_args = 1,
     .max_args = 1,
     .run = run,

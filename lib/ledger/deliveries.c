@@ -194,6 +194,16 @@ static const char reasons_sql[] =
     " SELECT state, CASE WHEN place <= $2 THEN reason ELSE '(other)' END AS why, sum(users), sum(doubles)"
     "  FROM counted GROUP BY state, why, place <= $2 ORDER BY sum(users) DESC, state, why";
 
+static void read_reason_counts(struct ledger_reason_count *out, const struct fp_rows *rows, int n)
+{
+    for (int i = 0; i < n; i++) {
+        out[i].state = delivery_state_from_name(pg_text(rows, i, 0));
+        ledger_text(out[i].reason, sizeof out[i].reason, rows, i, 1);
+        out[i].users = pg_i64(rows, i, 2);
+        out[i].maybe_doubles = pg_i64(rows, i, 3);
+    }
+}
+
 int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reason_count *out, int max,
                          struct fp_err *err)
 {
@@ -205,12 +215,41 @@ int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reas
     if (ledger_step(l, "reason_counts", reasons_sql, &a, &rows, err) != 0)
         return -1;
     int n = pg_rows_count(rows) < max ? pg_rows_count(rows) : max;
-    for (int i = 0; i < n; i++) {
-        out[i].state = delivery_state_from_name(pg_text(rows, i, 0));
-        ledger_text(out[i].reason, sizeof out[i].reason, rows, i, 1);
-        out[i].users = pg_i64(rows, i, 2);
-        out[i].maybe_doubles = pg_i64(rows, i, 3);
-    }
+    read_reason_counts(out, rows, n);
+    pg_rows_free(rows);
+    return n;
+}
+
+/* "550 5.1.1 <[address]>: no such user" and "retries exhausted: 451 4.7.1 later" end behind their
+ * codes. A state of its own for each part, so that each can use the index on what is not sent. */
+/* clang-format off */
+#define REPLY_CODES "^(?:[a-z ]+: )?(?:HTTP )?[0-9]{3}(?:[ -][245]\\.[0-9]{1,3}\\.[0-9]{1,3})?(?![0-9.])"
+#define FAILURES_OF(STATE)                                                                                   \
+    "(SELECT state, reason FROM foliopost.deliveries WHERE job_id = $1 AND state = '" STATE "' LIMIT $2)"
+static const char failures_sql[] =
+    "WITH found AS (" FAILURES_OF("failed") " UNION ALL " FAILURES_OF("ambiguous")
+    "   UNION ALL " FAILURES_OF("deferred") "),"
+    " classed AS (SELECT state, coalesce(substring(reason FROM '" REPLY_CODES "'), left(reason, 60)) AS class FROM found)"
+    " SELECT state, class, count(*), 0, sum(count(*)) OVER (PARTITION BY state) >= $2"
+    "  FROM classed GROUP BY state, class ORDER BY count(*) DESC, state, class LIMIT $3";
+/* clang-format on */
+
+int ledger_failure_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reason_count *out, int max,
+                          bool *partial, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_i64(&a, job_id);
+    pg_arg_i64(&a, LEDGER_FAILURES_READ);
+    pg_arg_i64(&a, max);
+    if (ledger_step(l, "failure_counts", failures_sql, &a, &rows, err) != 0)
+        return -1;
+    int n = pg_rows_count(rows);
+    read_reason_counts(out, rows, n);
+    *partial = false;
+    for (int i = 0; i < n; i++)
+        *partial = *partial || pg_bool(rows, i, 4);
     pg_rows_free(rows);
     return n;
 }

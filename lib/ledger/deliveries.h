@@ -72,4 +72,12 @@ struct ledger_reason_count {
 int ledger_reason_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reason_count *out, int max,
                          struct fp_err *err) FP_MUST_CHECK;
 
+/* Who failed, is ambiguous or deferred now, by the class that the reason begins with (a filter's
+ * `reason` finds them by it): a reply's codes, else its first 60 characters. Most first. Cheap enough
+ * for every few seconds: reads at most LEDGER_FAILURES_READ rows of each state, and *partial says
+ * that there are more. maybe_doubles stays 0. Returns how many. */
+#define LEDGER_FAILURES_READ 20000
+int ledger_failure_counts(struct fp_ledger *l, int64_t job_id, struct ledger_reason_count *out, int max,
+                          bool *partial, struct fp_err *err) FP_MUST_CHECK;
+
 #endif

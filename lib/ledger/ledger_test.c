@@ -350,6 +350,54 @@ static void deliveries_are_listed_and_counted(void **state)
     assert_int_equal(r[2].users, 5);
 }
 
+static void failures_are_counted_by_class(void **state)
+{
+    (void)state;
+    static const char *const reasons[] = {"550 5.1.1 <[address]>: no such user",
+                                          "550 5.1.1 unknown",
+                                          "550 no such user",
+                                          "retries exhausted: 451 4.7.1 later",
+                                          "HTTP 400 bad",
+                                          "stats: unknown_currency",
+                                          "5500 is no reply",
+                                          "poison"};
+    static const char *const classes[] = {"550 5.1.1",
+                                          "550",
+                                          "5500 is no reply",
+                                          "HTTP 400",
+                                          "poison",
+                                          "retries exhausted: 451 4.7.1",
+                                          "stats: unknown_currency"};
+    struct ledger_reason_count r[8];
+    bool partial;
+    int64_t job = t_started(false);
+    for (int i = 0; i < 8; i++)
+        t_sql("INSERT INTO foliopost.deliveries (job_id, user_id, batch_id, state, reason)"
+              " VALUES (%lld, %d, 1, 'failed', '%s')",
+              (long long)job, i + 1, reasons[i]);
+    t_sql("INSERT INTO foliopost.deliveries (job_id, user_id, batch_id, state, reason)"
+          " SELECT %lld, 100 + n, 1, s, '451 4.7.1 later' FROM generate_series(1, 3) n,"
+          " unnest(ARRAY['deferred', 'sent', 'skipped', 'requeued']) s ON CONFLICT DO NOTHING",
+          (long long)job);
+    assert_int_equal(ledger_failure_counts(t_ledger, job, r, 8, &partial, &t_err), 8);
+    assert_false(partial);
+    assert_int_equal(r[0].state, DELIVERY_DEFERRED);
+    assert_int_equal(r[0].users, 3);
+    assert_string_equal(r[0].reason, "451 4.7.1");
+    assert_int_equal(r[1].users, 2);
+    for (int i = 0; i < 7; i++)
+        assert_string_equal(r[i + 1].reason, classes[i]);
+    /* And each class, as a filter, finds its own. */
+    struct ledger_delivery d[8];
+    struct ledger_delivery_filter f = {.reason = "550 5.1.1"};
+    assert_int_equal(ledger_deliveries_where(t_ledger, job, DELIVERY_FAILED, &f, 0, d, 8, &t_err), 2);
+    t_sql("INSERT INTO foliopost.deliveries (job_id, user_id, batch_id, state, reason)"
+          " SELECT %lld, 1000 + n, 1, 'failed', 'poison' FROM generate_series(1, %d) n",
+          (long long)job, LEDGER_FAILURES_READ);
+    assert_true(ledger_failure_counts(t_ledger, job, r, 8, &partial, &t_err) > 0);
+    assert_true(partial);
+}
+
 /* --- connections ---------------------------------------------------------------------------- */
 
 static void a_step_survives_a_lost_connection_once(void **state)
@@ -399,6 +447,7 @@ int main(void)
         cmocka_unit_test_setup(a_provider_that_nobody_uses_speaks_no_more, t_clean),
         cmocka_unit_test_setup(the_error_log_is_written, t_clean),
         cmocka_unit_test_setup(deliveries_are_listed_and_counted, t_clean),
+        cmocka_unit_test_setup(failures_are_counted_by_class, t_clean),
         cmocka_unit_test_setup(a_step_survives_a_lost_connection_once, t_clean),
         cmocka_unit_test_setup(no_server_is_unavailable_and_named, t_clean),
     };

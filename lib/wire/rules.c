@@ -340,7 +340,12 @@ static const struct wire_rules table[] = {
      {{"added_ids", INT64_MIN, INT64_MAX, 100}, {"dropped_ids", INT64_MIN, INT64_MAX, 100}},
      NULL},
     {MSG(report), false, {{"intervals", 0, 0, WIRE_MAX_INTERVALS}, {"reasons", 0, 0, 1000}}, NULL},
-    {MSG(job), false, {{"waiting", 0, WIRE_DEFAULT_STRING, 32}}, NULL},
+    {MSG(job),
+     false,
+     {{"waiting", 0, WIRE_DEFAULT_STRING, 32},
+      {"intervals", 0, 0, WIRE_MAX_INTERVALS},
+      {"failures", 0, 0, 100}},
+     NULL},
     /* the envelope */
     {MSG(rpc_request),
      true,

@@ -177,6 +177,16 @@ Foliopost__V1__Job *convert_job(struct convert *c, const struct ledger_job *j,
     return m;
 }
 
+/* Of a list of users the cursor goes by ids alone: it counts when it is paged. */
+static double paged_part(const struct ledger_interval *i)
+{
+    double whole = (double)(i->upper_us - i->lower_us), part = (double)(i->cursor_us - i->lower_us);
+
+    if (strcmp(i->state, "paged") == 0)
+        return 1;
+    return whole > 0 && part > 0 ? (part < whole ? part / whole : 1) : 0;
+}
+
 Foliopost__V1__IntervalReport *convert_interval(struct convert *c, const struct ledger_interval_report *r)
 {
     Foliopost__V1__IntervalReport *m = convert_alloc(c, 1, sizeof *m);
@@ -189,6 +199,7 @@ Foliopost__V1__IntervalReport *convert_interval(struct convert *c, const struct 
     m->upper_us = r->interval.upper_us;
     m->state = convert_text(c, r->interval.state);
     m->counts = convert_counts(c, &r->counts);
+    m->paged_part = paged_part(&r->interval);
     return m;
 }
 

@@ -184,15 +184,23 @@ int methods_check_reason(const char *reason, struct fp_err *err)
 
 ProtobufCMessage *methods_answer_job(struct rpc_call *call, int64_t job_id, struct fp_err *err)
 {
+    return methods_show_job(call, job_id, false, err);
+}
+
+ProtobufCMessage *methods_show_job(struct rpc_call *call, int64_t job_id, bool details, struct fp_err *err)
+{
     const struct methods *m = call->ctx;
     struct convert c = {.arena = call->arena};
     struct ledger_job j;
 
-    if (ledger_job_get(methods_worker_of(call)->ledger, job_id, &j, err))
+    struct fp_ledger *l = methods_worker_of(call)->ledger;
+    if (ledger_job_get(l, job_id, &j, err))
         return NULL;
-    Foliopost__V1__Job *job = report_job(methods_worker_of(call)->ledger, m->o.set, &j, &c, err);
+    Foliopost__V1__Job *job = report_job(l, m->o.set, &j, &c, err);
     if (job)
         job->progress = tempo_progress(m->tempo, &j, job->counts, clock_wall_us(), &c);
+    if (job && details && report_details(l, &c, job, err))
+        job = NULL;
     ledger_job_fini(&j);
     return methods_reply_of(&c, job ? &job->base : NULL, err);
 }

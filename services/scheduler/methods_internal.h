@@ -37,8 +37,9 @@ const char *methods_actor_of(struct rpc_call *call);
 void methods_wake_leader(const struct rpc_call *call);
 /* The reply, once everything fitted into the arena; NULL with *err filled. */
 ProtobufCMessage *methods_reply_of(const struct convert *c, ProtobufCMessage *m, struct fp_err *err);
-/* The job as GetJob shows it. */
+/* The job as GetJob shows it without details. */
 ProtobufCMessage *methods_answer_job(struct rpc_call *call, int64_t job_id, struct fp_err *err);
+ProtobufCMessage *methods_show_job(struct rpc_call *call, int64_t job_id, bool details, struct fp_err *err);
 
 /* methods_submit.c: a resolved job is made, or found by its request id, and told in *r. */
 int methods_submit(struct rpc_call *call, const struct ledger_job *j, struct convert *c,

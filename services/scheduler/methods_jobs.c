@@ -22,7 +22,7 @@ ProtobufCMessage *method_get_job(struct rpc_call *call, const ProtobufCMessage *
 {
     const Foliopost__V1__GetJobRequest *q = (const void *)request;
 
-    return methods_check_job_id(q->job_id, err) ? NULL : methods_answer_job(call, q->job_id, err);
+    return methods_check_job_id(q->job_id, err) ? NULL : methods_show_job(call, q->job_id, q->details, err);
 }
 
 /* The door asks again and sends what changed, until the job has ended. */
@@ -30,7 +30,7 @@ ProtobufCMessage *method_watch_job(struct rpc_call *call, const ProtobufCMessage
 {
     const Foliopost__V1__WatchJobRequest *q = (const void *)request;
     ProtobufCMessage *m =
-        methods_check_job_id(q->job_id, err) ? NULL : methods_answer_job(call, q->job_id, err);
+        methods_check_job_id(q->job_id, err) ? NULL : methods_show_job(call, q->job_id, q->details, err);
 
     if (m && ((Foliopost__V1__Job *)m)->state <= FOLIOPOST__V1__JOB_STATE__JOB_STATE_PAUSED)
         call->again_ms = WATCH_AGAIN_MS;

@@ -360,6 +360,46 @@ static void failed_mails_are_tried_again_and_no_other(void **state)
     t_scheduler_down(&s);
 }
 
+static Foliopost__V1__Job *detailed(int64_t id)
+{
+    Foliopost__V1__GetJobRequest q = FOLIOPOST__V1__GET_JOB_REQUEST__INIT;
+
+    q.job_id = id;
+    q.details = true;
+    return called("GetJob", &q.base, &foliopost__v1__job__descriptor);
+}
+
+static void details_are_intervals_and_failures_for_who_asks(void **state)
+{
+    struct t_scheduler s;
+    bool more;
+
+    (void)state;
+    t_users(50, "2024-01-20", "6 hours");
+    t_scheduler_up(&s);
+    int64_t id = submitted("details");
+    assert_int_equal(detailed(id)->n_intervals, 0);
+    t_tick(&s);
+    Foliopost__V1__Job *job = detailed(id);
+    assert_true(job->n_intervals > 20);
+    for (size_t i = 0; i < job->n_intervals; i++)
+        assert_true(job->intervals[i]->paged_part == 0);
+    t_mail(t_page(&t_bus[0], &more), DELIVERY_FAILED, DELIVERY_SENT);
+    job = detailed(id);
+    assert_true(job->intervals[0]->paged_part == 1);
+    assert_int_equal(job->intervals[0]->counts->failed, 1);
+    assert_int_equal(job->n_failures, 1);
+    assert_string_equal(job->failures[0]->reason, "said so");
+    assert_int_equal(job->failures[0]->users, 1);
+    assert_false(job->failures_partial);
+    t_sql(
+        "UPDATE foliopost.intervals SET state = 'granted', cursor_at = lower_at + (upper_at - lower_at) / 4 WHERE no = 2");
+    assert_true(detailed(id)->intervals[1]->paged_part == 0.25);
+    job = get(id);
+    assert_true(job->n_intervals == 0 && job->n_failures == 0);
+    t_scheduler_down(&s);
+}
+
 /* --- suppressions ------------------------------------------------------------------------ */
 
 static Foliopost__V1__ListSuppressionsResponse *listed(const char *address, int64_t after)
@@ -460,6 +500,7 @@ int main(void)
         cmocka_unit_test_setup(the_report_of_a_finished_job_agrees_with_its_proof, fresh),
         cmocka_unit_test_setup(a_users_history_goes_back_from_job_to_job, fresh),
         cmocka_unit_test_setup(failed_mails_are_tried_again_and_no_other, fresh),
+        cmocka_unit_test_setup(details_are_intervals_and_failures_for_who_asks, fresh),
         cmocka_unit_test_setup(the_fleet_is_who_lives_and_says_what_it_has, fresh),
         cmocka_unit_test_setup(suppressions_are_added_listed_and_removed, fresh),
         cmocka_unit_test_setup(wrong_suppressions_are_refused_whole, fresh),

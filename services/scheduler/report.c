@@ -19,7 +19,8 @@
 #include "services/scheduler/waiting.h"
 
 /* Reasons that get a line of their own; the rest are counted together. */
-#define MAX_REASONS 100
+#define MAX_REASONS  100
+#define MAX_FAILURES 20 /* classes that a watcher is told */
 
 Foliopost__V1__Job *report_job(struct fp_ledger *l, const struct scheduler_settings *set,
                                const struct ledger_job *j, struct convert *c, struct fp_err *err)
@@ -91,17 +92,33 @@ static int fill_reasons(struct fp_ledger *l, int64_t job_id, struct convert *c, 
     return n < 0 ? -1 : 0;
 }
 
-static int fill_intervals(struct fp_ledger *l, int64_t job_id, struct convert *c, Foliopost__V1__Report *r,
-                          struct fp_err *err)
+static int fill_intervals(struct fp_ledger *l, int64_t job_id, struct convert *c,
+                          Foliopost__V1__IntervalReport ***out, size_t *n_out, struct fp_err *err)
 {
     struct ledger_interval_report *rows = mem_array(PLAN_MAX_INTERVALS, sizeof *rows);
     int n = ledger_interval_reports(l, job_id, rows, PLAN_MAX_INTERVALS, err);
 
-    r->intervals = n > 0 ? convert_alloc(c, (size_t)n, sizeof *r->intervals) : NULL;
-    for (int i = 0; i < n && r->intervals; i++)
-        if ((r->intervals[r->n_intervals] = convert_interval(c, &rows[i])))
-            r->n_intervals++;
+    *out = n > 0 ? convert_alloc(c, (size_t)n, sizeof **out) : NULL;
+    for (int i = 0; i < n && *out; i++)
+        if (((*out)[*n_out] = convert_interval(c, &rows[i])))
+            (*n_out)++;
     mem_free(rows);
+    return n < 0 ? -1 : 0;
+}
+
+int report_details(struct fp_ledger *l, struct convert *c, Foliopost__V1__Job *m, struct fp_err *err)
+{
+    struct ledger_reason_count counts[MAX_FAILURES];
+    bool partial;
+
+    if (fill_intervals(l, m->id, c, &m->intervals, &m->n_intervals, err))
+        return -1;
+    int n = ledger_failure_counts(l, m->id, counts, MAX_FAILURES, &partial, err);
+    m->failures = n > 0 ? convert_alloc(c, (size_t)n, sizeof *m->failures) : NULL;
+    for (int i = 0; i < n && m->failures; i++)
+        if ((m->failures[m->n_failures] = convert_reason(c, &counts[i])))
+            m->n_failures++;
+    m->failures_partial = n > 0 && partial;
     return n < 0 ? -1 : 0;
 }
 
@@ -252,7 +269,8 @@ Foliopost__V1__Report *report_make(struct fp_ledger *l, const struct scheduler_s
         return NULL;
     r->job = report_job(l, set, &j, c, err);
     if (!r->job || fill_events(l, job_id, r, err) || fill_reasons(l, job_id, c, r, err) ||
-        fill_intervals(l, job_id, c, r, err) || fill_dry_run(l, &j, now_us, c, r, err))
+        fill_intervals(l, job_id, c, &r->intervals, &r->n_intervals, err) ||
+        fill_dry_run(l, &j, now_us, c, r, err))
         r = NULL;
     else
         report_figures(r, &j, now_us);

@@ -9,6 +9,9 @@
 Foliopost__V1__Job *report_job(struct fp_ledger *l, const struct scheduler_settings *set,
                                const struct ledger_job *j, struct convert *c,
                                struct fp_err *err) FP_MUST_CHECK;
+/* Its intervals and failures, for who asks for details. */
+int report_details(struct fp_ledger *l, struct convert *c, Foliopost__V1__Job *m,
+                   struct fp_err *err) FP_MUST_CHECK;
 /* The report, as of now_us for a job that still runs. */
 Foliopost__V1__Report *report_make(struct fp_ledger *l, const struct scheduler_settings *set, int64_t job_id,
                                    int64_t now_us, struct convert *c, struct fp_err *err) FP_MUST_CHECK;

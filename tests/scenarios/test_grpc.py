@@ -43,8 +43,8 @@ class Client:
             return self._call(method, "unary_unary")(request, timeout=timeout, metadata=self.metadata)
         return call
 
-    def watch(self, job_id, timeout=120):
-        request = self.pb.WatchJobRequest(job_id=job_id)
+    def watch(self, job_id, timeout=120, details=False):
+        request = self.pb.WatchJobRequest(job_id=job_id, details=details)
         return self._call("WatchJob", "unary_stream")(request, timeout=timeout, metadata=self.metadata)
 
     def _call(self, method, kind):
@@ -77,7 +77,10 @@ def test_a_grpc_client_submits_watches_to_the_end_and_pages_through_the_deliveri
         request = pb.jobs.SubmitJobRequest(request_id="grpc-1", spec=pb.jobs.JobSpec(kind=pb.jobs.JOB_KIND_MONTHLY))
         first, again = c.SubmitJob(request), c.SubmitJob(request)
         assert first.job.id == again.job.id and again.existing and not first.existing
-        seen = list(c.watch(first.job.id))
+        seen = list(c.watch(first.job.id, details=True))
+        last = seen[-1]
+        assert sum(i.counts.users for i in last.intervals) == last.counts.users and all(i.paged_part == 1 for i in last.intervals)
+        assert sum(f.users for f in last.failures if f.state == pb.jobs.DELIVERY_STATE_FAILED) == last.counts.failed > 0
         assert len(seen) >= 2 and seen[-1].state == pb.jobs.JOB_STATE_COMPLETED
         assert all(a.counts.users <= b.counts.users for a, b in zip(seen, seen[1:]))
         users, after = [], 0
