@@ -302,6 +302,12 @@ bool cli_percent_ppm(const char *text, int32_t *ppm)
     return true;
 }
 
+void cli_print_flag(const char *name, const char *value, const char *unset)
+{
+    if (strcmp(value, unset) != 0)
+        fprintf(stderr, strchr(value, ' ') != NULL ? " --%s '%s'" : " --%s %s", name, value);
+}
+
 const char *cli_rpc_flag(const struct cli *c)
 {
     static char text[320];

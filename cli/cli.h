@@ -62,6 +62,8 @@ int cli_job_id(const char *text, int64_t *id, struct fp_err *err) FP_MUST_CHECK;
 int cli_day_us(const char *flag, const char *text, int64_t *us, struct fp_err *err) FP_MUST_CHECK;
 /* "5%" or "0.5%" as parts per million: of a 0.0001th % to 100 %. False when it is not like that. */
 bool cli_percent_ppm(const char *text, int32_t *ppm) FP_MUST_CHECK;
+/* " --NAME VALUE" on stderr, unless it is `unset`: for commands that a person is told to call next. */
+void cli_print_flag(const char *name, const char *value, const char *unset);
 /* How this run was given its address, for texts like "watch it again by": "" or " --rpc URL". */
 const char *cli_rpc_flag(const struct cli *c);
 

@@ -105,6 +105,19 @@ static ProtobufCMessage *on_deliveries(struct rpc_call *call, const ProtobufCMes
     return &r->base;
 }
 
+static ProtobufCMessage *on_list(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
+{
+    Foliopost__V1__ListJobsResponse *r = arena_alloc(call->arena, sizeof *r);
+    (void)err;
+    note(m);
+    foliopost__v1__list_jobs_response__init(r);
+    r->jobs = arena_alloc(call->arena, sizeof *r->jobs);
+    r->jobs[0] = new_job(call, 12);
+    r->n_jobs = 1;
+    r->next_before_id = 12;
+    return &r->base;
+}
+
 static ProtobufCMessage *on_history(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
 {
     Foliopost__V1__GetUserHistoryResponse *r = arena_alloc(call->arena, sizeof *r);
@@ -133,6 +146,8 @@ static ProtobufCMessage *on_retry(struct rpc_call *call, const ProtobufCMessage 
 }
 
 static const struct rpc_method methods[] = {
+    {"ListJobs", &foliopost__v1__list_jobs_request__descriptor,
+     &foliopost__v1__list_jobs_response__descriptor, RPC_ANYBODY, on_list, 0},
     {"GetUserHistory", &foliopost__v1__get_user_history_request__descriptor,
      &foliopost__v1__get_user_history_response__descriptor, RPC_ANYBODY, on_history, 0},
     {"RetryFailed", &foliopost__v1__retry_failed_request__descriptor,
@@ -331,6 +346,35 @@ static void interrupting_a_watch_leaves_the_job_alone(void **state)
     assert_contains(output, "The job goes on. To watch it again: foliopost watch 12 --rpc tcp://127.0.0.1:");
 }
 
+static void jobs_are_filtered_and_the_next_page_keeps_to_it(void **state)
+{
+    (void)state;
+    assert_int_equal(run("jobs"), CLI_OK);
+    assert_contains(seen,
+                    "{\"state\":\"JOB_STATE_UNSPECIFIED\",\"page_size\":20,\"before_id\":0,\"open\":false,"
+                    "\"kind\":\"JOB_KIND_UNSPECIFIED\",\"template_name\":\"\",\"brand\":\"\",\"from_us\":0,"
+                    "\"to_us\":0,\"parent_job\":0,\"provider\":\"\",\"submitted_by\":\"\",\"schedule\":\"\","
+                    "\"without_dry_runs\":false}");
+    assert_contains(output, "more: foliopost jobs --before 12\n");
+    assert_int_equal(
+        run("jobs --state open --kind monthly --template plain --brand acme --provider relay"
+            " --submitted-by 'CN=reports, O=x' --schedule nightly --from 1970-01-02 --to 1970-01-03"
+            " --parent 7 --no-dry-runs --limit 1"),
+        CLI_OK);
+    assert_contains(
+        seen, "{\"state\":\"JOB_STATE_UNSPECIFIED\",\"page_size\":1,\"before_id\":0,\"open\":true,"
+              "\"kind\":\"JOB_KIND_MONTHLY\",\"template_name\":\"plain\",\"brand\":\"acme\","
+              "\"from_us\":86400000000,\"to_us\":172800000000,\"parent_job\":7,\"provider\":\"relay\","
+              "\"submitted_by\":\"CN=reports, O=x\",\"schedule\":\"nightly\",\"without_dry_runs\":true}");
+    assert_contains(output, "more: foliopost jobs --state open --kind monthly --template plain --brand acme"
+                            " --provider relay --submitted-by 'CN=reports, O=x' --schedule nightly"
+                            " --from 1970-01-02 --to 1970-01-03 --parent 7 --no-dry-runs --before 12\n");
+    assert_int_equal(run("jobs --state paused"), CLI_OK);
+    assert_contains(seen, "{\"state\":\"JOB_STATE_PAUSED\"");
+    assert_int_equal(run("jobs --from yesterday"), CLI_USAGE);
+    assert_contains(output, "--from: \"yesterday\" is not a day, as 2026-10-01");
+}
+
 static void all_pages_of_deliveries_are_followed(void **state)
 {
     (void)state;
@@ -424,6 +468,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(settings_stand_anywhere),
         cmocka_unit_test(a_watch_ends_with_the_job_and_says_how),
         cmocka_unit_test(interrupting_a_watch_leaves_the_job_alone),
+        cmocka_unit_test(jobs_are_filtered_and_the_next_page_keeps_to_it),
         cmocka_unit_test(all_pages_of_deliveries_are_followed),
         cmocka_unit_test(a_history_is_listed_and_a_retry_says_how_many),
         cmocka_unit_test(help_names_every_setting_and_completion_is_valid),

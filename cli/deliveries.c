@@ -101,21 +101,15 @@ static void show_page(struct cli *c, const struct values *v, const Foliopost__V1
     }
 }
 
-static void print_flag(const char *name, const char *value, const char *unset)
-{
-    if (strcmp(value, unset) != 0)
-        fprintf(stderr, strchr(value, ' ') ? " --%s '%s'" : " --%s %s", name, value);
-}
-
 /* The command for the next page, with the filters of this one. */
 static void print_more(const struct values *v, const char *job, int64_t after)
 {
     fprintf(stderr, "more: foliopost deliveries %s", job);
-    print_flag("state", v->state, "any");
-    print_flag("reason", v->reason, "");
-    print_flag("provider", v->provider, "");
-    print_flag("from", v->from, "any");
-    print_flag("to", v->to, "any");
+    cli_print_flag("state", v->state, "any");
+    cli_print_flag("reason", v->reason, "");
+    cli_print_flag("provider", v->provider, "");
+    cli_print_flag("from", v->from, "any");
+    cli_print_flag("to", v->to, "any");
     if (v->interval > 0)
         fprintf(stderr, " --interval %" PRId64, v->interval);
     fprintf(stderr, " --after %" PRId64 ", or --all\n", after);

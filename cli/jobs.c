@@ -12,21 +12,42 @@
 #define JOB_MESSAGE (&foliopost__v1__job__descriptor)
 
 struct list_values {
-    char *state;
-    int64_t limit, before;
+    char *state, *kind, *template, *brand, *provider, *by, *schedule, *from, *to;
+    int64_t parent, limit, before;
+    bool dry_runs;
 };
 
 struct reason_values {
     char *reason;
 };
 
+#define LIST_AT(field) offsetof(struct list_values, field)
+
 static const struct config_setting list_rows[] = {
-    {"state", CONFIG_CHOICE, NULL, "all", 0, 0, "all|pending|in_progress|paused|completed|failed|cancelled",
-     "only jobs in this state", offsetof(struct list_values, state)},
-    {"limit", CONFIG_INT, "jobs", "20", 1, 200, NULL, "at most so many, newest first",
-     offsetof(struct list_values, limit)},
+    {"state", CONFIG_CHOICE, NULL, "all", 0, 0,
+     "all|open|pending|in_progress|paused|completed|failed|cancelled",
+     "only jobs in this state; open: pending, in progress and paused", LIST_AT(state)},
+    {"kind", CONFIG_CHOICE, NULL, "any", 0, 0, "any|weekly|monthly|custom", "only jobs of this kind",
+     LIST_AT(kind)},
+    {"template", CONFIG_STRING, NULL, "", 0, 64, NULL, "only jobs with this template", LIST_AT(template)},
+    {"brand", CONFIG_STRING, NULL, "", 0, 64, NULL, "only jobs of this brand", LIST_AT(brand)},
+    {"provider", CONFIG_STRING, NULL, "", 0, 64, NULL, "only jobs that name this provider",
+     LIST_AT(provider)},
+    {"submitted-by", CONFIG_STRING, NULL, "", 0, 128, NULL, "only jobs that this identity submitted",
+     LIST_AT(by)},
+    {"schedule", CONFIG_STRING, NULL, "", 0, 64, NULL, "only jobs that this schedule's due times made",
+     LIST_AT(schedule)},
+    {"from", CONFIG_STRING, NULL, "any", 1, 10, NULL, "only submitted on this day or later (YYYY-MM-DD, UTC)",
+     LIST_AT(from)},
+    {"to", CONFIG_STRING, NULL, "any", 1, 10, NULL, "only submitted before this day (YYYY-MM-DD, UTC)",
+     LIST_AT(to)},
+    {"parent", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only what foliopost resend made of this job; 0: any",
+     LIST_AT(parent)},
+    {"dry-runs", CONFIG_BOOL, NULL, "true", 0, 0, NULL, "dry runs too; --no-dry-runs leaves them out",
+     LIST_AT(dry_runs)},
+    {"limit", CONFIG_INT, "jobs", "20", 1, 200, NULL, "at most so many, newest first", LIST_AT(limit)},
     {"before", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only jobs older than the one with this id",
-     offsetof(struct list_values, before)},
+     LIST_AT(before)},
 };
 
 static const struct config_setting reason_rows[] = {
@@ -64,6 +85,8 @@ void job_print_headline(const Foliopost__V1__Job *job, struct fp_str *out)
                    s->period_start, s->period_end);
     if (s != NULL && s->dry_run)
         str_puts(out, "  (dry run)");
+    if (job->parent_job > 0)
+        str_printf(out, "  (again, of job %" PRId64 ")", job->parent_job);
     if (s != NULL && s->title[0] != '\0')
         str_printf(out, "  %s", s->title);
 }
@@ -244,8 +267,46 @@ static void print_jobs(const Foliopost__V1__ListJobsResponse *r)
     }
     table_print(t, stdout);
     table_free(t);
-    if (r->next_before_id > 0)
-        fprintf(stderr, "more: foliopost jobs --before %" PRId64 "\n", r->next_before_id);
+}
+
+/* The command for the next page, with the filters of this one. */
+static void print_more(const struct list_values *v, int64_t before)
+{
+    fflush(stdout); /* the hint comes last, also where both streams are one */
+    fprintf(stderr, "more: foliopost jobs");
+    cli_print_flag("state", v->state, "all");
+    cli_print_flag("kind", v->kind, "any");
+    cli_print_flag("template", v->template, "");
+    cli_print_flag("brand", v->brand, "");
+    cli_print_flag("provider", v->provider, "");
+    cli_print_flag("submitted-by", v->by, "");
+    cli_print_flag("schedule", v->schedule, "");
+    cli_print_flag("from", v->from, "any");
+    cli_print_flag("to", v->to, "any");
+    if (v->parent > 0)
+        fprintf(stderr, " --parent %" PRId64, v->parent);
+    fprintf(stderr, "%s --before %" PRId64 "\n", v->dry_runs ? "" : " --no-dry-runs", before);
+}
+
+static int take_filter(const struct list_values *v, Foliopost__V1__ListJobsRequest *q, struct fp_err *err)
+{
+    int state = wire_enum_value(&foliopost__v1__job_state__descriptor, v->state);
+    int kind = wire_enum_value(&foliopost__v1__job_kind__descriptor, v->kind);
+    q->state = state > 0 ? state : 0; /* "all", "open" and "any" are no values of the enums */
+    q->open = strcmp(v->state, "open") == 0;
+    q->kind = kind > 0 ? kind : 0;
+    q->template_name = v->template;
+    q->brand = v->brand;
+    q->provider = v->provider;
+    q->submitted_by = v->by;
+    q->schedule = v->schedule;
+    q->parent_job = v->parent;
+    q->without_dry_runs = !v->dry_runs;
+    q->page_size = (int32_t)v->limit;
+    q->before_id = v->before;
+    if (cli_day_us("from", v->from, &q->from_us, err) != 0)
+        return -1;
+    return cli_day_us("to", v->to, &q->to_us, err);
 }
 
 static enum cli_exit run_jobs(struct cli *c, void *values, char **args, int n_args)
@@ -253,12 +314,10 @@ static enum cli_exit run_jobs(struct cli *c, void *values, char **args, int n_ar
     const struct list_values *v = values;
     Foliopost__V1__ListJobsRequest request = FOLIOPOST__V1__LIST_JOBS_REQUEST__INIT;
     struct fp_err err;
-    int state = wire_enum_value(&foliopost__v1__job_state__descriptor, v->state);
     (void)args;
     (void)n_args;
-    request.state = state > 0 ? state : 0; /* "all" is no value of the enum */
-    request.page_size = (int32_t)v->limit;
-    request.before_id = v->before;
+    if (take_filter(v, &request, &err) != 0)
+        return cli_fail(&err);
     const Foliopost__V1__ListJobsResponse *r =
         cli_call(c, "ListJobs", &request.base, &foliopost__v1__list_jobs_response__descriptor, &err);
     if (r == NULL)
@@ -267,6 +326,8 @@ static enum cli_exit run_jobs(struct cli *c, void *values, char **args, int n_ar
         cli_print_json(&r->base, false);
     else
         print_jobs(r);
+    if (!cli_json(c) && r->next_before_id > 0)
+        print_more(v, r->next_before_id);
     return CLI_OK;
 }
 
@@ -274,8 +335,9 @@ const struct cli_command cli_jobs = {
     .name = "jobs",
     .arguments = "",
     .summary = "Lists jobs, newest first",
-    .details =
-        "  foliopost jobs\n  foliopost jobs --state in_progress\n  foliopost jobs --json | jq '.jobs[].id'\n",
+    .details = "  foliopost jobs\n  foliopost jobs --state open\n"
+               "  foliopost jobs --kind monthly --brand acme --from 2026-01-01 --no-dry-runs\n"
+               "  foliopost jobs --json | jq '.jobs[].id'\n",
     .rows = list_rows,
     .n_rows = sizeof list_rows / sizeof list_rows[0],
     .values_bytes = sizeof(struct list_values),

@@ -177,6 +177,42 @@ int ledger_job_list(struct fp_ledger *l, enum job_state state, int64_t before_id
     return read_many(l, "job_list", list_sql, &a, out, err);
 }
 
+static const char where_sql[] =
+    "SELECT " JOB_COLUMNS " FROM foliopost.jobs j WHERE ($1::text IS NULL OR j.state = $1)"
+    "  AND ($2::bigint IS NULL OR j.id < $2)"
+    "  AND (NOT $4::boolean OR j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED'))"
+    "  AND ($5::text IS NULL OR j.kind = $5) AND ($6::text IS NULL OR j.template_name = $6)"
+    "  AND ($7::text IS NULL OR j.brand = $7) AND ($8::text IS NULL OR j.provider = $8)"
+    "  AND ($9::text IS NULL OR j.submitted_by = $9)"
+    "  AND ($10::text IS NULL OR j.id IN (SELECT f.job_id FROM foliopost.firings f WHERE f.schedule = $10))"
+    "  AND ($11::timestamptz IS NULL OR j.submitted_at >= $11)"
+    "  AND ($12::timestamptz IS NULL OR j.submitted_at < $12)"
+    "  AND ($13::bigint IS NULL OR j.parent_job = $13) AND NOT ($14::boolean AND j.dry_run)"
+    "  ORDER BY j.id DESC LIMIT $3";
+
+int ledger_job_list_where(struct fp_ledger *l, const struct ledger_job_filter *f, int64_t before_id,
+                          struct ledger_job *out, int max, struct fp_err *err)
+{
+    struct pg_args a;
+    pg_args_init(&a);
+    ledger_arg_name(&a, job_state_name(f->state));
+    ledger_arg_id(&a, before_id);
+    pg_arg_i64(&a, max);
+    pg_arg_bool(&a, f->open);
+    ledger_arg_name(&a, f->kind);
+    ledger_arg_name(&a, f->template_name);
+    ledger_arg_name(&a, f->brand);
+    ledger_arg_name(&a, f->provider);
+    ledger_arg_name(&a, f->submitted_by);
+    ledger_arg_name(&a, f->schedule);
+    ledger_arg_time(&a, f->from_us);
+    ledger_arg_time(&a, f->to_us);
+    ledger_arg_id(&a, f->parent_job);
+    pg_arg_bool(&a, f->without_dry_runs);
+    /* Not prepared: the plan depends on which filter is there. */
+    return read_many(l, NULL, where_sql, &a, out, err);
+}
+
 static const char open_sql[] =
     "SELECT " JOB_COLUMNS " FROM foliopost.jobs j WHERE j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED')"
     "  ORDER BY j.id LIMIT $1";

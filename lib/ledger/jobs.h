@@ -101,6 +101,19 @@ int ledger_job_get(struct fp_ledger *l, int64_t id, struct ledger_job *out, stru
 /* Newest first; state JOB_UNKNOWN: all; before_id 0: from the newest. Returns how many, without user ids. */
 int ledger_job_list(struct fp_ledger *l, enum job_state state, int64_t before_id, struct ledger_job *out,
                     int max, struct fp_err *err) FP_MUST_CHECK;
+/* Some of all jobs; 0, "", NULL and false: any. */
+struct ledger_job_filter {
+    enum job_state state;
+    bool open; /* PENDING, IN_PROGRESS or PAUSED */
+    const char *kind, *template_name, *brand, *provider, *submitted_by;
+    const char *schedule;   /* made by its due times */
+    int64_t from_us, to_us; /* submitted since, and before */
+    int64_t parent_job;
+    bool without_dry_runs;
+};
+/* The same, filtered. */
+int ledger_job_list_where(struct fp_ledger *l, const struct ledger_job_filter *f, int64_t before_id,
+                          struct ledger_job *out, int max, struct fp_err *err) FP_MUST_CHECK;
 /* PENDING, IN_PROGRESS and PAUSED, oldest first, without user ids. */
 int ledger_jobs_open(struct fp_ledger *l, struct ledger_job *out, int max, struct fp_err *err) FP_MUST_CHECK;
 /* The hash of the templates that the job's mails are written with: the first

@@ -174,6 +174,8 @@ Foliopost__V1__Job *convert_job(struct convert *c, const struct ledger_job *j,
     m->counts = counts ? convert_counts(c, counts) : NULL;
     m->proof = proof && proof->round > 0 ? convert_proof(c, proof) : NULL;
     m->round = j->round;
+    m->parent_job = j->parent_job;
+    m->as_of_us = j->as_of_us;
     return m;
 }
 

@@ -77,26 +77,52 @@ static int fill_jobs(struct fp_ledger *l, const struct ledger_job *jobs, int n, 
     return 0;
 }
 
+static int take_filter(const Foliopost__V1__ListJobsRequest *q, struct ledger_job_filter *f,
+                       struct fp_err *err)
+{
+    static const char *const kinds[] = {"", "weekly", "monthly", "custom"};
+
+    if ((int)q->state < JOB_UNKNOWN || (int)q->state > JOB_CANCELLED)
+        return err_set(err, FP_INVALID_ARGUMENT, "state: %d is not a job's state", (int)q->state);
+    if ((int)q->kind < 0 || (int)q->kind > FOLIOPOST__V1__JOB_KIND__JOB_KIND_CUSTOM)
+        return err_set(err, FP_INVALID_ARGUMENT, "kind: %d is not a job's kind", (int)q->kind);
+    if (q->to_us > 0 && q->to_us <= q->from_us)
+        return err_set(err, FP_INVALID_ARGUMENT,
+                       "to_us: not after from_us, so no job can be between them: exchange the two");
+    *f = (struct ledger_job_filter){.state = (enum job_state)q->state,
+                                    .open = q->open,
+                                    .kind = kinds[q->kind],
+                                    .template_name = q->template_name,
+                                    .brand = q->brand,
+                                    .provider = q->provider,
+                                    .submitted_by = q->submitted_by,
+                                    .schedule = q->schedule,
+                                    .from_us = q->from_us,
+                                    .to_us = q->to_us,
+                                    .parent_job = q->parent_job,
+                                    .without_dry_runs = q->without_dry_runs};
+    return 0;
+}
+
 ProtobufCMessage *method_list_jobs(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
 {
     const Foliopost__V1__ListJobsRequest *q = (const void *)request;
     struct fp_ledger *l = methods_worker_of(call)->ledger;
     struct convert c = {.arena = call->arena};
+    struct ledger_job_filter f;
     int page = 0;
 
     if (methods_check_page(q->page_size, MAX_PAGE_JOBS, DEFAULT_PAGE_JOBS, &page, err))
         return NULL;
-    if ((int)q->state < JOB_UNKNOWN || (int)q->state > JOB_CANCELLED) {
-        err_set(err, FP_INVALID_ARGUMENT, "state: %d is not a job's state", (int)q->state);
+    if (take_filter(q, &f, err))
         return NULL;
-    }
     Foliopost__V1__ListJobsResponse *r = convert_alloc(&c, 1, sizeof *r);
     if (!r)
         return convert_too_large(err);
     foliopost__v1__list_jobs_response__init(r);
     struct ledger_job *jobs =
         mem_array((size_t)page + 1, sizeof *jobs); /* one more tells whether there are more */
-    int n = ledger_job_list(l, (enum job_state)q->state, q->before_id, jobs, page + 1, err);
+    int n = ledger_job_list_where(l, &f, q->before_id, jobs, page + 1, err);
     int failed = n < 0 || fill_jobs(l, jobs, n, page, &c, r, err);
     for (int i = 0; i < n; i++)
         ledger_job_fini(&jobs[i]);

@@ -173,6 +173,90 @@ static void lists_are_paged_newest_first(void **state)
     assert_int_equal(r->n_jobs, 0);
 }
 
+static Foliopost__V1__ListJobsResponse *jobs_like(const Foliopost__V1__ListJobsRequest *q)
+{
+    return called("ListJobs", &q->base, &foliopost__v1__list_jobs_response__descriptor);
+}
+
+/* The ids of the jobs that the filter leaves, newest first, as one number: 3 and 1 are 31. */
+#define LEFT(field, value)                                                                                   \
+    ({                                                                                                       \
+        Foliopost__V1__ListJobsRequest q_ = FOLIOPOST__V1__LIST_JOBS_REQUEST__INIT;                          \
+        q_.field = value;                                                                                    \
+        places(jobs_like(&q_), first);                                                                       \
+    })
+
+static int64_t places(const Foliopost__V1__ListJobsResponse *r, int64_t first)
+{
+    int64_t all = 0;
+
+    for (size_t i = 0; i < r->n_jobs; i++)
+        all = 10 * all + r->jobs[i]->id - first + 1;
+    return all;
+}
+
+static void lists_have_what_the_filter_leaves(void **state)
+{
+    Foliopost__V1__ListJobsRequest q = FOLIOPOST__V1__LIST_JOBS_REQUEST__INIT;
+    const ProtobufCMessageDescriptor *reply = &foliopost__v1__list_jobs_response__descriptor;
+
+    (void)state;
+    int64_t first = submitted("filter-1");
+    for (int i = 2; i <= 5; i++)
+        (void)submitted((char[]){'f', (char)('0' + i), 0});
+    t_sql("UPDATE foliopost.jobs SET kind = 'weekly', brand = 'acme', submitted_at = '2026-01-31 23:59:59+00'"
+          " WHERE id = %lld",
+          (long long)first);
+    t_sql("UPDATE foliopost.jobs SET template_name = 'plain', brand = 'acme', state = 'PAUSED',"
+          " submitted_at = '2026-02-01 00:00:00+00' WHERE id = %lld + 1",
+          (long long)first);
+    t_sql(
+        "UPDATE foliopost.jobs SET parent_job = %lld, provider = 'relay', submitted_by = 'ann', state = 'CANCELLED'"
+        " WHERE id = %lld + 2",
+        (long long)first, (long long)first);
+    t_sql("UPDATE foliopost.jobs SET dry_run = true, state = 'FAILED' WHERE id = %lld + 3", (long long)first);
+    t_sql("INSERT INTO foliopost.schedules (name, cron, spec) VALUES ('nightly', '@daily', '')");
+    t_sql(
+        "INSERT INTO foliopost.firings (schedule, due, outcome, job_id) VALUES ('nightly', now(), 'fired', %lld + 4)",
+        (long long)first);
+    const int64_t february_us = INT64_C(1769904000) * FP_US_PER_S;
+    assert_int_equal(LEFT(kind, WEEKLY), 1);
+    assert_int_equal(LEFT(template_name, "plain"), 2);
+    assert_int_equal(LEFT(brand, "acme"), 21);
+    assert_int_equal(LEFT(open, true), 521);
+    assert_int_equal(LEFT(state, FOLIOPOST__V1__JOB_STATE__JOB_STATE_PAUSED), 2);
+    assert_int_equal(LEFT(to_us, february_us), 1);
+    assert_int_equal(LEFT(from_us, february_us), 5432);
+    assert_int_equal(LEFT(parent_job, first), 3);
+    assert_int_equal(LEFT(provider, "relay"), 3);
+    assert_int_equal(LEFT(submitted_by, "ann"), 3);
+    assert_int_equal(LEFT(schedule, "nightly"), 5);
+    assert_int_equal(LEFT(without_dry_runs, true), 5321);
+    assert_int_equal(LEFT(brand, "acm"), 0);
+    /* Together they all must hold, and a page keeps to them. */
+    q.brand = "acme";
+    q.page_size = 1;
+    Foliopost__V1__ListJobsResponse *r = jobs_like(&q);
+    assert_int_equal(places(r, first), 2);
+    q.before_id = r->next_before_id;
+    r = jobs_like(&q);
+    assert_int_equal(places(r, first), 1);
+    assert_int_equal(r->next_before_id, 0);
+    q.kind = MONTHLY;
+    q.before_id = 0;
+    assert_int_equal(places(jobs_like(&q), first), 2);
+    q.kind = 9;
+    refused("ListJobs", &q.base, reply, FP_INVALID_ARGUMENT, "kind");
+    q.kind = 0;
+    q.from_us = q.to_us = february_us;
+    refused("ListJobs", &q.base, reply, FP_INVALID_ARGUMENT, "to_us: not after from_us");
+    q.from_us = -1;
+    refused("ListJobs", &q.base, reply, FP_INVALID_ARGUMENT, "from_us");
+    assert_int_equal(get(first + 2)->parent_job, first);
+    assert_true(get(first)->as_of_us > 0);
+    t_sql("DELETE FROM foliopost.schedules");
+}
+
 /* --- why it waits, what it did -------------------------------------------------------------- */
 
 static void a_job_says_what_it_waits_for_worst_first(void **state)
@@ -496,6 +580,7 @@ int main(void)
         cmocka_unit_test_setup(open_jobs_have_a_maximum, fresh),
         cmocka_unit_test_setup(states_change_once_and_repeat_as_a_success, fresh),
         cmocka_unit_test_setup(lists_are_paged_newest_first, fresh),
+        cmocka_unit_test_setup(lists_have_what_the_filter_leaves, fresh),
         cmocka_unit_test_setup(a_job_says_what_it_waits_for_worst_first, fresh),
         cmocka_unit_test_setup(the_report_of_a_finished_job_agrees_with_its_proof, fresh),
         cmocka_unit_test_setup(a_users_history_goes_back_from_job_to_job, fresh),

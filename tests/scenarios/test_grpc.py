@@ -1,6 +1,8 @@
 """The gRPC door, by grpcio: a client nobody here wrote. Messages are made from
 the .proto by protoc; the calls are grpcio's generic ones, so that no plugin of
 protoc's is needed."""
+import calendar
+import json
 import subprocess
 import sys
 import time
@@ -94,6 +96,13 @@ def test_a_grpc_client_submits_watches_to_the_end_and_pages_through_the_deliveri
         report = c.GetReport(pb.jobs.GetReportRequest(job_id=first.job.id))
         assert report.users_processed == len(users)
         judge(stack).accounted(first.job.id)
+        both = [("monthly", "2020-01-01", "2999-01-01", [first.job.id]), ("weekly", "2020-01-01", "2999-01-01", []), ("monthly", "2020-01-01", "2020-01-02", [])]
+        for kind, since, before, ids in both:
+            at = [calendar.timegm(time.strptime(day, "%Y-%m-%d")) * 10**6 for day in (since, before)]
+            found = c.ListJobs(pb.jobs.ListJobsRequest(kind=pb.jobs.JobKind.Value("JOB_KIND_" + kind.upper()), from_us=at[0], to_us=at[1])).jobs
+            assert [j.id for j in found] == ids
+            found = json.loads(stack.foliopost("jobs", "--kind", kind, "--from", since, "--to", before, "--json").stdout)["jobs"]
+            assert [j["id"] for j in found] == ids
         fleet = c.GetFleet(pb.jobs.GetFleetRequest()).instances
         assert sorted(i.service for i in fleet) == ["mailer", "scheduler", "stats", "userstream"]
         assert [i.service for i in fleet if i.leads] == ["scheduler"]
