@@ -136,12 +136,12 @@ static int on_connection(void *ctx, char *ip, char *local_ip, int port, int loca
     struct http_client *c = ctx;
     const struct http_request *q = c->request;
     (void)ip, (void)local_ip, (void)port, (void)local_port;
-    if (c->connections++ == 0)
-        return CURL_PREREQFUNC_OK;
-    if (all_sent(c))
+    bool first = c->connections++ == 0;
+    if (!first && all_sent(c))
         return CURL_PREREQFUNC_ABORT;
     c->head_sent = c->body_sent = 0;
-    c->refused_to_go = q->may_go && !q->may_go(q->ctx);
+    c->refused_to_go =
+        (!first && q->may_go && !q->may_go(q->ctx)) || (q->lease_holds && !q->lease_holds(q->ctx));
     return c->refused_to_go ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 

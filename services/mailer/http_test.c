@@ -36,7 +36,7 @@ struct client {
     struct transport_settings settings;
     struct transport_reply reply;
     char key_file[64], url[64];
-    bool (*may_go)(void *ctx);
+    bool (*may_go)(void *ctx), (*lease_holds)(void *ctx);
 };
 
 static void write_key(struct client *c, const char *text)
@@ -93,7 +93,8 @@ static enum verdict post(struct client *c)
                                         .job_id = 1,
                                         .user_id = 2,
                                         .token = "atoken",
-                                        .may_go = c->may_go};
+                                        .may_go = c->may_go,
+                                        .lease_holds = c->lease_holds};
     c->ops->send(c->transport, &mail, &c->reply);
     return c->reply.verdict;
 }
@@ -500,6 +501,34 @@ static void the_accounts_quota_is_read(void **state)
     client_close(&c);
 }
 
+static bool never(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
+/* Connecting can take longer than a lease. */
+static void nothing_is_asked_for_when_the_lease_ended_meanwhile(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct client c;
+        client_prepare(&c, both[i], *good(both[i]));
+        client_open(&c);
+        c.lease_holds = never;
+        post(&c);
+        assert_true(c.reply.untried);
+        assert_int_equal(requests_of(c.server), 0);
+        c.lease_holds = NULL;
+        assert_int_equal(post(&c), VERDICT_SENT);
+        c.lease_holds = never;
+        post(&c); /* over the connection that was kept */
+        assert_true(c.reply.untried);
+        assert_int_equal(requests_of(c.server), 1);
+        client_close(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -516,6 +545,7 @@ int main(void)
         cmocka_unit_test(a_reply_of_10_mb_is_not_read_to_its_end),
         cmocka_unit_test(a_request_that_was_not_read_is_not_ambiguous),
         cmocka_unit_test(a_kept_connection_that_ends_without_a_reply_is_ambiguous_and_nothing_is_sent_again),
+        cmocka_unit_test(nothing_is_asked_for_when_the_lease_ended_meanwhile),
         cmocka_unit_test(a_wrong_setting_is_named),
         cmocka_unit_test(the_accounts_quota_is_read),
     };

@@ -58,6 +58,13 @@ static bool look_again(void *ctx)
     return may_go(l->senders, l->mail);
 }
 
+static bool lease_holds(void *ctx)
+{
+    const struct look *l = ctx;
+    const struct lease *lease = &l->senders->o.lease;
+    return lease->owns(lease->ctx, l->mail->batch->owner);
+}
+
 static void try_mail(struct connection *c, struct mail *m)
 {
     struct senders *s = c->senders;
@@ -71,6 +78,7 @@ static void try_mail(struct connection *c, struct mail *m)
         .user_id = m->user_id,
         .token = m->rendered.token,
         .may_go = look_again,
+        .lease_holds = lease_holds,
         .ctx = &look,
     };
     memset(&m->reply, 0, sizeof(m->reply));

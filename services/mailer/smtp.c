@@ -174,8 +174,10 @@ static void connect_anew(struct transport *t, int64_t deadline_us)
     t->dialogue = smtp_dialogue_open(&o, deadline_us, &t->end);
 }
 
-/* Returns whether it went over a connection that had carried mails before. */
-static bool attempt(struct transport *t, const struct transport_mail *m)
+/* Returns whether it went over a connection that had carried mails before. The second
+ * try says one command at a time: when all are out at once, a server that hangs up at
+ * the recipient may take its answer to MAIL along, and that looks like its own fault. */
+static bool attempt(struct transport *t, const struct transport_mail *m, bool second)
 {
     int64_t now_us = clock_mono_us(), deadline_us = now_us + t->reply_timeout_ms * 1000;
     if (t->dialogue && now_us > t->used_us + MAX_IDLE_US)
@@ -185,7 +187,7 @@ static bool attempt(struct transport *t, const struct transport_mail *m)
         connect_anew(t, deadline_us);
     if (!t->dialogue)
         return false;
-    smtp_dialogue_mail(t->dialogue, m, deadline_us, &t->end);
+    smtp_dialogue_mail(t->dialogue, m, second, deadline_us, &t->end);
     t->used_us = clock_mono_us();
     t->mails_done++;
     if (!smtp_dialogue_in_step(t->dialogue) ||
@@ -199,7 +201,8 @@ static bool attempt(struct transport *t, const struct transport_mail *m)
  * certainly not accepted: it is worth one fresh connection, if it still may go. */
 static bool worth_another(const struct smtp_end *e, bool kept)
 {
-    if (e->result == CURLE_OK || e->result == CURLE_OPERATION_TIMEDOUT || e->stage == SMTP_BODY)
+    if (e->result == CURLE_OK || e->result == CURLE_OPERATION_TIMEDOUT ||
+        e->result == CURLE_ABORTED_BY_CALLBACK || e->stage == SMTP_BODY)
         return false;
     if (*e->refusal)
         return kept && strncmp(e->refusal, "421", 3) == 0;
@@ -223,13 +226,17 @@ static void smtp_send(struct transport *t, const struct transport_mail *m, struc
         classify_clean(reply->reason, sizeof reply->reason, err.msg, NULL);
         return;
     }
-    bool kept = attempt(t, m);
+    bool kept = attempt(t, m, false);
     if (worth_another(&t->end, kept)) {
         if (m->may_go && !m->may_go(m->ctx)) {
             reply->untried = true;
             return;
         }
-        attempt(t, m);
+        attempt(t, m, true);
+    }
+    if (t->end.result == CURLE_ABORTED_BY_CALLBACK) {
+        reply->untried = true;
+        return;
     }
     t->end.recipient = m->recipient;
     classify_smtp(&t->end, reply);

@@ -23,7 +23,8 @@
 #include "lib/base/str.h"
 #include "services/mailer/smtp_reply.h"
 
-#define CLOSE_TIMEOUT_S 2 /* for the answer to QUIT when nothing more is to be sent */
+#define CLOSE_TIMEOUT_S 2                  /* for the answer to QUIT when nothing more is to be sent */
+#define LAST_WORDS_US   (FP_US_PER_S / 10) /* for what a server said before it hung up: it is here, or lost */
 #define IN_BYTES        1024
 #define OUT_MAX_BYTES   ((size_t)64 << 20) /* a mail has some 50 kB */
 
@@ -340,15 +341,16 @@ static void start_over(struct smtp_dialogue *d, int answers_due)
 }
 
 /* True: the server waits for the mail. */
-static bool announce(struct smtp_dialogue *d, const struct transport_mail *m)
+static bool announce(struct smtp_dialogue *d, const struct transport_mail *m, bool one_by_one)
 {
     struct command c[N_COMMANDS];
+    bool at_once = d->pipelining && !one_by_one;
     make_commands(d, m, c);
     for (int i = 0; i < N_COMMANDS; i++) {
         CURLcode rc = CURLE_OK;
-        if (d->pipelining && i == 0)
+        if (at_once && i == 0)
             rc = put(d, d->out.data, d->out.len);
-        else if (!d->pipelining)
+        else if (!at_once)
             rc = put(d, d->out.data + c[i].first, c[i].bytes);
         d->end->stage = c[i].stage;
         if (rc != CURLE_OK) {
@@ -356,7 +358,7 @@ static bool announce(struct smtp_dialogue *d, const struct transport_mail *m)
             return false;
         }
         if (!answered(d, &c[i])) {
-            start_over(d, d->pipelining ? N_COMMANDS - 1 - i : 0);
+            start_over(d, at_once ? N_COMMANDS - 1 - i : 0);
             return false;
         }
     }
@@ -382,15 +384,32 @@ static void make_body(struct fp_str *out, const char *data, size_t bytes)
     str_puts(out, bytes > 1 && memcmp(end - 2, "\r\n", 2) == 0 ? ".\r\n" : "\r\n.\r\n");
 }
 
+/* The lease may have ended while the server took its time. It waits for a mail now,
+ * and is left without a word. */
+static bool may_still_go(struct smtp_dialogue *d, const struct transport_mail *m)
+{
+    if (!m->lease_holds || m->lease_holds(m->ctx))
+        return true;
+    d->in_step = false;
+    d->end->result = CURLE_ABORTED_BY_CALLBACK;
+    return false;
+}
+
 /* What the server may have said before it hung up. */
 static void last_words(struct smtp_dialogue *d, CURLcode rc)
 {
-    d->deadline_us = clock_mono_us();
+    d->deadline_us = clock_mono_us() + LAST_WORDS_US;
     if (get(d) == CURLE_OK && is_refusal(&d->reader.reply))
         refused(d, CURLE_WEIRD_SERVER_REPLY);
     else
         broke(d, rc);
     d->in_step = false;
+}
+
+/* A refusal with an acceptance behind it: one of them answers something else. */
+static bool accepts_as_well(const struct smtp_dialogue *d)
+{
+    return begins(d->in + d->in_first, d->in_end - d->in_first, "250");
 }
 
 static void hand_over(struct smtp_dialogue *d, const struct transport_mail *m)
@@ -412,20 +431,20 @@ static void hand_over(struct smtp_dialogue *d, const struct transport_mail *m)
         broke(d, rc);
     else if (r->code == 250)
         snprintf(d->end->acceptance, sizeof d->end->acceptance, "%s", r->last);
-    else if (is_refusal(r))
+    else if (is_refusal(r) && !accepts_as_well(d))
         refused(d, CURLE_WEIRD_SERVER_REPLY);
     else
         out_of_place(d);
     d->in_step = d->in_step && d->in_first == d->in_end;
 }
 
-void smtp_dialogue_mail(struct smtp_dialogue *d, const struct transport_mail *m, int64_t deadline_us,
-                        struct smtp_end *end)
+void smtp_dialogue_mail(struct smtp_dialogue *d, const struct transport_mail *m, bool one_by_one,
+                        int64_t deadline_us, struct smtp_end *end)
 {
     *end = (struct smtp_end){.stage = SMTP_MAIL, .result = CURLE_OK};
     d->end = end;
     d->deadline_us = deadline_us;
-    if (announce(d, m))
+    if (announce(d, m, one_by_one) && may_still_go(d, m))
         hand_over(d, m);
     d->end = NULL;
 }

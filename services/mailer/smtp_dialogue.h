@@ -27,9 +27,12 @@ struct smtp_dialogue_options {
 struct smtp_dialogue *smtp_dialogue_open(const struct smtp_dialogue_options *o, int64_t deadline_us,
                                          struct smtp_end *end);
 
-/* One mail, until the deadline. Fills `end` but its recipient. */
-void smtp_dialogue_mail(struct smtp_dialogue *d, const struct transport_mail *m, int64_t deadline_us,
-                        struct smtp_end *end);
+/* One mail, until the deadline. one_by_one: a command waits for the answer to the one
+ * before, whatever the server offers, so that a connection that is lost says at which.
+ * Fills `end` but its recipient. CURLE_ABORTED_BY_CALLBACK: the lease did not hold any
+ * more when the mail itself was to go, and nothing of it went. */
+void smtp_dialogue_mail(struct smtp_dialogue *d, const struct transport_mail *m, bool one_by_one,
+                        int64_t deadline_us, struct smtp_end *end);
 
 /* Whether both sides agree where they are, so that another mail may follow. */
 bool smtp_dialogue_in_step(const struct smtp_dialogue *d);

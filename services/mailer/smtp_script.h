@@ -41,6 +41,7 @@ struct script {
     bool hang_up_after_mail, byte_by_byte;
     bool pipelining;      /* offered */
     bool patient;         /* answers MAIL and RCPT only once it has read DATA */
+    bool buffers;         /* answers once it has read all that came, as Postfix does */
     bool deaf;            /* waits for the mail even when nobody is to have it */
     const char *unasked;  /* said once more behind the reply to a mail */
     const char *mid_body; /* said after the first lines of a mail, then the end */
@@ -206,7 +207,9 @@ static bool obey_data(struct session *c, const struct script *p)
 static bool obey(struct session *c, const char *line)
 {
     struct script p = script_of(c->server);
-    c->holds_back = p.patient && (strncasecmp(line, "MAIL", 4) == 0 || strncasecmp(line, "RCPT", 4) == 0);
+    bool more = c->in->_IO_read_ptr < c->in->_IO_read_end;
+    c->holds_back = (p.patient || (p.buffers && more)) &&
+                    (strncasecmp(line, "MAIL", 4) == 0 || strncasecmp(line, "RCPT", 4) == 0);
     if (strncasecmp(line, "EHLO", 4) == 0)
         return answer(c, p.ehlo, offers(&p));
     if (strncasecmp(line, "AUTH", 4) == 0)

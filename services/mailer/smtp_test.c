@@ -14,7 +14,7 @@ struct client {
     struct transport *transport;
     struct transport_settings settings;
     struct transport_reply reply;
-    bool (*may_go)(void *ctx);
+    bool (*may_go)(void *ctx), (*lease_holds)(void *ctx);
 };
 
 static void client_open(struct client *c)
@@ -58,7 +58,8 @@ static enum verdict post_text(struct client *c, const char *recipient, const cha
                                         .bytes = strlen(text),
                                         .job_id = 1,
                                         .user_id = 2,
-                                        .may_go = c->may_go};
+                                        .may_go = c->may_go,
+                                        .lease_holds = c->lease_holds};
     transport_smtp.send(c->transport, &mail, &c->reply);
     return c->reply.verdict;
 }
@@ -230,6 +231,45 @@ static void a_server_that_waits_for_nobodys_mail_is_left(void **state)
     client_close(&c);
 }
 
+/* All is out at once, and the answer to MAIL goes down with the connection: whose fault it
+ * is shows when the second try says one command at a time. */
+static void a_recipient_at_whom_the_server_hangs_up_is_not_the_relays_fault(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){.pipelining = true, .buffers = true, .rcpt = HANG_UP});
+    assert_int_equal(post(&c), VERDICT_DEFERRED);
+    assert_true(c.reply.at_recipient);
+    assert_true(c.reply.vague);
+    assert_string_equal(c.reply.reason, "no answer to RCPT: the connection is lost");
+    assert_int_equal(connections_of(c.server), 2);
+    server_change(c.server, (struct script){.pipelining = true, .buffers = true});
+    assert_int_equal(post(&c), VERDICT_SENT);
+    client_close(&c);
+}
+
+/* --- the lease, before the mail itself ----------------------------------------------------------------- */
+
+/* Connecting and the answers to MAIL, RCPT and DATA can take longer than a lease. */
+static void no_mail_goes_out_when_the_lease_ended_meanwhile(void **state)
+{
+    (void)state;
+    for (int pipelining = 0; pipelining < 2; pipelining++) {
+        struct client c = client_of((struct script){.pipelining = pipelining});
+        assert_int_equal(post(&c), VERDICT_SENT);
+        c.lease_holds = never;
+        post(&c);
+        assert_true(c.reply.untried);
+        assert_int_equal(mails_of(c.server), 1);
+        assert_int_equal(connections_of(c.server), 1);
+        c.lease_holds = NULL;
+        assert_int_equal(post(&c), VERDICT_SENT);
+        assert_false(c.reply.untried);
+        assert_int_equal(connections_of(c.server), 2); /* the first still waits for a mail */
+        assert_int_equal(mails_of(c.server), 2);
+        client_close(&c);
+    }
+}
+
 /* --- replies that nobody asked for ------------------------------------------------------------------ */
 
 static void a_reply_too_many_answers_no_other_mail(void **state)
@@ -269,6 +309,20 @@ static void the_next_mail_does_not_find_out_that_a_connection_is_spent(void **st
         assert_int_equal(connections_of(c.server), i == 2 ? 1 : 2);
         client_close(&c);
     }
+}
+
+/* One of the two answers something else, and nobody can know which. */
+static void a_refusal_with_an_acceptance_behind_it_is_ambiguous(void **state)
+{
+    (void)state;
+    assert_verdict(reply_of((struct script){.body = "451 4.3.0 later\r\n250 2.0.0 Ok: queued as 4Bx1"}),
+                   VERDICT_AMBIGUOUS);
+    assert_verdict(reply_of((struct script){.body = "550 5.7.1 no\r\n250 2.0.0 Ok: queued as 4Bx1"}),
+                   VERDICT_AMBIGUOUS);
+    assert_verdict(reply_of((struct script){.body = "554 5.6.0 bad content\r\n221 2.0.0 Bye"}),
+                   VERDICT_FAILED);
+    assert_verdict(reply_of((struct script){.body = "554 5.6.0 bad content\r\n421 4.7.0 too many errors"}),
+                   VERDICT_FAILED);
 }
 
 static void an_answer_before_the_mail_accepts_nothing(void **state)
@@ -632,7 +686,10 @@ int main(void)
         cmocka_unit_test(what_the_server_offers_is_used),
         cmocka_unit_test(a_refused_recipient_keeps_the_connection),
         cmocka_unit_test(a_server_that_waits_for_nobodys_mail_is_left),
+        cmocka_unit_test(a_recipient_at_whom_the_server_hangs_up_is_not_the_relays_fault),
+        cmocka_unit_test(no_mail_goes_out_when_the_lease_ended_meanwhile),
         cmocka_unit_test(a_reply_too_many_answers_no_other_mail),
+        cmocka_unit_test(a_refusal_with_an_acceptance_behind_it_is_ambiguous),
         cmocka_unit_test(the_next_mail_does_not_find_out_that_a_connection_is_spent),
         cmocka_unit_test(an_answer_before_the_mail_accepts_nothing),
         cmocka_unit_test(a_reply_of_another_kind_is_no_answer),
