@@ -94,12 +94,18 @@ struct ledger_record {
     size_t n_intents;
     const struct ledger_intent *withdrawn; /* certainly not gone out */
     size_t n_withdrawn;
+    bool in_doubt; /* out, never cleared: a try of it got no answer */
 };
 /* record (and withdraw), in one statement for several batches:
  * open := (open - settled - withdrawn) + new; outcomes are an upsert that
  * touches only users without a row or requeued to this batch. A claim that
  * nothing of these is for is neither written nor locked: its answer is what the
- * statement's snapshot said. */
+ * statement's snapshot said.
+ *
+ * in_doubt: a try whose connection broke may be carried out long after its repetition,
+ * by a server process that was held up. Its outcomes and intents do no harm then, but
+ * it would withdraw an intent that was opened anew: who is withdrawn by a record in doubt
+ * gets none under this epoch any more. */
 int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *err) FP_MUST_CHECK;
 
 /* release: *done also when it was queued already (stats hands back what it read: owner NULL, epoch 0). */

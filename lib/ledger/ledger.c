@@ -55,8 +55,11 @@ int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct p
     struct fp_err why;
     bool connected = pg_is_connected(l->pg);
     int rc = run(l, name, sql, a, rows, &why);
-    if (rc != 0 && (why.code == FP_ABORTED || (why.code == FP_UNAVAILABLE && connected)))
+    l->in_doubt = rc != 0 && why.code != FP_ABORTED;
+    if (rc != 0 && (why.code == FP_ABORTED || (why.code == FP_UNAVAILABLE && connected))) {
         rc = run(l, name, sql, a, rows, &why);
+        l->in_doubt |= rc != 0 && why.code != FP_ABORTED;
+    }
     if (a != NULL)
         pg_args_fini(a);
     return rc == 0 ? 0 : err_set(err, why.code, "%s", why.msg);

@@ -87,6 +87,7 @@
 struct fp_ledger {
     struct fp_pg *pg;
     char salt[129]; /* of the hashes of addresses, in hex; "": not read yet */
+    bool in_doubt;  /* a try of the last step got no answer: it may be carried out yet */
 };
 
 /* Runs one step. A step whose connection broke, or that lost a deadlock, is

@@ -276,8 +276,10 @@ int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *e
     if (r->n_held == 0)
         return 0;
     bool suppress = record_args(&a, r);
-    if (ledger_step(l, suppress ? "record_suppress" : "record", suppress ? record_suppress_sql : record_sql,
-                    &a, &rows, err) != 0)
+    int rc = ledger_step(l, suppress ? "record_suppress" : "record",
+                         suppress ? record_suppress_sql : record_sql, &a, &rows, err);
+    r->in_doubt |= l->in_doubt;
+    if (rc != 0)
         return -1;
     read_held(r, rows);
     pg_rows_free(rows);

@@ -46,6 +46,45 @@ static void open_intents_lose_the_settled_and_gain_the_new(void **state)
     assert_int_equal(t_count(job, "true"), 1);
 }
 
+/* A server process that was held up carries out a try that the mailer has long repeated.
+ * The mailer hands back the batch after that; under the next claim it changes nothing. */
+static void a_record_carried_out_late_takes_nothing_from_the_next_claim(void **state)
+{
+    (void)state;
+    bool done;
+    struct ledger_held held = {.batch_id = batch, .epoch = epoch};
+    struct ledger_intent w[] = {{batch, 1}, {batch, 2}};
+    struct ledger_record r = {
+        .owner = t_mailer, .held = &held, .n_held = 1, .withdrawn = w, .n_withdrawn = 2};
+    assert_true(record(DELIVERY_SENT, 1, 0, 1, 2));
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_false(r.in_doubt);
+    assert_ok(ledger_release(t_ledger, t_mailer, batch, epoch, &done, &t_err));
+    assert_true(done);
+    epoch = t_claimed(batch);
+    assert_true(record(DELIVERY_SENT, 1, 0, 1, 2));
+    assert_ok(ledger_record(t_ledger, &r, &t_err)); /* late */
+    assert_false(held.held);
+    assert_int_equal(open_sum(), 302);
+}
+
+/* The server may have carried it out, or may do so yet. */
+static void a_record_whose_connection_broke_says_so(void **state)
+{
+    (void)state;
+    struct fp_ledger *killer = t_open();
+    struct ledger_held held = {.batch_id = batch, .epoch = epoch};
+    struct ledger_record r = {.owner = t_mailer, .held = &held, .n_held = 1};
+    char sql[64];
+    snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(%lld)::integer",
+             (long long)t_sql("SELECT pg_backend_pid()"));
+    assert_int_equal(t_sql_on(killer, sql), 1);
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_true(held.held);
+    assert_true(r.in_doubt);
+    ledger_close(killer);
+}
+
 static void an_outcome_is_written_once(void **state)
 {
     (void)state;
@@ -455,6 +494,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(open_intents_lose_the_settled_and_gain_the_new, setup),
+        cmocka_unit_test_setup(a_record_carried_out_late_takes_nothing_from_the_next_claim, setup),
+        cmocka_unit_test_setup(a_record_whose_connection_broke_says_so, setup),
         cmocka_unit_test_setup(an_outcome_is_written_once, setup),
         cmocka_unit_test_setup(users_of_another_batch_are_left_out, setup),
         cmocka_unit_test_setup(one_user_twice_in_a_record_counts_once, setup),

@@ -27,6 +27,7 @@ struct record_set {
     struct mail *known[RECORD_MAX_OUTCOMES], *unsent[OPEN_MAX], *asked[OPEN_MAX];
     int8_t via[OPEN_MAX]; /* the provider of each asked */
     size_t n_known, n_unsent, n_asked;
+    bool in_doubt; /* ledger_record() says when */
     struct ledger_outcome outcomes[RECORD_MAX_OUTCOMES];
     struct ledger_intent withdrawn[OPEN_MAX], intents[OPEN_MAX];
 };

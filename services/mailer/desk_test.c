@@ -594,6 +594,39 @@ static void postgresql_away_only_delays(void **state)
     assert_int_equal(f_most(), 1);
 }
 
+static atomic_bool refuses;
+
+static enum verdict throttled_while_it_refuses(int64_t user_id)
+{
+    (void)user_id;
+    return atomic_load(&refuses) ? VERDICT_THROTTLED : VERDICT_SENT;
+}
+
+/* The first try of the withdrawal may be carried out later than a new intent for the same
+ * mail, and would take that away: the batch is handed back and claimed anew instead. */
+static void a_mail_withdrawn_in_doubt_is_not_opened_again_under_this_claim(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    int64_t job = t_started(false);
+    atomic_store(&refuses, true);
+    f_verdict = throttled_while_it_refuses;
+    atomic_store(&f_blocked, true);
+    f_start(&o);
+    int64_t batch = f_batch(job, 1, 4);
+    f_await(atomic_load(&f_in_hand) == 4, 5);
+    t_sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+          " AND application_name = 'desk_test'");
+    atomic_store(&f_blocked, false);
+    f_await(atomic_load(&f_in_hand) == 0, 5);
+    atomic_store(&refuses, false);
+    f_await(f_idle(), 10);
+    f_stop();
+    assert_int_equal(atomic_load(&f_tries), 4);
+    assert_int_equal(t_batch(batch, "(state = 'queued' AND open_intents = '{}')::integer"), 1);
+    assert_int_equal(t_count(job, "true"), 0);
+}
+
 /* --- the rate
  * ------------------------------------------------------------------------------------------------ */
 
@@ -674,6 +707,7 @@ int main(void)
         cmocka_unit_test_setup(a_claim_taken_by_another_is_given_up, f_clean),
         cmocka_unit_test_setup(a_claim_is_given_up_only_when_its_row_says_so, f_clean),
         cmocka_unit_test_setup(postgresql_away_only_delays, f_clean),
+        cmocka_unit_test_setup(a_mail_withdrawn_in_doubt_is_not_opened_again_under_this_claim, f_clean),
         cmocka_unit_test_setup(the_rate_is_used_and_not_passed, f_clean),
         cmocka_unit_test_setup(as_fast_as_it_goes_without_a_limit, f_clean),
     };

@@ -106,6 +106,22 @@ static void apply_known(struct desk *d)
     }
 }
 
+/* The first try of this record may yet be carried out: it must find no intent that was
+ * opened anew, or a crash would leave a mail behind that nobody knows of. Under the epoch
+ * of the next claim it changes nothing. */
+static void close_doubtful(struct desk *d)
+{
+    char label[64];
+    struct record_set *r = &d->record;
+    for (size_t i = 0; i < r->n_unsent && r->in_doubt; i++) {
+        struct batch *b = r->unsent[i]->batch;
+        if (b->state != BATCH_OPEN)
+            continue;
+        log_info(batch_label(b, label), "batch closes", "reason=a withdrawal is in doubt");
+        batch_close(&d->lists, b, "a withdrawal is in doubt");
+    }
+}
+
 static void apply_unsent(struct desk *d)
 {
     struct record_set *r = &d->record;
@@ -164,6 +180,7 @@ static void apply_held(struct desk *d, struct batch *b, const struct ledger_held
 static void apply(struct desk *d)
 {
     apply_known(d);
+    close_doubtful(d);
     apply_unsent(d);
     apply_asked(d);
     for (struct batch *b = d->batches; b; b = b->next)
@@ -187,10 +204,12 @@ static bool run(struct desk *d)
         .withdrawn = r->withdrawn,
         .n_withdrawn = r->n_unsent,
     };
+    r->in_doubt = false;
     for (;;) {
         int64_t start_us = clock_mono_us();
         int rc = ledger_record(d->ledger, &record, &err);
         metrics_observe_s("foliopost_record_seconds", "", (double)(clock_mono_us() - start_us) / 1e6);
+        r->in_doubt |= record.in_doubt;
         if (rc == 0)
             break;
         if (!desk_again(d, "record", &err))
