@@ -83,6 +83,6 @@ extern const struct cli_command cli_submit, cli_jobs, cli_status, cli_watch_job,
     cli_cancel, cli_approve, cli_report, cli_deliveries, cli_history, cli_fleet, cli_retry, cli_suppressions,
     cli_migrate, cli_resolve, cli_resend, cli_erase, cli_rates, cli_rate, cli_audit, cli_identities, cli_seed,
     cli_doctor, cli_explain, cli_preview, cli_send_test, cli_schedule, cli_top, cli_completion, cli_man,
-    cli_template, cli_help;
+    cli_template, cli_recover, cli_help;
 
 #endif

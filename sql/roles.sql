@@ -54,7 +54,7 @@ GRANT UPDATE ON foliopost.provider_rates, foliopost.delivery_events, foliopost.a
 GRANT DELETE ON foliopost.schedules TO foliopost_scheduler;
 GRANT INSERT, DELETE ON foliopost.firings TO foliopost_scheduler;
 GRANT INSERT ON foliopost.erased TO foliopost_scheduler;
-GRANT DELETE ON foliopost.checkpoints TO foliopost_scheduler;
+GRANT DELETE ON foliopost.checkpoints, foliopost.recovered_mails TO foliopost_scheduler;
 GRANT INSERT, UPDATE, DELETE ON foliopost.suppressions TO foliopost_scheduler;
 GRANT INSERT ON foliopost.audit TO foliopost_scheduler;
 GRANT EXECUTE ON FUNCTION foliopost.ensure_delivery_partition(bigint) TO foliopost_scheduler;

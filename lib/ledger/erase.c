@@ -53,6 +53,8 @@ static const char erase_sql[] =
     " told AS ("
     "  UPDATE foliopost.delivery_events e SET user_id = who.id, event_key = '', detail = '' FROM who"
     "  WHERE e.user_id = $1 RETURNING 1),"
+    " listed_ids AS ("
+    "  DELETE FROM foliopost.recovered_mails r USING who WHERE r.user_id = $1),"
     " computed AS ("
     "  DELETE FROM foliopost.checkpoints c USING who WHERE c.user_id = $1 RETURNING 1),"
     " taken AS ("

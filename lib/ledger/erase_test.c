@@ -49,7 +49,7 @@ static int64_t rows_with_the_id(void)
     static const char *const tables[] = {"jobs",       "intervals",       "batches",
                                          "deliveries", "delivery_events", "audit",
                                          "error_log",  "suppressions",    "checkpoints",
-                                         "erased",     "provider_rates"};
+                                         "erased",     "provider_rates",  "recovered_mails"};
     int64_t n = 0;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         n += t_sql("SELECT count(*) FROM foliopost.%s t WHERE t::text ~ '\\m%d\\M'", tables[i], USER);
@@ -78,6 +78,7 @@ static void nothing_of_the_user_stays_and_the_numbers_do(void **state)
           USER, USER);
     t_sql("UPDATE foliopost.intervals SET cursor_id = %d", USER);
     t_sql("INSERT INTO foliopost.checkpoints VALUES (%d, '2026-01-31', '', '')", USER);
+    t_sql("INSERT INTO foliopost.recovered_mails VALUES (1, %d)", USER);
     t_sql(
         "INSERT INTO foliopost.delivery_events (job_id, user_id, event, occurred_at) VALUES (%lld, %d, 'delivered', now())",
         (long long)job, USER);
@@ -88,7 +89,7 @@ static void nothing_of_the_user_stays_and_the_numbers_do(void **state)
         "INSERT INTO foliopost.error_log (service, code, message) VALUES ('stats', 'x', 'user_id=%d is broken')",
         USER);
     t_sql("INSERT INTO foliopost.suppressions (user_id, reason) VALUES (%d, 'unsubscribe')", USER);
-    assert_true(rows_with_the_id() >= 9);
+    assert_true(rows_with_the_id() >= 10);
     erase("");
     assert_false(erased.existing);
     assert_int_equal(erased.deliveries * 1000 + erased.events * 100 + erased.checkpoints * 10 +

@@ -197,8 +197,8 @@ static const char page_sql[] =
     " made AS ("
     "  INSERT INTO foliopost.batches (job_id, interval_no, round, origin, user_ids, due_at)"
     "  SELECT m.job_id, m.no, m.round, 'page', $8::bigint[], " IN_MS("$10")
-    "  FROM moved m WHERE cardinality($8::bigint[]) > 0 RETURNING id)"
-    " SELECT made.id, m.pages_left, m.state = 'paged' FROM moved m LEFT JOIN made ON true";
+    "  FROM moved m WHERE cardinality($8::bigint[]) > 0 RETURNING id, restored)"
+    " SELECT CASE WHEN NOT made.restored THEN made.id END, m.pages_left, m.state = 'paged' FROM moved m LEFT JOIN made ON true";
 /* clang-format on */
 
 /* Zero rows moved: was it this very page that moved the cursor here? Without

@@ -57,7 +57,7 @@ struct ledger_page {
 };
 struct ledger_paged {
     bool moved;         /* by this call, or by an earlier try of it whose reply was lost */
-    int64_t batch_id;   /* 0: none */
+    int64_t batch_id;   /* 0: none, or a restored job's, which is done already (recover.h) */
     int32_t pages_left; /* of the grant; 0 for who has an older one */
     bool ended;         /* interval paged */
 };

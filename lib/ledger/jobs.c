@@ -229,7 +229,7 @@ int ledger_jobs_open(struct fp_ledger *l, struct ledger_job *out, int max, struc
 
 /* clang-format off */
 static const char submit_sql[] =
-    "WITH made AS (" JOB_INSERT(ACTOR_NAME("$24")) " ON CONFLICT (request_id) DO NOTHING RETURNING id),"
+    "WITH made AS (" JOB_INSERT(ACTOR_NAME("$24"), "NULL::timestamptz") " ON CONFLICT (request_id) DO NOTHING RETURNING id),"
     " noted AS ("
     AUDIT_INSERT "  SELECT " AUDIT_BY("$24") ", 'submit', made.id, 'request id ' || $1 FROM made)"
     " SELECT made.id, foliopost.ensure_delivery_partition(made.id) FROM made";

@@ -61,6 +61,7 @@
 
 /* The insert of a job by $1 to $34 (ledger_job_args()), but for what follows its
  * SELECT; $24 is the actor, `by` the submitter's name. Times of null become the database's.
+ * restored: null, or to when the ledger was while this job may have been there already (recover.h).
  * A column more is a parameter more, at the end; the numbers of those behind them follow it here. */
 #define JOB_N_ARGS   34
 #define BEHIND_JOB_1 "$35"
@@ -70,18 +71,19 @@
 #define BEHIND_JOB_5 "$39"
 #define BEHIND_JOB_6 "$40"
 /* clang-format off */
-#define JOB_INSERT(by) \
+#define JOB_INSERT(by, restored) \
     "INSERT INTO foliopost.jobs (request_id, spec_hash, parent_job, kind, title, brand, template_name," \
     "  template_hash, period_start, period_end, user_ids, registered_from, audience_end," \
     "  ambiguous_policy, max_attempts, batch_size, window_batches, interval_delay_ms, deadline, as_of," \
     "  mail_date, traceparent, canary_users, canary_wait_ms, needs_approval, time_zone, send_window," \
-    "  rate_limit, share_ppm, share_seed, provider, dry_run, submitted_by)" \
+    "  rate_limit, share_ppm, share_seed, provider, dry_run, submitted_by, restored_to, state, response)" \
     " SELECT $1, $2, $3::bigint, $4, $5, $6, $7, $8, $9::date, $10::date, $11::bigint[]," \
     "  $12::timestamptz, least($13::timestamptz, clock_timestamp() - $14 * interval '1 ms'), $15," \
     "  $16::integer, $17::integer, $18::integer, $19::integer, $20::timestamptz," \
     "  coalesce($21::timestamptz, clock_timestamp()), coalesce($22::timestamptz, clock_timestamp()), $23," \
     "  $25::bigint, $26::bigint, $27::boolean, $28, $29, $30::float8, $31::integer, $32::bigint, $33," \
-    "  $34::boolean, " by
+    "  $34::boolean, " by ", " restored ", CASE WHEN " restored " IS NULL THEN 'PENDING' ELSE 'PAUSED' END," \
+    "  coalesce(foliopost.restored_text(" restored "), '')"
 /* clang-format on */
 
 struct fp_ledger {

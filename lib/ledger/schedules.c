@@ -21,8 +21,8 @@
     " AND j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED'))"
 #define COLUMNS \
     "s.name, s.cron, s.time_zone, s.spec, NOT s.enabled, s.overlap = 'skip', s.catch_up_ms, s.deadline_after_ms," \
-    " s.next_due, s.version, s.created_at, s.updated_at, " BUSY
-#define NOW_COLUMN 13 /* behind those, where it is read */
+    " s.next_due, s.version, s.created_at, s.updated_at, s.restored_until, " BUSY
+#define NOW_COLUMN 14 /* behind those, where it is read */
 /* clang-format on */
 
 static void read_schedule(struct ledger_schedule *s, const struct fp_rows *r, int row)
@@ -41,7 +41,8 @@ static void read_schedule(struct ledger_schedule *s, const struct fp_rows *r, in
     s->version = pg_i64(r, row, 9);
     s->created_us = ledger_time(r, row, 10);
     s->updated_us = ledger_time(r, row, 11);
-    s->busy = pg_bool(r, row, 12);
+    s->restored_until_us = ledger_time(r, row, 12);
+    s->busy = pg_bool(r, row, 13);
 }
 
 static int read_schedules(struct ledger_schedule *out, struct fp_rows *rows)
@@ -293,8 +294,8 @@ static const char fire_sql[] =
     "WITH moved AS (UPDATE foliopost.schedules s SET version = s.version + 1, next_due = " NEXT "::timestamptz,"
     "   last_fired = " DUE "::timestamptz FROM foliopost.leader l"
     "  WHERE s.name = " SCHEDULE " AND s.version = " VERSION "::bigint AND s.enabled AND l.owner = " LEADER "::uuid AND " LEASE_HOLDS("l")
-    "  RETURNING s.name, s.changed_by),"
-    " made AS (" JOB_INSERT("moved.changed_by") " FROM moved ON CONFLICT (request_id) DO NOTHING RETURNING id),"
+    "  RETURNING s.name, s.changed_by, CASE WHEN " DUE "::timestamptz <= s.restored_until THEN s.restored_to END AS restored_to),"
+    " made AS (" JOB_INSERT("moved.changed_by", "moved.restored_to") " FROM moved ON CONFLICT (request_id) DO NOTHING RETURNING id),"
     " fired AS (INSERT INTO foliopost.firings (schedule, due, outcome, job_id, missed, reason)"
     "  SELECT moved.name, " DUE "::timestamptz, CASE WHEN made.id IS NULL THEN 'refused' ELSE 'fired' END, made.id,"
     "   " MISSED "::bigint, CASE WHEN made.id IS NULL THEN 'the request id ' || $1 || ' is known' ELSE '' END"

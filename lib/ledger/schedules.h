@@ -26,7 +26,9 @@ struct ledger_schedule {
     int64_t next_due_us;
     /* read only */
     int64_t version, created_us, updated_us;
-    bool busy; /* a job that it fired is open */
+    int64_t restored_until_us; /* what was due until then may have fired in a time that a restore took away
+                                  (recover.h): its job is PAUSED, and mails nobody by itself; 0: no restore */
+    bool busy;                 /* a job that it fired is open */
 };
 
 struct ledger_firing {

@@ -107,7 +107,8 @@ static int see_to(struct leader *l, const struct ledger_schedule *s, int64_t now
     f.missed = d.missed;
     if (d.too_late)
         return pass(l, s, &f, d.next_us, "missed", "no scheduler ran until the catch-up time was over", err);
-    if (s->skip_overlap && s->busy)
+    /* an open job of the time that a restore took away may have ended in it */
+    if (s->skip_overlap && s->busy && f.due_us > s->restored_until_us)
         return pass(l, s, &f, d.next_us, "skipped", "a job of an earlier due time is open", err);
     if (l->n_jobs >= LIMIT_OPEN_JOBS)
         return put_off(l, s, "too many jobs are open");

@@ -61,14 +61,15 @@ static int run_through(struct clockwork *w, int64_t now_us, int64_t at_us, struc
 }
 
 /* Too long ago to go through one after the other: from where the catch-up time
- * begins, and the one that was waited for stands for all before. */
+ * begins, and the one that was waited for stands for all before. What a restore may
+ * have taken away is never too long ago: nobody else would see to it. */
 static int due(struct clockwork *w, const struct ledger_schedule *s, int64_t now_us,
                struct timetable_due *out, struct fp_err *err)
 {
     int64_t from_us = now_us - s->catch_up_ms * 1000, at_us = s->next_due_us;
 
     memset(out, 0, sizeof *out);
-    if (at_us >= from_us)
+    if (at_us >= from_us || at_us <= s->restored_until_us)
         return run_through(w, now_us, at_us, out, err);
     out->due_us = at_us;
     if (cron_next(&w->cron, w->zone, from_us - 1, &at_us, err))
