@@ -256,6 +256,18 @@ bool text_is_uuid(const char *s)
     return s[36] == '\0';
 }
 
+void text_uuid(const unsigned char b[16], char out[37])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *out++ = '-';
+        *out++ = digits[b[i] >> 4];
+        *out++ = digits[b[i] & 15];
+    }
+    *out = '\0';
+}
+
 void text_new_uuid(char out[37])
 {
     unsigned char b[16];
@@ -268,8 +280,7 @@ void text_new_uuid(char out[37])
         fp_panic("getrandom: %s", strerror(errno));
     b[6] = (unsigned char)((b[6] & 0x0f) | 0x40); /* version 4 */
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80); /* variant of RFC 9562 */
-    snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-             b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    text_uuid(b, out);
 }
 
 bool text_equal_secret(const char *a, const char *b)

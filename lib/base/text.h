@@ -25,6 +25,8 @@ bool text_is_address(const char *s);
 bool text_parse_i64(const char *s, int64_t *out);   /* the whole text, no blanks */
 bool text_parse_double(const char *s, double *out); /* finite, "C" locale */
 bool text_is_uuid(const char *s);
+/* 16 bytes as PostgreSQL prints a uuid. */
+void text_uuid(const unsigned char b[16], char out[37]);
 /* A random UUID, version 4, from getrandom(). */
 void text_new_uuid(char out[37]);
 /* Compares in a time that depends on the lengths only. */

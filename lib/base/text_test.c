@@ -234,6 +234,8 @@ static void uuids_are_random_and_well_formed(void **state)
     char a[37], b[37];
 
     (void)state;
+    text_uuid((const unsigned char *)"\x00\x01\x7f\x80\xff\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\xf0", a);
+    assert_string_equal(a, "00017f80-ff05-0607-0809-0a0b0c0d0ef0");
     text_new_uuid(a);
     text_new_uuid(b);
     assert_true(text_is_uuid(a) && text_is_uuid(b));

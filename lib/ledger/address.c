@@ -9,9 +9,9 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
+#include "lib/base/hmac.h"
+#include "lib/base/text.h"
 #include "lib/ledger/ledger_internal.h"
 #include "lib/ledger/suppressions.h"
 
@@ -34,19 +34,10 @@ static int read_salt(struct fp_ledger *l, struct fp_err *err)
     return err_set(err, FP_DATA_LOSS, "foliopost.address_salt is empty: restore its row from a backup");
 }
 
-/* Eight groups of two bytes, as PostgreSQL prints a uuid. */
-static void print_uuid(const unsigned char *b, char out[LEDGER_HASH_BYTES])
-{
-    char *p = out;
-    for (int i = 0; i < 16; i++)
-        p += sprintf(p, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", b[i]);
-}
-
 int ledger_address_hash(struct fp_ledger *l, const char *address, char out[LEDGER_HASH_BYTES],
                         struct fp_err *err)
 {
-    unsigned char folded[ADDRESS_BYTES], mac[EVP_MAX_MD_SIZE];
-    unsigned mac_bytes;
+    unsigned char folded[ADDRESS_BYTES], mac[HMAC_BYTES];
     size_t n = strlen(address);
     out[0] = '\0';
     if (n == 0 || n > sizeof folded)
@@ -56,8 +47,8 @@ int ledger_address_hash(struct fp_ledger *l, const char *address, char out[LEDGE
     for (size_t i = 0; i < n; i++)
         folded[i] =
             (unsigned char)(address[i] >= 'A' && address[i] <= 'Z' ? address[i] - 'A' + 'a' : address[i]);
-    if (!HMAC(EVP_sha256(), l->salt, (int)strlen(l->salt), folded, n, mac, &mac_bytes))
+    if (!hmac_sha256(l->salt, strlen(l->salt), folded, n, mac))
         return err_set(err, FP_INTERNAL, "HMAC-SHA256 failed");
-    print_uuid(mac, out);
+    text_uuid(mac, out); /* its first half */
     return 0;
 }

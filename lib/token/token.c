@@ -16,9 +16,8 @@
 #include <inttypes.h>
 #include <string.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
+#include "lib/base/hmac.h"
 #include "lib/token/keys.h"
 
 #define HEAD_BYTES      3
@@ -104,11 +103,9 @@ static bool get_id(const unsigned char *in, size_t n, int64_t *id)
 static bool sign(const struct token_key *key, const unsigned char *data, size_t n,
                  unsigned char out[SIGNATURE_BYTES])
 {
-    unsigned char whole[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
+    unsigned char whole[HMAC_BYTES];
 
-    if (!HMAC(EVP_sha256(), key->secret, (int)strlen(key->secret), data, n, whole, &len) ||
-        len < SIGNATURE_BYTES)
+    if (!hmac_sha256(key->secret, strlen(key->secret), data, n, whole))
         return false;
     memcpy(out, whole, SIGNATURE_BYTES);
     return true;
