@@ -43,6 +43,7 @@
 #define WAIT_MAX_MS       5000 /* up to this */
 #define WAIT_LOG_EVERY_MS 30000
 #define DRAIN_POLL_MS     50
+#define LEASE_POLL_MS     5 /* a first lease is one round trip */
 #define TICK_DEFAULT_MS   1000
 /* The skeleton's statements are tiny; one that hangs longer is better given up
  * and sent again: two tries fit between a renewal and the lease's end. */
@@ -257,7 +258,7 @@ static void wait_for_lease(struct fp_service *s)
         snprintf(s->why, sizeof s->why, "%s", why);
         pthread_mutex_unlock(&s->lock);
         service_beat(s, BEAT_MAIN, "main");
-        if (service_sleep_ms(s, DRAIN_POLL_MS))
+        if (service_sleep_ms(s, LEASE_POLL_MS))
             return;
     }
     service_set_waiting(s, "");

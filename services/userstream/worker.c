@@ -240,14 +240,20 @@ static void do_message(struct worker *w, const void *data, size_t bytes)
     log_trace(NULL);
 }
 
+static bool must_ask_source(const struct worker *w)
+{
+    return !w->source_known_good && !atomic_load(&w->stream->stopping);
+}
+
 /* The inbox thread closes the inbox when the process drains. */
 void *worker_main(void *worker)
 {
     struct worker *w = worker;
     struct fp_bus_msg *msg;
-    while ((msg = queue_pop(w->stream->inbox, TAKE_MS)) != NULL || !queue_is_closed(w->stream->inbox)) {
+    while ((msg = queue_pop(w->stream->inbox, must_ask_source(w) ? 0 : TAKE_MS)) != NULL ||
+           !queue_is_closed(w->stream->inbox)) {
         service_beat(w->stream->service, w->id, "worker");
-        if (!w->source_known_good && !atomic_load(&w->stream->stopping))
+        if (must_ask_source(w))
             probe_source(w);
         if (msg != NULL) {
             size_t bytes;
