@@ -4,7 +4,7 @@
  * a batch's slowest mail.
  *
  * When to make a statement is the one thing tuned here. It is worth one when
- * the senders run out of mails, or a quarter of the open intents can be opened
+ * the senders run out of mails, or half of the open intents can be opened
  * anew, or the rate hands out mails; outcomes alone wait a little for company.
  * The number of open intents is what a crash can leave unknown, so it is kept
  * as small as keeps the senders busy.
@@ -77,7 +77,7 @@ static struct inbox_wait make_wait(const struct desk *d, const struct plan *p, b
                            .settle_us = SETTLE_US,
                            .replies = SIZE_MAX,
                            .rendered = SIZE_MAX};
-    size_t few = all_connections(d) / 2, quarter = open_cap(d) / 4;
+    size_t few = all_connections(d) / 2, half = open_cap(d) / 2;
     if (!owned) {
         w.until_us = now_us + LEASE_LOOK_US;
         return w;
@@ -91,8 +91,8 @@ static struct inbox_wait make_wait(const struct desk *d, const struct plan *p, b
     if (d->known_since_us)
         w.until_us = earliest(w.until_us, d->known_since_us + SETTLE_US);
     if (d->lists.ready.n > 0)
-        w.replies = d->out > few ? least(quarter, d->out - few) : 1;
-    w.rendered = d->lists.ready.n == 0 ? 1 : quarter;
+        w.replies = d->out > few ? least(half, d->out - few) : 1;
+    w.rendered = d->lists.ready.n == 0 ? 1 : half;
     return w;
 }
 

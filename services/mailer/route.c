@@ -245,6 +245,6 @@ void desk_route(struct desk *d, struct plan *plan)
         const struct provider *p = &d->providers[i];
         bool starving = p->out <= (size_t)p->o->connections / 2;
         plan->worth |=
-            p->taken > 0 && (starving || p->taken < p->allowed || p->taken >= desk_open_cap(d, p) / 4);
+            p->taken > 0 && (starving || p->taken < p->allowed || p->taken >= desk_open_cap(d, p) / 2);
     }
 }
