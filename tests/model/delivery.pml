@@ -11,7 +11,8 @@
  *
  * SABOTAGE takes one protection out: 1 the fence, 2 marking of open intents,
  * 3 open intents as a set (replaced instead), 4 guard of retry (requeued to
- * *this* batch), 5 lease check, 6 claim token. Each must make a check fail.
+ * *this* batch), 5 lease check, 6 claim token, 7 handing back a batch of which a
+ * withdrawal is in doubt. Each must make a check fail.
  */
 #ifndef SABOTAGE
 #define SABOTAGE 0
@@ -33,6 +34,12 @@
 #endif
 #ifndef DEFERS
 #define DEFERS 0 /* mails refused for now */
+#endif
+#ifndef THROTTLES
+#define THROTTLES 0 /* mails refused that cost nothing: their intent is taken back, and opened again */
+#endif
+#ifndef LATES
+#define LATES 0 /* records of which a try without an answer is carried out long after its repetition */
 #endif
 #ifndef CLOSES
 #define CLOSES 0 /* connections closed after the end of data */
@@ -79,7 +86,13 @@ byte cur[2];       /* the instance a mailer goes by now */
 byte dead = 0;     /* instances whose process is gone: a mask */
 byte hand[2] = NB; /* which batch a slot has in hand; NB: none */
 byte crashes = CRASHES, expiries = EXPIRIES, replies = REPLIES, doubles = DOUBLES, defers = DEFERS,
-     closes = CLOSES, drains = DRAINS, pauses = PAUSES, splits = SPLITS, reopens = REOPENS;
+     closes = CLOSES, throttles = THROTTLES, lates = LATES, drains = DRAINS, pauses = PAUSES, splits = SPLITS, reopens = REOPENS;
+
+#if LATES
+/* the try that is held up: of which claim, what it takes back and what it opens */
+bool held_up = false;
+byte l_batch, l_epoch, l_owner, l_withdrawn, l_opened;
+#endif
 
 #ifdef SAME
 #define MAILER(s) 0
@@ -158,10 +171,10 @@ inline back(b) {
 
 /* --- a slot of a mailer -------------------------------------------------------------- */
 proctype slot(byte s) {
-    byte b = NB, me, mine, tok, flip, todo, flight, air, got, later, unsure, new, u_ = 0;
-    bool ok;
+    byte b = NB, me, mine, tok, flip, todo, flight, air, got, later, unsure, unsent, new, u_ = 0;
+    bool ok, closing;
 idle:
-    atomic { hand[s] = NB; b = NB; mine = 0; todo = 0; flight = 0; air = 0; got = 0; later = 0; unsure = 0; new = 0; me = 0 };
+    atomic { hand[s] = NB; b = NB; mine = 0; todo = 0; flight = 0; air = 0; got = 0; later = 0; unsure = 0; unsent = 0; new = 0; me = 0; closing = false };
     if
     :: atomic { inst[cur[MAILER(s)]] == swept && instances < NI -> /* instance_start */
         inst[instances] = live; cur[MAILER(s)] = instances; instances++ };
@@ -196,7 +209,7 @@ claim:
     };
 work:
     if
-    :: atomic { todo != 0 && inst[me] != swept -> new = (HAS(todo, 0) -> 1 : 2) };
+    :: atomic { todo != 0 && !closing && inst[me] != swept -> new = (HAS(todo, 0) -> 1 : 2) };
 record:
         atomic {
             ok = HOLDS(b, mine, me);
@@ -206,14 +219,23 @@ record:
                 settle(b, mine);
                 if
                 :: SABOTAGE == 3 && new != 0 -> intents[b] = 0
-                :: else -> intents[b] = intents[b] & (ALL - (got | later | unsure))
+                :: else -> intents[b] = intents[b] & (ALL - (got | later | unsure | unsent))
                 fi;
-                if :: job == in_progress -> intents[b] = intents[b] | new :: else -> new = 0 fi
+                if :: job == in_progress -> intents[b] = intents[b] | new :: else -> new = 0 fi;
+#if LATES
+                if
+                :: lates > 0 -> /* this is the repetition: the first try comes later */
+                    lates--; held_up = true;
+                    l_batch = b; l_epoch = mine; l_owner = me; l_withdrawn = unsent; l_opened = new;
+                    closing = closing || (unsent != 0 && SABOTAGE != 7)
+                :: true
+                fi
+#endif
             :: else
             fi
         };
         if
-        :: ok -> atomic { todo = todo & (ALL - new); flight = flight | new; got = 0; later = 0; unsure = 0; new = 0 };
+        :: ok -> atomic { todo = (todo & (ALL - new)) | unsent; flight = flight | new; got = 0; later = 0; unsure = 0; unsent = 0; new = 0 };
             if
             :: job != in_progress && air == 0 -> goto leave     /* paused: what did not go out is taken back */
             :: job == in_progress || air != 0 -> goto work
@@ -223,21 +245,26 @@ record:
         :: !ok -> atomic { new = 0 }; goto refused
         fi
     /* the slice of the rate, the local deadline, then the mail: from here on it may arrive */
-    :: atomic { HAS(flight, 0) && MAY_SEND(me) ->
+    :: atomic { HAS(flight, 0) && !closing && MAY_SEND(me) ->
         assert(inst[me] != swept);                              /* P5: who is swept sends nothing more */
         flight = flight - 1; air = air + 1 }; goto work
-    :: atomic { HAS(flight, 1) && MAY_SEND(me) ->
+    :: atomic { HAS(flight, 1) && !closing && MAY_SEND(me) ->
         assert(inst[me] != swept);
         flight = flight - 2; air = air + 2 }; goto work
     :: atomic { air != 0 -> u_ = (HAS(air, 0) -> 0 : 1); air = air - BIT(u_);
         if
         :: mails[u_]++; got = got | BIT(u_)                     /* 250 */
         :: defers > 0 -> defers--; later = later | BIT(u_)      /* 4xx */
+        :: throttles > 0 -> throttles--; unsent = unsent | BIT(u_) /* 421 */
         :: closes > 0 -> closes--; unsure = unsure | BIT(u_); mails[u_]++
         :: closes > 0 -> closes--; unsure = unsure | BIT(u_)
         fi; u_ = 0 }; goto work
-    :: atomic { todo == 0 && (got | later | unsure) != 0 -> goto record }
-    :: atomic { todo == 0 && (flight | air | got | later | unsure) == 0 -> goto finish }
+    :: atomic { todo == 0 && (got | later | unsure | unsent) != 0 -> goto record }
+    :: atomic { todo == 0 && (flight | air | got | later | unsure | unsent) == 0 -> goto finish }
+    :: atomic { closing && air == 0 -> goto leave }
+    /* put off without a try: its provider stands, others want the slot */
+    :: atomic { todo != 0 && defers > 0 -> defers--; u_ = (HAS(todo, 0) -> 0 : 1); todo = todo - BIT(u_);
+        later = later | BIT(u_); u_ = 0 }; goto work
     :: atomic { drains > 0 && air == 0 -> drains--; goto leave }
     :: atomic { flight != 0 && inst[me] == swept && air == 0 -> goto gone }
     :: atomic { todo != 0 && inst[me] == swept && (flight | air) == 0 -> goto gone }
@@ -263,8 +290,8 @@ leave: /* withdraw what certainly did not go out, record the rest, release */
         :: ok ->
             FRESH(b, mine, me);
             settle(b, mine);
-            intents[b] = intents[b] & (ALL - (got | later | unsure | flight));
-            flight = 0; got = 0; later = 0; unsure = 0
+            intents[b] = intents[b] & (ALL - (got | later | unsure | unsent | flight));
+            flight = 0; got = 0; later = 0; unsure = 0; unsent = 0
         :: else
         fi
     };
@@ -277,6 +304,11 @@ leave: /* withdraw what certainly did not go out, record the rest, release */
 refused: /* the row is read: mine still (the lease may come back), or another's */
     if
     :: atomic { bstate[b] == sending && epoch[b] == mine && owner[b] == me && inst[me] == live -> goto work }
+#if LATES
+    /* refused again and again: an intent is open that this one does not know of */
+    :: atomic { bstate[b] == sending && epoch[b] == mine && owner[b] == me && inst[me] == live &&
+        (flight | air | got | later | unsure | unsent) == 0 && intents[b] != 0 -> back(b); goto idle }
+#endif
     :: atomic { !(bstate[b] == sending && epoch[b] == mine && owner[b] == me) || inst[me] == swept -> goto gone }
     :: atomic { crashes > 0 -> crashes--; goto die }
     fi;
@@ -292,6 +324,10 @@ gone: /* what is still in the air settles; what became known is told as late tru
             :: HAS(got, u_) && dbatch[u_] == b && depoch[u_] == mine && epoch[b] >= mine &&
                (state[u_] == ambiguous || (state[u_] == requeued && bstate[b] == queued && epoch[b] == mine)) ->
                 state[u_] = sent
+            :: HAS(flight | unsent | later, u_) && dbatch[u_] == b && depoch[u_] == mine && epoch[b] >= mine &&
+               job != completed &&
+               (state[u_] == ambiguous || (state[u_] == requeued && bstate[b] == queued && epoch[b] == mine)) ->
+                state[u_] = deferred
             :: else
             fi;
             u_++
@@ -401,12 +437,30 @@ end_turn: /* also where all rests when the job is done */
     od
 }
 
+#if LATES
+proctype late_try() {
+end_late:
+    do
+    :: atomic { held_up ->
+        held_up = false;
+        if
+        :: HOLDS(l_batch, l_epoch, l_owner) -> intents[l_batch] = (intents[l_batch] & (ALL - l_withdrawn)) | l_opened
+        :: else
+        fi;
+        l_batch = 0; l_epoch = 0; l_owner = 0; l_withdrawn = 0; l_opened = 0 }
+    od
+}
+#endif
+
 init {
     atomic {
         members[0] = ALL; bstate[0] = queued; copies[0] = 1; /* page */
         inst[0] = live; cur[0] = 0; instances = 1;
 #ifndef SAME
         inst[1] = live; cur[1] = 1; instances = 2;
+#endif
+#if LATES
+        run late_try();
 #endif
         run leader(); run slot(0); run slot(1)
     }
