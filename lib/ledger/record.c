@@ -273,7 +273,7 @@ int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *e
         r->held[i].held = false;
         r->held[i].job_state = JOB_UNKNOWN;
     }
-    if (r->n_held == 0)
+    if (r->n_held == 0 || ledger_keeps_none(r))
         return 0;
     bool suppress = record_args(&a, r);
     int rc = ledger_step(l, suppress ? "record_suppress" : "record",
