@@ -176,6 +176,35 @@ static void arrays_of_all_lengths(void **state)
     pg_rows_free(r);
 }
 
+static void what_is_no_list_of_numbers_is_none(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"{9223372036854775808}",
+                                        "{-9223372036854775809}",
+                                        "{99999999999999999999999}",
+                                        "{1,}",
+                                        "{,1}",
+                                        "{-}",
+                                        "{+1}",
+                                        "{1 }",
+                                        "{{1},{2}}",
+                                        "{1}{2}",
+                                        "1,2",
+                                        "{",
+                                        ""};
+    int64_t *out;
+    size_t n;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct pg_args a;
+        pg_args_init(&a);
+        pg_arg_text(&a, texts[i]);
+        struct fp_rows *r = run(NULL, "SELECT $1::text", &a);
+        if (pg_i64s(r, 0, 0, &out, &n) || out != NULL || n != 0)
+            fail_msg("\"%s\" passed for %zu numbers", texts[i], n);
+        pg_rows_free(r);
+    }
+}
+
 static void bytes_go_and_come_back(void **state)
 {
     (void)state;
@@ -408,6 +437,7 @@ int main(void)
         cmocka_unit_test(times_are_exact),
         cmocka_unit_test(times_are_read_in_any_zone),
         cmocka_unit_test(arrays_of_all_lengths),
+        cmocka_unit_test(what_is_no_list_of_numbers_is_none),
         cmocka_unit_test(bytes_go_and_come_back),
         cmocka_unit_test(too_much_is_refused),
         cmocka_unit_test(errors_have_their_codes),

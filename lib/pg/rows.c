@@ -204,6 +204,19 @@ int32_t pg_day(const struct fp_rows *r, int row, int col)
     return day_from_civil(c.year, c.month, c.mday);
 }
 
+/* A number, and *s behind it. strtoll() takes four times as long, and arrays of closes are long. */
+static bool parse_i64(const char **s, int64_t *out)
+{
+    bool minus = **s == '-', fits = true;
+    const char *digits = *s + minus, *p = digits;
+    int64_t v = 0;
+    for (; *p >= '0' && *p <= '9'; p++) /* counted down: there is one more below zero than above */
+        fits = fits && !__builtin_mul_overflow(v, 10, &v) && !__builtin_sub_overflow(v, *p - '0', &v);
+    *s = p;
+    *out = v;
+    return fits && p > digits && (minus || !__builtin_sub_overflow(0, v, out));
+}
+
 /* "{1,-2,3}": each number ends at a comma or the brace. */
 bool pg_i64s(const struct fp_rows *r, int row, int col, int64_t **out, size_t *n)
 {
@@ -214,24 +227,18 @@ bool pg_i64s(const struct fp_rows *r, int row, int col, int64_t **out, size_t *n
     if (len < 2 || s[0] != '{' || s[len - 1] != '}')
         return false;
     int64_t *v = mem_array(len / 2 + 1, sizeof *v);
-    for (const char *p = s + 1; p < s + len - 1; p++) {
-        char number[24];
-        size_t bytes = strcspn(p, ",}");
-        if (bytes >= sizeof number)
-            goto fail;
-        memcpy(number, p, bytes);
-        number[bytes] = '\0';
-        if (!text_parse_i64(number, &v[count]))
-            goto fail;
+    const char *p = s + 1;
+    while (p < s + len - 1) {
+        if (!parse_i64(&p, &v[count]) || (*p != ',' && *p != '}')) {
+            mem_free(v);
+            return false;
+        }
         count++;
-        p += bytes;
+        p++;
     }
     *out = v;
     *n = count;
     return true;
-fail:
-    mem_free(v);
-    return false;
 }
 
 static int nibble(char c)

@@ -24,27 +24,35 @@ static const char txs_sql[] =
                  " AND (recorded_at <= $3::timestamptz OR recorded_at IS NULL)"
 #define CLOSE_HASH "hash_numeric_extended(close::numeric, " DAY_NO ")"
 
+/* Number and sum up to the first day, then what the days behind it add to them: each row is hashed once. */
+#define TWO_DAYS(hash, first)                                                                                \
+    "count(*) FILTER (WHERE day <= " first "::date), sum(" hash ") FILTER (WHERE day <= " first "::date),"   \
+    " count(*) FILTER (WHERE day > " first "::date), sum(" hash ") FILTER (WHERE day > " first "::date)"
+#define FIRST_CLOSE_AFTER(day) "(SELECT " CLOSE_HASH CLOSES " AND day > " day "::date ORDER BY day LIMIT 1)"
+
 static const char instruments_sql[] =
-    "SELECT w.no, c.n, c.sum,"
-    " CASE WHEN c.n = 0 THEN (SELECT " CLOSE_HASH CLOSES " AND day > $2::date ORDER BY day LIMIT 1) END,"
+    "SELECT w.no, c.n, c.sum, CASE WHEN c.n = 0 THEN " FIRST_CLOSE_AFTER("$2") " END,"
+    " c.more, c.added, CASE WHEN c.n + c.more = 0 THEN " FIRST_CLOSE_AFTER("$4") " END,"
     " (SELECT sum(hashint8extended(coalesce(numerator::bigint, 0) << 32 # coalesce(denominator::bigint, 0), "
     DAY_NO ")) FROM portfolio.splits WHERE instrument_id = w.id AND" A_DAY "),"
     " (SELECT hashtextextended(currency::text, 0) FROM portfolio.instruments WHERE id = w.id LIMIT 1)"
     " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no),"
-    " LATERAL (SELECT count(*), sum(" CLOSE_HASH ")" CLOSES " AND day <= $2::date) AS c(n, sum)";
+    " LATERAL (SELECT " TWO_DAYS(CLOSE_HASH, "$2") CLOSES " AND day <= $4::date) AS c(n, sum, more, added)";
 
 #define RATES     " FROM portfolio.fx_rates WHERE base = p.base AND quote = p.quote AND" A_DAY               \
                   " AND rate::numeric BETWEEN 0.0000000001 AND 900000000"
 #define RATE_HASH "hash_numeric_extended(rate::numeric, hashtextextended(base || '/' || quote, " DAY_NO "))"
+#define FIRST_RATE_AFTER(day) "(SELECT " RATE_HASH RATES " AND day > " day "::date ORDER BY day LIMIT 1)"
 
 /* The distinct pairs by a loose scan of the primary key, as in market.c. */
 static const char rates_sql[] =
     "WITH RECURSIVE pair AS ((SELECT base, quote FROM portfolio.fx_rates ORDER BY base, quote LIMIT 1)"
     " UNION ALL SELECT n.base, n.quote FROM pair AS p, LATERAL (SELECT base, quote FROM portfolio.fx_rates"
     "  WHERE (base, quote) > (p.base, p.quote) ORDER BY base, quote LIMIT 1) AS n)"
-    " SELECT sum(c.n), sum(c.sum), sum(CASE WHEN c.n = 0 THEN"
-    "  (SELECT " RATE_HASH RATES " AND day > $1::date ORDER BY day LIMIT 1) END)"
-    " FROM pair AS p, LATERAL (SELECT count(*), sum(" RATE_HASH ")" RATES " AND day <= $1::date) AS c(n, sum)";
+    " SELECT sum(c.n), sum(c.sum), sum(CASE WHEN c.n = 0 THEN " FIRST_RATE_AFTER("$1") " END),"
+    "  sum(c.more), sum(c.added), sum(CASE WHEN c.n + c.more = 0 THEN " FIRST_RATE_AFTER("$2") " END)"
+    " FROM pair AS p,"
+    "  LATERAL (SELECT " TWO_DAYS(RATE_HASH, "$1") RATES " AND day <= $2::date) AS c(n, sum, more, added)";
 /* clang-format on */
 
 const char *fingerprint_txs_sql(void)
@@ -125,8 +133,25 @@ int fingerprint_txs(struct fp_source *s, int32_t day, int64_t as_of_us, const in
 
 /* --- market ------------------------------------------------------------------------ */
 
-int fingerprint_instruments(struct fp_source *s, int32_t day, int64_t as_of_us, const int64_t *ids, size_t n,
-                            uint64_t *out, struct fp_err *err)
+/* Six columns from `col` on: number, sum and first later one of the first day; what the second adds to
+ * number and sum, and its own first later one. */
+static struct fingerprint_marks read_marks(const struct fp_rows *r, int row, int col)
+{
+    const uint64_t n = wrap(pg_text(r, row, col)), sum = wrap(pg_text(r, row, col + 1));
+    const uint64_t parts[FINGERPRINT_DAYS][3] = {{n, sum, wrap(pg_text(r, row, col + 2))},
+                                                 {n + wrap(pg_text(r, row, col + 3)),
+                                                  sum + wrap(pg_text(r, row, col + 4)),
+                                                  wrap(pg_text(r, row, col + 5))}};
+    struct fingerprint_marks marks = {0};
+
+    for (int d = 0; d < FINGERPRINT_DAYS; d++)
+        for (int i = 0; i < 3; i++)
+            marks.of[d] = mix(marks.of[d] ^ parts[d][i]);
+    return marks;
+}
+
+int fingerprint_instruments(struct fp_source *s, const struct fingerprint_days *days, int64_t as_of_us,
+                            const int64_t *ids, size_t n, struct fingerprint_marks *out, struct fp_err *err)
 {
     struct pg_args a;
     struct fp_rows *rows;
@@ -134,37 +159,40 @@ int fingerprint_instruments(struct fp_source *s, int32_t day, int64_t as_of_us, 
     memset(out, 0, n * sizeof *out);
     pg_args_init(&a);
     pg_arg_i64s(&a, ids, n);
-    pg_arg_day(&a, day);
+    pg_arg_day(&a, days->day[FINGERPRINT_BEFORE]);
     pg_arg_time_us(&a, as_of_us);
+    pg_arg_day(&a, days->day[FINGERPRINT_KEPT]);
     int failed = pg_run(source_pg(s), "fingerprint_instruments", instruments_sql, &a, &rows, err);
     pg_args_fini(&a);
     if (failed)
         return err_prefix(err, "fingerprints of %zu instruments", n);
     for (int row = 0; row < pg_rows_count(rows); row++) {
-        uint64_t h = 0;
+        struct fingerprint_marks *marks = &out[pg_i64(rows, row, 0) - 1];
 
-        for (int col = 1; col <= 5; col++)
-            h = mix(h ^ wrap(pg_text(rows, row, col)));
-        out[pg_i64(rows, row, 0) - 1] = h;
+        *marks = read_marks(rows, row, 1);
+        for (int d = 0; d < FINGERPRINT_DAYS; d++)
+            for (int col = 7; col <= 8; col++) /* splits and currency, the same for both */
+                marks->of[d] = mix(marks->of[d] ^ wrap(pg_text(rows, row, col)));
     }
     pg_rows_free(rows);
     return 0;
 }
 
-int fingerprint_rates(struct fp_source *s, int32_t day, uint64_t *out, struct fp_err *err)
+int fingerprint_rates(struct fp_source *s, const struct fingerprint_days *days, struct fingerprint_marks *out,
+                      struct fp_err *err)
 {
     struct pg_args a;
     struct fp_rows *rows;
 
-    *out = 0;
+    *out = (struct fingerprint_marks){0};
     pg_args_init(&a);
-    pg_arg_day(&a, day);
+    pg_arg_day(&a, days->day[FINGERPRINT_BEFORE]);
+    pg_arg_day(&a, days->day[FINGERPRINT_KEPT]);
     int failed = pg_run(source_pg(s), "fingerprint_rates", rates_sql, &a, &rows, err);
     pg_args_fini(&a);
     if (failed)
         return err_prefix(err, "fingerprint of the exchange rates");
-    for (int col = 0; col < 3; col++)
-        *out = mix(*out ^ wrap(pg_text(rows, 0, col)));
+    *out = read_marks(rows, 0, 0);
     pg_rows_free(rows);
     return 0;
 }

@@ -36,12 +36,23 @@ int fingerprint_txs(struct fp_source *s, int32_t day, int64_t as_of_us, const in
                     struct fingerprint_sum *out, struct fp_err *err) FP_MUST_CHECK;
 /* Its statement ($1 user ids, $2 day, $3 as_of), for EXPLAIN in contract.c. */
 const char *fingerprint_txs_sql(void);
-/* Of each instrument: its currency, its closes up to day (the first later one
- * where there are none), all its splits. */
-int fingerprint_instruments(struct fp_source *s, int32_t day, int64_t as_of_us, const int64_t *ids, size_t n,
-                            uint64_t *out, struct fp_err *err) FP_MUST_CHECK;
-/* Of all exchange rates up to day, and the first later one of each pair that has none. */
-int fingerprint_rates(struct fp_source *s, int32_t day, uint64_t *out, struct fp_err *err) FP_MUST_CHECK;
+/* A run judges states of one day and leaves states of another: both marks come from one scan of the
+ * history, and one snapshot of it. */
+enum { FINGERPRINT_BEFORE, FINGERPRINT_KEPT, FINGERPRINT_DAYS };
+struct fingerprint_days {
+    int32_t day[FINGERPRINT_DAYS]; /* ascending; they may be the same */
+};
+struct fingerprint_marks {
+    uint64_t of[FINGERPRINT_DAYS];
+};
+/* Of each instrument: its currency, its closes up to a day (the first later one
+ * where there are none), all its splits. out as ids. */
+int fingerprint_instruments(struct fp_source *s, const struct fingerprint_days *days, int64_t as_of_us,
+                            const int64_t *ids, size_t n, struct fingerprint_marks *out,
+                            struct fp_err *err) FP_MUST_CHECK;
+/* Of all exchange rates up to a day, and the first later one of each pair that has none. */
+int fingerprint_rates(struct fp_source *s, const struct fingerprint_days *days, struct fingerprint_marks *out,
+                      struct fp_err *err) FP_MUST_CHECK;
 
 struct fingerprint_parts {
     int64_t user_id;

@@ -66,22 +66,24 @@ static struct fingerprint_sum of_user(int64_t id)
     return sum;
 }
 
+static const struct fingerprint_days february_and_march = {{MARCH - 31, MARCH}};
+
 static uint64_t of_instrument(int64_t id)
 {
-    uint64_t mark;
+    struct fingerprint_marks marks;
 
-    if (fingerprint_instruments(source, MARCH, AS_OF_US, &id, 1, &mark, &err))
+    if (fingerprint_instruments(source, &february_and_march, AS_OF_US, &id, 1, &marks, &err))
         fail_msg("%s", err.msg);
-    return mark;
+    return marks.of[FINGERPRINT_KEPT];
 }
 
 static uint64_t of_rates(void)
 {
-    uint64_t mark;
+    struct fingerprint_marks marks;
 
-    if (fingerprint_rates(source, MARCH, &mark, &err))
+    if (fingerprint_rates(source, &february_and_march, &marks, &err))
         fail_msg("%s", err.msg);
-    return mark;
+    return marks.of[FINGERPRINT_KEPT];
 }
 
 /* --- transactions --------------------------------------------------------------------- */
@@ -246,6 +248,55 @@ static void rates_that_change_are_seen(void **state)
     (void)of_rates(); /* none at all */
 }
 
+static void same_marks(struct fingerprint_marks a, struct fingerprint_marks b)
+{
+    assert_true(a.of[FINGERPRINT_BEFORE] == b.of[FINGERPRINT_BEFORE]);
+    assert_true(a.of[FINGERPRINT_KEPT] == b.of[FINGERPRINT_KEPT]);
+}
+
+static struct fingerprint_marks both_of(const struct fingerprint_days *days, int64_t id)
+{
+    struct fingerprint_marks m;
+
+    if (id ? fingerprint_instruments(source, days, AS_OF_US, &id, 1, &m, &err)
+           : fingerprint_rates(source, days, &m, &err))
+        fail_msg("%s", err.msg);
+    return m;
+}
+
+/* What a job left for its kept day is what the next job, whose day before it is, must find. */
+static void a_day_has_the_same_mark_as_either_of_two(void **state)
+{
+    (void)state;
+    for (int32_t day = MARCH - 80; day <= MARCH + 80; day += 16) /* before, among and behind what there is */
+        for (int64_t id = 0; id <= 9; id += id ? 1 : 7) {        /* the rates; two with closes, one without */
+            const struct fingerprint_days same = {{day, day}}, earlier = {{day - 20, day}},
+                                          later = {{day, day + 20}};
+            struct fingerprint_marks of_day = both_of(&same, id);
+
+            assert_true(of_day.of[FINGERPRINT_BEFORE] == of_day.of[FINGERPRINT_KEPT]);
+            same_marks((struct fingerprint_marks){{of_day.of[0], both_of(&earlier, id).of[FINGERPRINT_KEPT]}},
+                       (struct fingerprint_marks){
+                           {both_of(&later, id).of[FINGERPRINT_BEFORE], of_day.of[0]}});
+        }
+}
+
+static void a_change_between_the_days_moves_the_later_mark_only(void **state)
+{
+    (void)state;
+    struct fingerprint_marks close = both_of(&february_and_march, 7), rates = both_of(&february_and_march, 0);
+
+    testing_script(testing_dsn,
+                   "UPDATE portfolio.prices SET close = 12.5 WHERE instrument_id = 7 AND day = '2024-03-09';"
+                   "INSERT INTO portfolio.fx_rates VALUES ('EUR', 'USD', '2024-03-09', 1.25)");
+    struct fingerprint_marks close_after = both_of(&february_and_march, 7),
+                             rates_after = both_of(&february_and_march, 0);
+    assert_true(close.of[FINGERPRINT_BEFORE] == close_after.of[FINGERPRINT_BEFORE]);
+    assert_true(close.of[FINGERPRINT_KEPT] != close_after.of[FINGERPRINT_KEPT]);
+    assert_true(rates.of[FINGERPRINT_BEFORE] == rates_after.of[FINGERPRINT_BEFORE]);
+    assert_true(rates.of[FINGERPRINT_KEPT] != rates_after.of[FINGERPRINT_KEPT]);
+}
+
 /* --- all of it ---------------------------------------------------------------------------- */
 
 static void each_part_counts(void **state)
@@ -288,6 +339,8 @@ int main(void)
         cmocka_unit_test_setup(closes_and_splits_that_change_are_seen, fill),
         cmocka_unit_test_setup(the_first_later_close_counts_where_there_is_none_before, fill),
         cmocka_unit_test_setup(rates_that_change_are_seen, fill),
+        cmocka_unit_test_setup(a_day_has_the_same_mark_as_either_of_two, fill),
+        cmocka_unit_test_setup(a_change_between_the_days_moves_the_later_mark_only, fill),
         cmocka_unit_test(each_part_counts),
     };
 

@@ -16,8 +16,8 @@
 #include "lib/base/text.h"
 #include "lib/source/portfolio.h"
 
-/* Rows of one result, some 100 bytes each within libpq. */
-#define MAX_ROWS_AT_ONCE 50000
+/* Closes of one result, some 20 bytes each. */
+#define MAX_CLOSES_AT_ONCE 200000
 /* Rates of a period: 900 pairs for ten months, 30 pairs for 25 years. */
 #define MAX_RATES 200000
 /* Of one instrument; more are no corporate history but an error. */
@@ -25,8 +25,8 @@
 
 /* Three index lookups for each series: x is the table, w the outer row. */
 #define SERIES(table, column, key, good, value)                                                              \
-    " LATERAL ((SELECT " column ", " value " FROM " table " WHERE " key " AND " column                       \
-    " <= $2::date AND " column " >= date '1900-01-01' AND " good " ORDER BY " column " DESC LIMIT 1)"        \
+    " ((SELECT " column ", " value " FROM " table " WHERE " key " AND " column " <= $2::date AND " column    \
+    " >= date '1900-01-01' AND " good " ORDER BY " column " DESC LIMIT 1)"                                   \
     " UNION ALL (SELECT " column ", " value " FROM " table " WHERE " key " AND " column                      \
     " > $2::date AND " column " <= $3::date AND " good ")"                                                   \
     " UNION ALL (SELECT " column ", " value " FROM " table " WHERE " key " AND " column                      \
@@ -39,13 +39,14 @@ static const char instruments_sql[] =
     " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no) JOIN portfolio.instruments i ON i.id = w.id"
     " ORDER BY w.no";
 
+/* A row for each instrument: what a row for each close costs, in the server and here, is more than the close. */
 static const char closes_sql[] =
-    "SELECT w.no, x.day::date - date '1970-01-01', (x.value * 100000000)::bigint"
-    " FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no),"
+    "SELECT w.no, c.days, c.closes FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, no), LATERAL ("
+    "SELECT array_agg((x.day::date - date '1970-01-01')::bigint), array_agg((x.value * 100000000)::bigint) FROM"
     SERIES("portfolio.prices", "day", "instrument_id = w.id",
            "close::numeric BETWEEN 0 AND 90000000000"
            " AND (recorded_at <= $4::timestamptz OR recorded_at IS NULL)", "close::numeric")
-    " ORDER BY w.no, x.day, x.value";
+    ") AS c(days, closes) WHERE c.days IS NOT NULL ORDER BY w.no";
 
 static const char splits_sql[] =
     "SELECT w.no, x.day - date '1970-01-01', x.numerator, x.denominator"
@@ -62,7 +63,7 @@ static const char rates_sql[] =
     "  WHERE (base, quote) > (p.base, p.quote) ORDER BY base, quote LIMIT 1) AS n)"
     " SELECT left(w.base::text, 4), left(w.quote::text, 4), x.day::date - date '1970-01-01',"
     "  (x.value * 10000000000)::bigint"
-    " FROM (SELECT base, quote, $1::integer FROM pair) AS w,"
+    " FROM (SELECT base, quote, $1::integer FROM pair) AS w, LATERAL"
     SERIES("portfolio.fx_rates", "day", "base = w.base AND quote = w.quote",
            "rate::numeric BETWEEN 0.0000000001 AND 900000000", "rate::numeric")
     " ORDER BY w.base, w.quote, x.day, x.value LIMIT $4::bigint";
@@ -103,17 +104,59 @@ static int rows_of(const struct fp_rows *r, int *row, int64_t no)
 }
 
 /* A day that comes twice out of a view counts once. */
-static size_t read_points(const struct fp_rows *r, int first, int n, int col, struct perf_point *out)
+static size_t read_points(const struct fp_rows *r, int first, int n, struct perf_point *out)
 {
     size_t kept = 0;
 
     for (int row = first; row < first + n; row++) {
-        int32_t day = (int32_t)pg_i64(r, row, col);
+        int32_t day = (int32_t)pg_i64(r, row, 2);
 
         if (!kept || out[kept - 1].day != day)
-            out[kept++] = (struct perf_point){day, pg_i64(r, row, col + 1)};
+            out[kept++] = (struct perf_point){day, pg_i64(r, row, 3)};
     }
     return kept;
+}
+
+static int by_day(const void *a, const void *b)
+{
+    const struct perf_point *x = a, *y = b;
+
+    if (x->day != y->day)
+        return x->day < y->day ? -1 : 1;
+    return x->value < y->value ? -1 : x->value > y->value;
+}
+
+/* By day; an index gives them so, and a view anyhow. Of a day that comes twice the lowest counts. */
+static size_t in_order(struct perf_point *points, size_t n)
+{
+    bool sorted = true;
+    size_t kept = 0;
+
+    for (size_t i = 1; sorted && i < n; i++)
+        sorted = points[i - 1].day < points[i].day;
+    if (sorted)
+        return n;
+    qsort(points, n, sizeof *points, by_day);
+    for (size_t i = 0; i < n; i++)
+        if (!kept || points[kept - 1].day != points[i].day)
+            points[kept++] = points[i];
+    return kept;
+}
+
+/* The two arrays of a row; both belong to the caller. */
+struct closes {
+    int64_t *days, *values;
+    size_t n;
+};
+
+static struct closes read_closes(const struct fp_rows *r, int row)
+{
+    struct closes c = {0};
+    size_t values = 0;
+
+    if (pg_i64s(r, row, 1, &c.days, &c.n) && pg_i64s(r, row, 2, &c.values, &values) && values < c.n)
+        c.n = values; /* cannot be: neither is ever null */
+    return c;
 }
 
 static size_t read_splits(const struct fp_rows *r, int first, int n, struct perf_split *out)
@@ -130,11 +173,22 @@ static size_t read_splits(const struct fp_rows *r, int first, int n, struct perf
     return kept;
 }
 
+static void read_name(const struct fp_rows *r, int row, struct portfolio_instrument *i)
+{
+    (void)text_clean(i->symbol, sizeof i->symbol, pg_text(r, row, 1));
+    (void)text_clean(i->name, sizeof i->name, pg_text(r, row, 2));
+    i->data.currency = perf_currency(pg_text(r, row, 3));
+    (void)text_clean(i->data.asset_class, sizeof i->data.asset_class, pg_text(r, row, 4));
+}
+
 static struct portfolio_instrument *read_instrument(struct chunk *c, int64_t id, int64_t no)
 {
-    int names = rows_of(c->names, &c->name, no), closes = rows_of(c->closes, &c->close, no),
-        splits = rows_of(c->splits, &c->split, no);
-    size_t closes_bytes = (size_t)closes * sizeof(struct perf_point);
+    int names = rows_of(c->names, &c->name, no), splits = rows_of(c->splits, &c->split, no);
+    struct closes closes = {0};
+
+    if (rows_of(c->closes, &c->close, no))
+        closes = read_closes(c->closes, c->close - 1);
+    size_t closes_bytes = closes.n * sizeof(struct perf_point);
     size_t bytes =
         sizeof(struct portfolio_instrument) + closes_bytes + (size_t)splits * sizeof(struct perf_split);
     struct portfolio_instrument *i = mem_alloc(bytes);
@@ -144,17 +198,15 @@ static struct portfolio_instrument *read_instrument(struct chunk *c, int64_t id,
     i->id = id;
     i->bytes = bytes;
     i->known = names > 0;
-    if (i->known) {
-        (void)text_clean(i->symbol, sizeof i->symbol, pg_text(c->names, c->name - names, 1));
-        (void)text_clean(i->name, sizeof i->name, pg_text(c->names, c->name - names, 2));
-        i->data.currency = perf_currency(pg_text(c->names, c->name - names, 3));
-        (void)text_clean(i->data.asset_class, sizeof i->data.asset_class,
-                         pg_text(c->names, c->name - names, 4));
-    }
-    i->data.closes_e8 =
-        (struct perf_series){points, read_points(c->closes, c->close - closes, closes, 1, points)};
+    if (i->known)
+        read_name(c->names, c->name - names, i);
+    for (size_t k = 0; k < closes.n; k++)
+        points[k] = (struct perf_point){(int32_t)closes.days[k], closes.values[k]};
+    i->data.closes_e8 = (struct perf_series){points, in_order(points, closes.n)};
     i->data.splits = split;
     i->data.n_splits = read_splits(c->splits, c->split - splits, splits, split);
+    mem_free(closes.days);
+    mem_free(closes.values);
     return i;
 }
 
@@ -177,7 +229,7 @@ static int load_chunk(struct fp_source *s, const struct portfolio_period *p, con
 int portfolio_instruments_load(struct fp_source *s, const struct portfolio_period *period, const int64_t *ids,
                                size_t n, struct portfolio_instrument **out, struct fp_err *err)
 {
-    size_t days = (size_t)(period->end - period->start) + 3, at_once = MAX_ROWS_AT_ONCE / days + 1;
+    size_t days = (size_t)(period->end - period->start) + 3, at_once = MAX_CLOSES_AT_ONCE / days + 1;
 
     for (size_t done = 0; done < n; done += at_once) {
         size_t count = n - done < at_once ? n - done : at_once;
@@ -208,11 +260,8 @@ static void read_rates(const struct fp_rows *r, struct portfolio_rates *out)
                perf_currency(pg_text(r, used, 1)) == quote)
             used++;
         if (base && quote)
-            out->pairs[out->n_pairs++] =
-                (struct perf_pair){base,
-                                   quote,
-                                   {out->points + first,
-                                    read_points(r, first, used - first, 2, out->points + first)}};
+            out->pairs[out->n_pairs++] = (struct perf_pair){
+                base, quote, {out->points + first, read_points(r, first, used - first, out->points + first)}};
     }
     out->pairs = mem_resize(out->pairs, out->n_pairs + 1, sizeof *out->pairs);
 }

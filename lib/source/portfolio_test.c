@@ -318,6 +318,37 @@ static void a_view_may_have_other_types(void **state)
     portfolio_txs_fini(&t);
 }
 
+static void closes_of_a_view_come_by_day_and_each_day_once(void **state)
+{
+    (void)state;
+    const int64_t ids[] = {5, 6};
+    struct portfolio_instrument *i[2];
+    struct fp_err err = {0};
+
+    testing_script(
+        testing_dsn,
+        "ALTER TABLE portfolio.prices RENAME TO kept;"
+        "CREATE VIEW portfolio.prices AS SELECT * FROM (VALUES"
+        " (6::int, '2024-03-05 17:30'::timestamp, 9::float8, NULL::timestamptz), (5, '2024-03-05', 3, NULL),"
+        " (5, '2024-03-01', 1, NULL), (6, '2024-03-04', 8, NULL), (5, '2024-03-05', 2, NULL), (5, '2024-03-04', 7, NULL))"
+        " AS v(instrument_id, day, close, recorded_at)");
+    if (portfolio_instruments_load(source, &march, ids, 2, i, &err))
+        fail_msg("%s", err.msg);
+    testing_script(testing_dsn, "DROP VIEW portfolio.prices; ALTER TABLE portfolio.kept RENAME TO prices");
+    const struct perf_point want[] = {{day("2024-03-01"), FP_E8},
+                                      {day("2024-03-04"), 7 * FP_E8},
+                                      {day("2024-03-05"), 2 * FP_E8}};
+    assert_int_equal(i[0]->data.closes_e8.n, 3); /* of a day that comes twice, the lowest */
+    for (int k = 0; k < 3; k++) {
+        assert_int_equal(i[0]->data.closes_e8.points[k].day, want[k].day);
+        assert_int_equal(i[0]->data.closes_e8.points[k].value, want[k].value);
+    }
+    assert_int_equal(i[1]->data.closes_e8.n, 2);
+    assert_int_equal(i[1]->data.closes_e8.points[1].value, 9 * FP_E8);
+    mem_free(i[0]);
+    mem_free(i[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup(rates_come_by_pair, clean),
         cmocka_unit_test_setup(what_is_missing_is_said_and_leaves_nothing, clean),
         cmocka_unit_test_setup(a_view_may_have_other_types, clean),
+        cmocka_unit_test_setup(closes_of_a_view_come_by_day_and_each_day_once, clean),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

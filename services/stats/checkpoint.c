@@ -1,14 +1,15 @@
 /*
  * Fingerprints of instruments and rates are the same for all users, and cost a
- * scan of their history: each is asked for once for a day, as_of and round, and kept
+ * scan of their history: each is asked for once for a period, as_of and round, for both
+ * the day of the states that are read and that of those that are left behind, and kept
  * in a table of the process. The lock is never held over a query; two workers
  * may ask for the same thing once.
  *
  * The market may be corrected while a process computes with what it loaded. A
  * state may then carry an old mark with new figures, which is found stale and
  * costs a life, but never a new mark with old ones, which nobody would find. So
- * marks of the day that is kept are read before what they stand for: before the
- * marks that a checkpoint is judged by (read_rows), before the market is loaded
+ * marks of the day that is kept are read before what they stand for: in one snapshot with
+ * those that a checkpoint is judged by (read_rows), before the market is loaded
  * (checkpoints_prime). The first that is known stays, and a table lives longer
  * than the market of its period in the cache.
  */
@@ -31,15 +32,16 @@
 
 struct mark {
     int64_t id;
-    uint64_t mark;
+    struct fingerprint_marks marks;
 };
 
-struct marks { /* of the market up to a day, as recorded by a moment */
-    int32_t day;
+struct marks { /* of the market up to two days, as recorded by a moment */
+    struct fingerprint_days days;
     int64_t as_of_us;
     int32_t round;
     bool has_rates, spilled;
-    uint64_t rates, last_used;
+    struct fingerprint_marks rates;
+    uint64_t last_used;
     struct mark *list; /* by id */
     size_t n, cap;
 };
@@ -47,8 +49,8 @@ struct marks { /* of the market up to a day, as recorded by a moment */
 struct fp_checkpoints {
     struct checkpoint_settings set;
     pthread_mutex_t lock; /* all below */
-    struct marks *days;   /* (day, as_of, round) each */
-    int n_days, max_days;
+    struct marks *tables; /* (days, as_of, round) each */
+    int n_tables, max_tables;
     uint64_t clock;
     long long logged_us;
 };
@@ -58,9 +60,8 @@ struct fp_checkpoints *checkpoints_new(const struct checkpoint_settings *s)
     struct fp_checkpoints *c = mem_alloc(sizeof *c);
 
     c->set = *s;
-    /* A run reads the marks of one day and keeps those of another. */
-    c->max_days = 2 * s->periods + 2;
-    c->days = mem_array((size_t)c->max_days, sizeof *c->days);
+    c->max_tables = s->periods + 2;
+    c->tables = mem_array((size_t)c->max_tables, sizeof *c->tables);
     pthread_mutex_init(&c->lock, NULL);
     return c;
 }
@@ -69,9 +70,9 @@ void checkpoints_free(struct fp_checkpoints *c)
 {
     if (!c)
         return;
-    for (int i = 0; i < c->n_days; i++)
-        mem_free(c->days[i].list);
-    mem_free(c->days);
+    for (int i = 0; i < c->n_tables; i++)
+        mem_free(c->tables[i].list);
+    mem_free(c->tables);
     pthread_mutex_destroy(&c->lock);
     mem_free(c);
 }
@@ -95,23 +96,36 @@ int32_t checkpoint_day_kept(const struct portfolio_period *period)
 
 /* --- marks of the market ------------------------------------------------------------------- */
 
-/* With the lock held: the table of a day, made in place of the oldest one. */
-static struct marks *marks_of(struct fp_checkpoints *c, int32_t day, const struct portfolio_period *period)
+static struct fingerprint_days days_of(const struct portfolio_period *period)
 {
-    struct marks *m = &c->days[0];
+    return (struct fingerprint_days){{[FINGERPRINT_BEFORE] = checkpoint_day_before(period->start),
+                                      [FINGERPRINT_KEPT] = checkpoint_day_kept(period)}};
+}
 
-    for (int i = 0; i < c->n_days; i++) {
-        if (c->days[i].day == day && c->days[i].as_of_us == period->as_of_us &&
-            c->days[i].round == period->round) {
-            c->days[i].last_used = ++c->clock;
-            return &c->days[i];
+static bool is_of(const struct marks *m, const struct fingerprint_days *days,
+                  const struct portfolio_period *period)
+{
+    return memcmp(&m->days, days, sizeof *days) == 0 && m->as_of_us == period->as_of_us &&
+           m->round == period->round;
+}
+
+/* With the lock held: the table of a period, made in place of the oldest one. */
+static struct marks *marks_of(struct fp_checkpoints *c, const struct portfolio_period *period)
+{
+    const struct fingerprint_days days = days_of(period);
+    struct marks *m = &c->tables[0];
+
+    for (int i = 0; i < c->n_tables; i++) {
+        if (is_of(&c->tables[i], &days, period)) {
+            c->tables[i].last_used = ++c->clock;
+            return &c->tables[i];
         }
-        if (c->days[i].last_used < m->last_used)
-            m = &c->days[i];
+        if (c->tables[i].last_used < m->last_used)
+            m = &c->tables[i];
     }
-    if (c->n_days < c->max_days)
-        m = &c->days[c->n_days++];
-    m->day = day;
+    if (c->n_tables < c->max_tables)
+        m = &c->tables[c->n_tables++];
+    m->days = days;
     m->as_of_us = period->as_of_us;
     m->round = period->round;
     m->has_rates = m->spilled = false;
@@ -129,20 +143,20 @@ static int by_id(const void *a, const void *b)
 
 static const struct mark *find(const struct mark *list, size_t n, int64_t id)
 {
-    const struct mark want = {id, 0};
+    const struct mark want = {.id = id};
 
     return n ? bsearch(&want, list, n, sizeof *list, by_id) : NULL;
 }
 
 /* Those that another worker brought meanwhile stay as they are: he may have loaded the market since. */
-static void add_marks(struct fp_checkpoints *c, int32_t day, const struct portfolio_period *period,
-                      const struct mark *new, size_t n)
+static void add_marks(struct fp_checkpoints *c, const struct portfolio_period *period, const struct mark *new,
+                      size_t n)
 {
     struct marks *m;
     size_t known;
 
     pthread_mutex_lock(&c->lock);
-    m = marks_of(c, day, period);
+    m = marks_of(c, period);
     if (m->n + n > MAX_INSTRUMENTS) {
         m->n = 0;
         m->spilled = true;
@@ -161,22 +175,22 @@ static void add_marks(struct fp_checkpoints *c, int32_t day, const struct portfo
     pthread_mutex_unlock(&c->lock);
 }
 
-static bool is_spilled(struct fp_checkpoints *c, int32_t day, const struct portfolio_period *period)
+static bool is_spilled(struct fp_checkpoints *c, const struct portfolio_period *period)
 {
     pthread_mutex_lock(&c->lock);
-    bool spilled = marks_of(c, day, period)->spilled;
+    bool spilled = marks_of(c, period)->spilled;
     pthread_mutex_unlock(&c->lock);
     return spilled;
 }
 
 /* What is known already; the rest stays as it was, with its ids in `missing`. */
-static size_t known_marks(struct fp_checkpoints *c, int32_t day, const struct portfolio_period *period,
-                          struct mark *list, size_t n, int64_t *missing)
+static size_t known_marks(struct fp_checkpoints *c, const struct portfolio_period *period, struct mark *list,
+                          size_t n, int64_t *missing)
 {
     size_t n_missing = 0;
 
     pthread_mutex_lock(&c->lock);
-    struct marks *m = marks_of(c, day, period);
+    struct marks *m = marks_of(c, period);
     for (size_t i = 0; i < n; i++) {
         const struct mark *known = find(m->list, m->n, list[i].id);
 
@@ -190,46 +204,48 @@ static size_t known_marks(struct fp_checkpoints *c, int32_t day, const struct po
 }
 
 /* Fills the marks of a list in the order of ids. */
-static int fill_marks(struct fp_checkpoints *c, struct fp_source *s, int32_t day,
-                      const struct portfolio_period *period, struct mark *list, size_t n, struct fp_err *err)
+static int fill_marks(struct fp_checkpoints *c, struct fp_source *s, const struct portfolio_period *period,
+                      struct mark *list, size_t n, struct fp_err *err)
 {
+    const struct fingerprint_days days = days_of(period);
     int64_t *missing = mem_array(n + 1, sizeof *missing);
-    uint64_t *marks = mem_array(n + 1, sizeof *marks);
+    struct fingerprint_marks *marks = mem_array(n + 1, sizeof *marks);
     struct mark *new = mem_array(n + 1, sizeof *new);
-    size_t n_missing = known_marks(c, day, period, list, n, missing);
+    size_t n_missing = known_marks(c, period, list, n, missing);
     int rc = 0;
 
     if (n_missing)
-        rc = fingerprint_instruments(s, day, period->as_of_us, missing, n_missing, marks, err);
+        rc = fingerprint_instruments(s, &days, period->as_of_us, missing, n_missing, marks, err);
     for (size_t i = 0; rc == 0 && i < n_missing; i++) {
         new[i] = (struct mark){missing[i], marks[i]};
-        ((struct mark *)find(list, n, missing[i]))->mark = marks[i];
+        ((struct mark *)find(list, n, missing[i]))->marks = marks[i];
     }
     if (rc == 0 && n_missing)
-        add_marks(c, day, period, new, n_missing);
+        add_marks(c, period, new, n_missing);
     mem_free(missing);
     mem_free(marks);
     mem_free(new);
     return rc;
 }
 
-static int rates_mark(struct fp_checkpoints *c, struct fp_source *s, int32_t day,
-                      const struct portfolio_period *period, uint64_t *out, struct fp_err *err)
+static int rates_marks(struct fp_checkpoints *c, struct fp_source *s, const struct portfolio_period *period,
+                       struct fingerprint_marks *out, struct fp_err *err)
 {
+    const struct fingerprint_days days = days_of(period);
     struct marks *m;
     bool known;
 
     pthread_mutex_lock(&c->lock);
-    m = marks_of(c, day, period);
+    m = marks_of(c, period);
     known = m->has_rates;
     *out = m->rates;
     pthread_mutex_unlock(&c->lock);
     if (known)
         return 0;
-    if (fingerprint_rates(s, day, out, err))
+    if (fingerprint_rates(s, &days, out, err))
         return -1;
     pthread_mutex_lock(&c->lock);
-    m = marks_of(c, day, period);
+    m = marks_of(c, period);
     if (!m->has_rates) {
         m->has_rates = true;
         m->rates = *out;
@@ -242,9 +258,8 @@ static int rates_mark(struct fp_checkpoints *c, struct fp_source *s, int32_t day
 int checkpoints_prime(struct fp_checkpoints *c, struct fp_source *s, const struct portfolio_period *period,
                       const int64_t *ids, size_t n, struct fp_err *err)
 {
-    const int32_t day = checkpoint_day_kept(period);
+    struct fingerprint_marks rates;
     struct mark *list;
-    uint64_t rates;
     int rc;
 
     if (!c->set.on)
@@ -252,7 +267,7 @@ int checkpoints_prime(struct fp_checkpoints *c, struct fp_source *s, const struc
     list = mem_array(n + 1, sizeof *list);
     for (size_t i = 0; i < n; i++)
         list[i].id = ids[i];
-    rc = fill_marks(c, s, day, period, list, n, err) || rates_mark(c, s, day, period, &rates, err) ? -1 : 0;
+    rc = fill_marks(c, s, period, list, n, err) || rates_marks(c, s, period, &rates, err) ? -1 : 0;
     mem_free(list);
     return rc;
 }
@@ -272,7 +287,7 @@ struct judged { /* of a set of states of one day */
     int64_t *ids;       /* of all subjects, one after the other */
     struct mark *marks; /* distinct, by id */
     size_t n_marks;
-    uint64_t rates;
+    struct fingerprint_marks rates;
 };
 
 static void list_instruments(struct judged *j)
@@ -293,19 +308,17 @@ static void list_instruments(struct judged *j)
         s->n = at - s->first;
     }
     for (size_t i = 0; i < at; i++)
-        j->marks[i] = (struct mark){j->ids[i], 0};
+        j->marks[i] = (struct mark){.id = j->ids[i]};
     qsort(j->marks, at, sizeof *j->marks, by_id);
     for (size_t i = 0; i < at; i++)
         if (!j->n_marks || j->marks[j->n_marks - 1].id != j->marks[i].id)
             j->marks[j->n_marks++] = j->marks[i];
 }
 
-/* The marks of a day, in place of those of another. */
-static int read_marks(struct judged *j, struct fp_checkpoints *c, struct fp_source *s, int32_t day,
+static int read_marks(struct judged *j, struct fp_checkpoints *c, struct fp_source *s,
                       const struct portfolio_period *period, struct fp_err *err)
 {
-    return fill_marks(c, s, day, period, j->marks, j->n_marks, err) ||
-                   rates_mark(c, s, day, period, &j->rates, err)
+    return fill_marks(c, s, period, j->marks, j->n_marks, err) || rates_marks(c, s, period, &j->rates, err)
                ? -1
                : 0;
 }
@@ -317,19 +330,20 @@ static void judged_close(struct judged *j)
     mem_free(j->marks);
 }
 
-static void make(const struct judged *j, size_t i, struct fingerprint_parts *p,
+/* which: FINGERPRINT_BEFORE or FINGERPRINT_KEPT */
+static void make(const struct judged *j, size_t i, int which, struct fingerprint_parts *p,
                  uint8_t out[FINGERPRINT_BYTES])
 {
     const struct subject *s = &j->subjects[i];
     uint64_t *marks = mem_array(s->n + 1, sizeof *marks);
 
     for (size_t k = 0; k < s->n; k++)
-        marks[k] = find(j->marks, j->n_marks, j->ids[s->first + k])->mark;
+        marks[k] = find(j->marks, j->n_marks, j->ids[s->first + k])->marks.of[which];
     p->format = CHECKPOINT_VERSION;
     p->instrument_ids = j->ids + s->first;
     p->instruments = marks;
     p->n_instruments = s->n;
-    p->rates = j->rates;
+    p->rates = j->rates.of[which];
     fingerprint_make(p, out);
     mem_free(marks);
 }
@@ -361,7 +375,7 @@ static void judge_rows(struct fp_checkpoints *c, const struct judged *j,
             metrics_add("foliopost_stats_checkpoints_total", "found=\"none\"", 1);
             continue;
         }
-        make(j, i, &p, now);
+        make(j, i, FINGERPRINT_BEFORE, &p, now);
         if (memcmp(now, row->fingerprint, sizeof now) != 0) {
             metrics_add("foliopost_stats_checkpoints_total", "found=\"stale\"", 1);
             continue;
@@ -399,9 +413,7 @@ static int read_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_so
         j.subjects[i] =
             (struct subject){set->rows[i].state, set->rows[i].n_state, users[i].benchmark_id, 0, 0};
     list_instruments(&j);
-    rc = read_marks(&j, c, s, checkpoint_day_kept(period), period, err);
-    if (rc == 0)
-        rc = read_marks(&j, c, s, set->day, period, err);
+    rc = read_marks(&j, c, s, period, err);
     if (rc == 0)
         rc = sum_transactions(s, period, set->day, ids, users, set->n, err);
     if (rc == 0)
@@ -441,10 +453,11 @@ void checkpoints_release(struct checkpoint_set *set)
 
 /* --- writing -------------------------------------------------------------------------------------- */
 
-static int write_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s, int32_t day,
+static int write_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s,
                       const struct portfolio_period *period, struct checkpoint_made *made, size_t n,
                       struct fp_err *err)
 {
+    const int32_t day = checkpoint_day_kept(period);
     struct ledger_checkpoint *rows = mem_array(n + 1, sizeof *rows);
     struct judged j = {.n = n, .subjects = mem_array(n + 1, sizeof *j.subjects)};
     int rc;
@@ -452,8 +465,8 @@ static int write_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_s
     for (size_t i = 0; i < n; i++)
         j.subjects[i] = (struct subject){made[i].state, made[i].n_state, made[i].benchmark_id, 0, 0};
     list_instruments(&j);
-    rc = read_marks(&j, c, s, day, period, err); /* all are known, see checkpoints_prime() */
-    if (rc == 0 && is_spilled(c, day, period))
+    rc = read_marks(&j, c, s, period, err); /* all are known, see checkpoints_prime() */
+    if (rc == 0 && is_spilled(c, period))
         rc = err_set(err, FP_RESOURCE_EXHAUSTED, "more than %d instruments in one period", MAX_INSTRUMENTS);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct fingerprint_parts p = {.user_id = made[i].user_id,
@@ -466,7 +479,7 @@ static int write_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_s
                                              .month_end = day,
                                              .state = made[i].state,
                                              .n_state = made[i].n_state};
-        make(&j, i, &p, rows[i].fingerprint);
+        make(&j, i, FINGERPRINT_KEPT, &p, rows[i].fingerprint);
     }
     if (rc == 0)
         rc = ledger_checkpoints_store(l, rows, n, c->set.keep_months, err);
@@ -475,14 +488,14 @@ static int write_rows(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_s
     return rc;
 }
 
-void checkpoints_write(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s, int32_t day,
+void checkpoints_write(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s,
                        const struct portfolio_period *period, struct checkpoint_made *made, size_t n)
 {
     struct fp_err err = {0};
 
     if (!c->set.on || !n)
         return;
-    if (write_rows(c, l, s, day, period, made, n, &err) == 0) {
+    if (write_rows(c, l, s, period, made, n, &err) == 0) {
         metrics_add("foliopost_stats_checkpoints_written_total", "", (double)n);
         return;
     }

@@ -70,8 +70,8 @@ struct checkpoint_made {
     uint8_t *state;
     size_t n_state;
 };
-/* Writes all of one day; what goes wrong is counted and logged, once in a while. */
-void checkpoints_write(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s, int32_t day,
+/* Writes all, of checkpoint_day_kept(); what goes wrong is counted and logged, once in a while. */
+void checkpoints_write(struct fp_checkpoints *c, struct fp_ledger *l, struct fp_source *s,
                        const struct portfolio_period *period, struct checkpoint_made *made, size_t n);
 /* A checkpoint led to another value, return, ... than the life did: said, and deleted. */
 void checkpoints_wrong(struct fp_ledger *l, int64_t user_id, const char *what);

@@ -46,7 +46,6 @@ struct set {
     int32_t checkpoint_day;
     struct checkpoint_made *made;
     size_t n_made;
-    int32_t made_day;
 };
 
 struct group { /* members that share a load */
@@ -148,8 +147,6 @@ static void keep_state(struct group *g, size_t i, int32_t day)
 
     if (!state)
         return;
-    set->made_day =
-        day; /* the same for all: those with a checkpoint keep none where lives keep the one before */
     set->made[set->n_made++] = (struct checkpoint_made){.user_id = u->id,
                                                         .base_currency = u->base_currency,
                                                         .benchmark_id = u->benchmark_id,
@@ -447,8 +444,8 @@ int set_compute(struct work *w, const int64_t *ids, Foliopost__V1__SummaryItem *
     if (rc == 0) {
         rc = compute_members(&set, err);
         if (rc == 0)
-            checkpoints_write(w->t->checkpoints, w->t->ledger, w->t->source, set.made_day, &w->period,
-                              set.made, set.n_made);
+            checkpoints_write(w->t->checkpoints, w->t->ledger, w->t->source, &w->period, set.made,
+                              set.n_made);
         checkpoints_release(&found);
     }
     mem_free(users);
