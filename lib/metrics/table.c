@@ -112,6 +112,8 @@ const struct metrics_row metrics_table[] = {
     {"foliopost_rate_slices_total", "mailer", "slices", "slices of the rate taken"},
     {"foliopost_rate_granted_total", "mailer", "mails", "mails that they allowed"},
     {"foliopost_rate_unused_total", "mailer", "mails", "allowed mails that were not sent"},
+    {"foliopost_turns_missed_total", "mailer", "mails",
+     "allowed mails that waited for a connection until their turn was over, and took another"},
     {"foliopost_rate_lowered_total", "mailer", "times", "times that the rate was lowered"},
     {"foliopost_record_seconds", "mailer", "s", "the desk's statement: outcomes and intents"},
     {"foliopost_provider_fault", "mailer", "bool", "1 while the provider is at fault and nothing is sent"},

@@ -660,6 +660,26 @@ static void the_rate_is_used_and_not_passed(void **state)
     assert_true(most_in_a_second() <= 440 + 4);
 }
 
+/* Eight mails in the senders' hands and eight in the queue when the connections stand. */
+static void mails_that_waited_for_connections_do_not_arrive_together(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    int64_t job = t_started(false);
+    o.providers[0].mail_rate = 50;
+    f_connect_ms = 700;
+    f_start(&o);
+    for (int i = 0; i < 2; i++)
+        (void)f_batch(job, 1 + 100 * i, 100);
+    f_await(f_idle(), 20);
+    f_stop();
+    print_message("200 mails at 50/s, connections of 700 ms: most in a second %d, %.0f turns missed\n",
+                  most_in_a_second(), metrics_value("foliopost_turns_missed_total", ""));
+    assert_true(most_in_a_second() <= 55);
+    assert_int_equal(t_count(job, "state = 'sent' AND attempts = 1"), 200);
+    assert_int_equal(f_most(), 1);
+}
+
 static void as_fast_as_it_goes_without_a_limit(void **state)
 {
     (void)state;
@@ -709,6 +729,7 @@ int main(void)
         cmocka_unit_test_setup(postgresql_away_only_delays, f_clean),
         cmocka_unit_test_setup(a_mail_withdrawn_in_doubt_is_not_opened_again_under_this_claim, f_clean),
         cmocka_unit_test_setup(the_rate_is_used_and_not_passed, f_clean),
+        cmocka_unit_test_setup(mails_that_waited_for_connections_do_not_arrive_together, f_clean),
         cmocka_unit_test_setup(as_fast_as_it_goes_without_a_limit, f_clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);

@@ -78,6 +78,8 @@ struct mail {
     char *data;                           /* rendered; NULL: not yet, or sent */
     size_t bytes;
     struct rendered rendered;     /* of it; stays when the data is dropped */
+    int64_t turn_us;              /* when its turn came by a rate; 0: there is none */
+    bool late;                    /* it has missed a turn while a connection was made */
     bool tried;                   /* by the sender: reply holds what came of it */
     struct transport_reply reply; /* set by the sender */
     struct fp_err render_err;     /* set by the render pool when data stays NULL */

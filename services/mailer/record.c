@@ -137,6 +137,12 @@ static void apply_unsent(struct desk *d)
     }
 }
 
+static bool is_paced(const struct desk *d, const struct mail *m)
+{
+    return pacer_rate(d->pacer, d->providers[m->provider].channel) > 0 ||
+           (m->domain >= 0 && pacer_rate(d->pacer, d->domains[m->domain].channel) > 0);
+}
+
 static void apply_asked(struct desk *d)
 {
     struct record_set *r = &d->record;
@@ -145,6 +151,7 @@ static void apply_asked(struct desk *d)
         const struct ledger_held *h = answer_for(d, m);
         if (h->held && h->job_state == JOB_IN_PROGRESS) {
             mail_move(&d->lists, m, MAIL_SENDING);
+            m->turn_us = is_paced(d, m) ? clock_mono_us() : 0;
             d->out++;
             d->providers[m->provider].out++;
             senders_give(d->providers[m->provider].senders, m);

@@ -172,6 +172,7 @@ static void connect_anew(struct transport *t, int64_t deadline_us)
                                             .use_ssl = t->use_ssl,
                                             .connect_timeout_ms = t->connect_timeout_ms};
     t->dialogue = smtp_dialogue_open(&o, deadline_us, &t->end);
+    t->used_us = clock_mono_us();
 }
 
 /* Returns whether it went over a connection that had carried mails before. The second
@@ -187,6 +188,10 @@ static bool attempt(struct transport *t, const struct transport_mail *m, bool se
         connect_anew(t, deadline_us);
     if (!t->dialogue)
         return false;
+    if (!kept && m->in_time && !m->in_time(m->ctx)) {
+        t->end.result = CURLE_ABORTED_BY_CALLBACK;
+        return false;
+    }
     smtp_dialogue_mail(t->dialogue, m, second, deadline_us, &t->end);
     t->used_us = clock_mono_us();
     t->mails_done++;

@@ -14,7 +14,7 @@ struct client {
     struct transport *transport;
     struct transport_settings settings;
     struct transport_reply reply;
-    bool (*may_go)(void *ctx), (*lease_holds)(void *ctx);
+    bool (*may_go)(void *ctx), (*lease_holds)(void *ctx), (*in_time)(void *ctx);
 };
 
 static void client_open(struct client *c)
@@ -59,6 +59,7 @@ static enum verdict post_text(struct client *c, const char *recipient, const cha
                                         .job_id = 1,
                                         .user_id = 2,
                                         .may_go = c->may_go,
+                                        .in_time = c->in_time,
                                         .lease_holds = c->lease_holds};
     transport_smtp.send(c->transport, &mail, &c->reply);
     return c->reply.verdict;
@@ -526,6 +527,21 @@ static void a_second_connection_is_asked_for(void **state)
     client_close(&c);
 }
 
+/* The connection took so long that the mail's turn is over: another mail goes over it. */
+static void a_turn_missed_costs_the_mail_nothing_and_keeps_the_connection(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){0});
+    c.in_time = never;
+    post(&c);
+    assert_true(c.reply.untried);
+    assert_int_equal(mails_of(c.server), 0);
+    assert_int_equal(post(&c), VERDICT_SENT); /* not asked: no connection had to be made */
+    assert_int_equal(connections_of(c.server), 1);
+    assert_int_equal(mails_of(c.server), 1);
+    client_close(&c);
+}
+
 static void the_relays_own_limit_of_mails_costs_nothing(void **state)
 {
     (void)state;
@@ -705,6 +721,7 @@ int main(void)
         cmocka_unit_test(a_late_reply_answers_no_other_mail),
         cmocka_unit_test(a_connection_closed_between_mails_costs_nothing),
         cmocka_unit_test(a_second_connection_is_asked_for),
+        cmocka_unit_test(a_turn_missed_costs_the_mail_nothing_and_keeps_the_connection),
         cmocka_unit_test(the_relays_own_limit_of_mails_costs_nothing),
         cmocka_unit_test(losses_before_the_mail_are_tried_once_more),
         cmocka_unit_test(a_relay_that_is_down_is_at_fault),

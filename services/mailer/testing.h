@@ -26,6 +26,7 @@ static bool f_suppress;            /* FAILED is a mailbox that is not there */
 static atomic_int f_sent[F_USERS]; /* accepted, or perhaps accepted */
 static atomic_int f_tries, f_in_hand;
 static atomic_bool f_blocked; /* senders wait inside send() */
+static int f_connect_ms;      /* how long a connection takes to make */
 static int64_t f_times_us[F_USERS];
 static atomic_int f_n_times;
 
@@ -42,18 +43,34 @@ static int f_check(const struct transport_settings *s, struct fp_err *err)
     return 0;
 }
 
+struct transport {
+    bool connected;
+};
+
 static struct transport *f_open(const struct transport_settings *s, struct fp_err *err)
 {
     (void)s;
     (void)err;
-    return mem_alloc(1);
+    return mem_alloc(sizeof(struct transport));
+}
+
+static bool f_connect(struct transport *t, const struct transport_mail *m)
+{
+    if (t->connected || f_connect_ms == 0)
+        return true;
+    clock_sleep_us(f_connect_ms * INT64_C(1000));
+    t->connected = true;
+    return m->in_time(m->ctx);
 }
 
 static void f_send(struct transport *t, const struct transport_mail *m, struct transport_reply *reply)
 {
     static const char *const reasons[] = {"",         "450 4.2.0 later",    "550 5.1.1 no mailbox",
                                           "no reply", "421 4.7.0 too fast", "connection refused"};
-    (void)t;
+    if (!f_connect(t, m)) {
+        reply->untried = true;
+        return;
+    }
     atomic_fetch_add(&f_tries, 1);
     atomic_fetch_add(&f_in_hand, 1);
     enum verdict v = f_verdict(m->user_id);
@@ -211,6 +228,7 @@ static T_UNUSED int f_clean(void **state)
     f_vague = false;
     f_suppress = false;
     f_names = NULL;
+    f_connect_ms = 0;
     atomic_store(&f_blocked, false);
     atomic_store(&f_tries, 0);
     atomic_store(&f_n_times, 0);
