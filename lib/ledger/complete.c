@@ -173,13 +173,15 @@ int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, boo
 /* --- reopen, accept ------------------------------------------------------------------ */
 
 /* $2: the states, $3: the actor, $4 to $9: the filter. A job of whom nobody is
- * concerned stays as it is. */
+ * concerned stays as it is. A deadline that is past was for the rounds before: it would
+ * fail this one at once, and leave whom it opened without an outcome for good. */
 /* clang-format off */
 #define CONCERNED "d.job_id = $1 AND d.state = ANY ($2::text[]) AND " FILTERED
 #define OPENED \
     "WITH job AS (" \
     "  UPDATE foliopost.jobs j SET state = 'IN_PROGRESS', round = j.round + 1, finished_at = NULL," \
-    "   response = '' WHERE j.id = $1 AND j.state = 'COMPLETED' AND EXISTS (SELECT" \
+    "   deadline = CASE WHEN j.deadline > clock_timestamp() THEN j.deadline END, response = ''" \
+    "  WHERE j.id = $1 AND j.state = 'COMPLETED' AND EXISTS (SELECT" \
     "   FROM foliopost.deliveries d WHERE " CONCERNED ") RETURNING j.id)," \
     " picked AS (" \
     "  SELECT d.job_id, d.user_id, d.state FROM foliopost.deliveries d JOIN job ON job.id = d.job_id" \

@@ -283,6 +283,29 @@ static void who_is_accepted_counts_as_sent_in_the_next_proof(void **state)
     assert_int_equal(t_state(job), JOB_COMPLETED);
 }
 
+/* It was for the rounds before: the leader would fail the job at once, and who was opened
+ * again would never have an outcome. */
+static void a_deadline_that_is_past_does_not_end_a_job_that_is_opened_again(void **state)
+{
+    (void)state;
+    int64_t users;
+    const char *const failed[] = {"failed"};
+    t_sql("UPDATE foliopost.deliveries SET state = 'failed' WHERE user_id = 3");
+    t_sql("UPDATE foliopost.batches SET sent = 9, failed = 1 WHERE id = %lld", (long long)first);
+    assert_true(complete());
+    t_sql("UPDATE foliopost.jobs SET deadline = clock_timestamp() - interval '1 s'");
+    assert_ok(ledger_job_reopen(t_ledger, job, failed, 1, NULL, "ann", &users, &t_err));
+    assert_int_equal(ledger_jobs_fail_late(t_ledger, t_leader, &t_err), 0);
+    assert_int_equal(t_state(job), JOB_IN_PROGRESS);
+
+    t_sql("UPDATE foliopost.deliveries SET state = 'failed' WHERE user_id = 3");
+    assert_true(complete());
+    t_sql("UPDATE foliopost.jobs SET deadline = clock_timestamp() + interval '1 hour'"); /* this one counts */
+    assert_ok(ledger_job_reopen(t_ledger, job, failed, 1, NULL, "ann", &users, &t_err));
+    t_sql("UPDATE foliopost.jobs SET deadline = deadline - interval '2 hours'");
+    assert_int_equal(ledger_jobs_fail_late(t_ledger, t_leader, &t_err), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +326,7 @@ int main(void)
         cmocka_unit_test_setup(reopened_users_are_mailed_in_a_new_round, setup),
         cmocka_unit_test_setup(a_filter_opens_whom_it_names_and_nobody_who_was_sent, setup),
         cmocka_unit_test_setup(who_is_accepted_counts_as_sent_in_the_next_proof, setup),
+        cmocka_unit_test_setup(a_deadline_that_is_past_does_not_end_a_job_that_is_opened_again, setup),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }
