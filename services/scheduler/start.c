@@ -24,6 +24,25 @@
  * connecting costs the loop seconds, and other jobs are waiting for it. */
 #define RETRY_US INT64_C(10000000)
 
+/* A replica that lacks the first users would let the audience begin behind them, and they
+ * would be missed for ever. It has them all when it has come as far as userstream waits
+ * for (services/userstream/page.c); the one that was asked at submission had. */
+static int check_replayed(struct fp_source *source, const struct scheduler_settings *set,
+                          const struct ledger_job *j, struct fp_err *err)
+{
+    int64_t settled_us = j->audience_end_us + set->audience_margin_ms * 1000, replayed_us;
+    int64_t needed_us = settled_us < j->submitted_us ? settled_us : j->submitted_us;
+
+    if (source_replayed_us(source, &replayed_us, err))
+        return -1;
+    if (replayed_us >= needed_us)
+        return 0;
+    return err_set(err, FP_UNAVAILABLE,
+                   "the source has replayed only up to %" PRId64 " us, the first user is asked of %" PRId64
+                   " us: its replica is behind, or its clock",
+                   replayed_us, needed_us);
+}
+
 int start_first_us(struct fp_source *source, const struct scheduler_settings *set, const struct ledger_job *j,
                    int64_t *first_us, struct fp_err *err)
 {
@@ -32,7 +51,7 @@ int start_first_us(struct fp_source *source, const struct scheduler_settings *se
         *first_us = settings_range_start_us(set);
     if (*first_us != 0)
         return 0;
-    if (source_first_user_us(source, first_us, err))
+    if (check_replayed(source, set, j, err) || source_first_user_us(source, first_us, err))
         return err_prefix(err, "cannot find the first user in the source database");
     return 0;
 }

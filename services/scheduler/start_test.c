@@ -87,12 +87,51 @@ static void a_share_of_0_waits_for_nothing(void **state)
     t_scheduler_down(&s);
 }
 
+/* What the leader's connection to the source asks for is answered by this, when its search_path says so. */
+static void t_replica(struct t_scheduler *s, const char *moment)
+{
+    t_sql("DROP SCHEMA IF EXISTS replica CASCADE");
+    t_sql("CREATE SCHEMA replica");
+    t_sql("CREATE FUNCTION replica.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'");
+    t_sql("CREATE FUNCTION replica.pg_last_xact_replay_timestamp() RETURNS timestamptz LANGUAGE sql"
+          " AS $$ SELECT %s $$",
+          moment);
+    assert_ok(pg_run(source_pg(s->leader.o.source), NULL, "SET search_path = replica, pg_catalog", NULL, NULL,
+                     &t_err));
+}
+
+/* It says that there is nobody, or that the first one registered later than he did. */
+static void a_replica_that_is_behind_does_not_say_where_the_audience_begins(void **state)
+{
+    struct t_scheduler s;
+    struct ledger_job spec = t_spec();
+
+    (void)state;
+    t_scheduler_up(&s);
+    t_set.audience_margin_ms = 1000;
+    int64_t job = t_submit(&spec);
+    t_replica(&s, "submitted_at - interval '1 ms' FROM foliopost.jobs");
+    t_tick(&s);
+    t_tick(&s);
+    assert_int_equal(t_job(job).state, JOB_PENDING);
+    assert_non_null(strstr(t_job(job).waiting, "its replica is behind"));
+    t_users(10, "2024-01-01", "1 hour");
+    t_replica(&s, "submitted_at FROM foliopost.jobs");
+    s.leader.next_plan_mono_us = 0;
+    again(&s);
+    assert_int_equal(t_job(job).state, JOB_IN_PROGRESS);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.jobs WHERE registered_from = '2024-01-01+00'"), 1);
+    t_sql("DROP SCHEMA replica CASCADE");
+    t_scheduler_down(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_job_waits_for_the_prices_of_its_period, t_clean),
         cmocka_unit_test_setup(data_that_never_comes_fails_it_at_its_deadline, t_clean),
         cmocka_unit_test_setup(a_share_of_0_waits_for_nothing, t_clean),
+        cmocka_unit_test_setup(a_replica_that_is_behind_does_not_say_where_the_audience_begins, t_clean),
     };
 
     return cmocka_run_group_tests(tests, t_up, t_down);

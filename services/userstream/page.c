@@ -89,7 +89,7 @@ static int64_t needed_us(const struct worker *w, const struct ledger_job *job,
 
 /* A replica that has not come so far would make the last page too short, and
  * miss users for ever. One that was asked about a later moment already is not
- * asked again. */
+ * asked again, until it failed at anything (stream_source_state()). */
 static int check_replayed(struct worker *w, const struct ledger_job *job, const struct ledger_interval *iv,
                           struct fp_err *err)
 {
@@ -113,7 +113,6 @@ static int read_page(struct worker *w, const struct ledger_job *job, const struc
     int64_t began_us = clock_mono_us();
     if (check_replayed(w, job, iv, err) != 0 ||
         (job->user_ids != NULL ? read_list(w, job, p, err) : read_range(w, job, iv, p, err)) != 0) {
-        w->replayed_us = INT64_MIN; /* the next connection may be to another replica */
         stream_source_state(w, err->msg);
         return -1;
     }

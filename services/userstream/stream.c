@@ -43,6 +43,8 @@ void stream_source_state(struct worker *w, const char *why)
 {
     struct stream *s = w->stream;
     w->source_known_good = why == NULL;
+    if (why != NULL)
+        w->replayed_us = INT64_MIN; /* the next connection may be to another replica */
     pthread_mutex_lock(&s->lock);
     bool changed = !s->asked || (s->trouble[0] == '\0') != (why == NULL);
     s->asked = true;

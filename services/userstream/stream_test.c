@@ -555,6 +555,33 @@ static void a_replica_is_not_asked_for_more_than_the_submission(void **state)
     the_source_is_no_replica();
 }
 
+/* That one had come far enough says nothing of the one that answers after a failure, whatever failed. */
+static void each_replica_is_asked_anew_after_a_failure(void **state)
+{
+    (void)state;
+    add_users(5);
+    int64_t job = started(NULL, 0, 3);
+    the_source_is_a_replica_at("(SELECT submitted_at FROM foliopost.jobs)");
+    grant(job, 1, 60000);
+    const Foliopost__V1__UserBatch *b = take(WAIT_MS);
+    int64_t batch = b->batch_id;
+    assert_int_equal(b->n_users, 3);
+    t_sql("UPDATE replica.replayed SET moment = '2000-01-01'"); /* another one, that is far behind */
+    t_sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+          " WHERE query LIKE '%%portfolio.users%%' AND application_name = 'userstream_test'"
+          " AND datname = current_database()");
+    for (int i = 0; i < 2; i++) { /* a batch again needs its users, however old */
+        send_batch(job, batch);
+        assert_int_equal(take(WAIT_MS)->n_users, 3);
+    }
+    grant(job, 1, 60000);
+    await_complaint("replica is behind");
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.batches"), 1);
+    t_sql("UPDATE replica.replayed SET moment = now()");
+    assert_int_equal(take(WAIT_MS)->n_users, 2);
+    the_source_is_no_replica();
+}
+
 /* Two workers at grants and batches again, and connections cut all the while. */
 static void cut_connections_miss_nobody_and_double_nobody(void **state)
 {
@@ -597,6 +624,7 @@ int main(void)
         TEST(a_source_that_is_away_makes_it_unready_and_the_page_is_done_when_it_is_back),
         TEST(a_replica_is_read_when_it_has_replayed_the_margin_behind_the_end),
         TEST(a_replica_is_not_asked_for_more_than_the_submission),
+        TEST(each_replica_is_asked_anew_after_a_failure),
         TEST(cut_connections_miss_nobody_and_double_nobody),
     };
     int failed = cmocka_run_group_tests(tests, up, down);
