@@ -17,6 +17,13 @@ static bool is_reply_line(const char *line)
     return line[3] == ' ' || line[3] == '-' || line[3] == '\0';
 }
 
+/* All lines of a reply say the same (RFC 5321, 4.2.1). Of "451-later" and "250 taken" nobody
+ * could say which one is meant. */
+static bool contradicts(const struct smtp_reader *r)
+{
+    return r->reply.lines > 0 && r->line[0] - '0' != r->reply.code / 100;
+}
+
 static enum smtp_read end_line(struct smtp_reader *r)
 {
     struct smtp_reply *reply = &r->reply;
@@ -24,8 +31,9 @@ static enum smtp_read end_line(struct smtp_reader *r)
         r->n--;
     r->line[r->n] = '\0';
     r->n = 0;
-    if (!is_reply_line(r->line))
+    if (!is_reply_line(r->line) || contradicts(r))
         return SMTP_READ_GARBAGE;
+    reply->lines++;
     reply->code = (r->line[0] - '0') * 100 + (r->line[1] - '0') * 10 + (r->line[2] - '0');
     if (r->line[0] != '2' && r->line[0] != '3' && !*reply->refusal)
         memcpy(reply->refusal, r->line, sizeof reply->refusal);

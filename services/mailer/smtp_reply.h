@@ -10,7 +10,8 @@
 #define SMTP_LINE_BYTES 512 /* with the NUL; what is longer is cut (RFC 5321, 4.5.3.1.5: 512 with CR LF) */
 
 struct smtp_reply {
-    int code;                      /* of the last line: that decides */
+    int code; /* of the last line; the first digit is that of all lines */
+    int lines;
     char refusal[SMTP_LINE_BYTES]; /* the first line that begins neither with 2 nor with 3; "": none does */
     char last[SMTP_LINE_BYTES];
 };

@@ -320,6 +320,10 @@ static void a_refusal_with_an_acceptance_behind_it_is_ambiguous(void **state)
                    VERDICT_AMBIGUOUS);
     assert_verdict(reply_of((struct script){.body = "550 5.7.1 no\r\n250 2.0.0 Ok: queued as 4Bx1"}),
                    VERDICT_AMBIGUOUS);
+    assert_verdict(reply_of((struct script){.body = "451-4.3.0 later\r\n250 2.0.0 Ok: queued as 4Bx1"}),
+                   VERDICT_AMBIGUOUS);
+    assert_verdict(reply_of((struct script){.body = "250-2.0.0 Ok: queued as 4Bx1\r\n451 4.3.0 later"}),
+                   VERDICT_AMBIGUOUS);
     assert_verdict(reply_of((struct script){.body = "554 5.6.0 bad content\r\n221 2.0.0 Bye"}),
                    VERDICT_FAILED);
     assert_verdict(reply_of((struct script){.body = "554 5.6.0 bad content\r\n421 4.7.0 too many errors"}),
