@@ -218,12 +218,12 @@ void mail_to_ledger(const struct mail *m, struct ledger_outcome *out)
 /* --- how it ends ------------------------------------------------------------------------ */
 
 /* What is not in other hands is taken back; a mail whose intent may be open
- * goes by way of a withdrawal where the claim still holds. */
-static void take_back(struct mail_lists *lists, struct batch *b, bool withdraw)
+ * goes by way of a withdrawal, or of the late truth where the claim is lost. */
+static void take_back(struct mail_lists *lists, struct batch *b)
 {
     for (size_t i = 0; i < b->n_mails; i++) {
         struct mail *m = &b->mails[i];
-        if (m->state == MAIL_READY && m->intent && withdraw)
+        if (m->state == MAIL_READY && m->intent)
             mail_move(lists, m, MAIL_UNSENT);
         else if (m->state == MAIL_WAITING || m->state == MAIL_READY || m->state == MAIL_RESTING)
             mail_move(lists, m, MAIL_LEFT);
@@ -238,7 +238,7 @@ void batch_close(struct mail_lists *lists, struct batch *b, const char *why)
         b->why = why;
     b->state = BATCH_CLOSING;
     atomic_store(&b->stopped, true);
-    take_back(lists, b, true);
+    take_back(lists, b);
 }
 
 /* A lost batch's mails leave the lists, since the desk records nothing of it
@@ -248,7 +248,7 @@ void batch_lose(struct mail_lists *lists, struct batch *b)
     if (b->state == BATCH_LOST)
         return;
     atomic_store(&b->stopped, true);
-    take_back(lists, b, false);
+    take_back(lists, b);
     for (size_t i = 0; i < b->n_mails; i++) {
         struct mail_list *list = list_of(lists, &b->mails[i]);
         if (list)

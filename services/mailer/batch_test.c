@@ -179,6 +179,24 @@ static void a_lost_batch_leaves_the_lists_and_keeps_what_it_knows(void **state)
     batch_free(b);
 }
 
+/* Of a record whose answer was lost along with the claim: the ledger may have marked it as
+ * ambiguous, and only we know that it never went out. */
+static void a_mail_that_may_be_open_is_known_as_unsent_when_the_batch_is_lost(void **state)
+{
+    const int64_t due[] = {10, 20};
+    (void)state;
+    struct batch *b = make(due, 2);
+    rendered(&b->mails[0]);
+    rendered(&b->mails[1]);
+    b->mails[0].intent = true;
+    batch_lose(&lists, b);
+    assert_int_equal(b->mails[0].state, MAIL_UNSENT);
+    assert_int_equal(b->mails[1].state, MAIL_LEFT);
+    assert_int_equal(lists.ready.n + lists.unsent.n + lists.ready_bytes, 0);
+    assert_true(batch_at_rest(b));
+    batch_free(b);
+}
+
 /* Our own slips end the process before they send a mail: in a child. */
 static bool aborts(enum mail_state from, enum mail_state to)
 {
@@ -219,6 +237,7 @@ int main(void)
         cmocka_unit_test(the_lists_follow_the_states),
         cmocka_unit_test(closing_takes_back_what_is_not_out),
         cmocka_unit_test(a_lost_batch_leaves_the_lists_and_keeps_what_it_knows),
+        cmocka_unit_test(a_mail_that_may_be_open_is_known_as_unsent_when_the_batch_is_lost),
         cmocka_unit_test(no_mail_is_sent_without_its_intent_or_settled_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -627,6 +627,46 @@ static void a_mail_withdrawn_in_doubt_is_not_opened_again_under_this_claim(void 
     assert_int_equal(t_count(job, "true"), 0);
 }
 
+static enum verdict throttled_up_to_ten(int64_t user_id)
+{
+    return user_id <= 10 ? VERDICT_THROTTLED : VERDICT_SENT;
+}
+
+static int8_t the_second_beyond_ten(int64_t user_id)
+{
+    return user_id > 10;
+}
+
+/* One record has a withdrawal in doubt, which closes the batch, and mails that were to be
+ * opened and are not, since its job is paused: they stay in no list that outlives the batch. */
+static void mails_not_opened_leave_with_their_batch_when_a_withdrawal_is_in_doubt(void **state)
+{
+    (void)state;
+    struct desk_options o = f_options();
+    int64_t job = t_started(false), other = t_started(false);
+    f_verdict = throttled_up_to_ten;
+    f_names = the_second_beyond_ten;
+    o.providers[1] = o.providers[0];
+    o.providers[1].name = "second";
+    o.n_providers = 2;
+    atomic_store(&f_blocked, true);
+    f_start(&o);
+    int64_t batch = f_batch(job, 1, 60);
+    f_await(atomic_load(&f_in_hand) == 16, 5);
+    t_sql("UPDATE foliopost.jobs SET state = 'PAUSED' WHERE id = %lld", (long long)job);
+    t_sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+          " AND application_name = 'desk_test'");
+    atomic_store(&f_blocked, false);
+    f_await(f_idle(), 10);
+    assert_int_equal(t_batch(batch, "(state = 'queued' AND open_intents = '{}')::integer"), 1);
+    (void)f_batch(other, 101, 60); /* the lists are well */
+    f_await(f_idle(), 10);
+    f_stop();
+    assert_int_equal(t_count(other, "state = 'sent'"), 60);
+    assert_int_equal(t_count(job, "state NOT IN ('sent')"), 0);
+    assert_int_equal(f_most(), 1);
+}
+
 /* --- the rate
  * ------------------------------------------------------------------------------------------------ */
 
@@ -728,6 +768,8 @@ int main(void)
         cmocka_unit_test_setup(a_claim_is_given_up_only_when_its_row_says_so, f_clean),
         cmocka_unit_test_setup(postgresql_away_only_delays, f_clean),
         cmocka_unit_test_setup(a_mail_withdrawn_in_doubt_is_not_opened_again_under_this_claim, f_clean),
+        cmocka_unit_test_setup(mails_not_opened_leave_with_their_batch_when_a_withdrawal_is_in_doubt,
+                               f_clean),
         cmocka_unit_test_setup(the_rate_is_used_and_not_passed, f_clean),
         cmocka_unit_test_setup(mails_that_waited_for_connections_do_not_arrive_together, f_clean),
         cmocka_unit_test_setup(as_fast_as_it_goes_without_a_limit, f_clean),

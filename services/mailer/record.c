@@ -158,6 +158,8 @@ static void apply_asked(struct desk *d)
             continue;
         }
         mail_move(&d->lists, m, MAIL_READY);
+        if (m->batch->state != BATCH_OPEN) /* since a moment ago: nobody takes it back later */
+            mail_move(&d->lists, m, MAIL_UNSENT);
         if (m->probe)
             hold_probe_back(&d->providers[m->provider].hold);
     }

@@ -168,6 +168,9 @@ void desk_settle(struct desk *d)
             at = &b->next;
             continue;
         }
+        if (b->state != BATCH_LOST && b->count[MAIL_READY] + b->count[MAIL_RESTING] > 0)
+            fp_panic("batch %" PRId64 " is parted with, and %zu of its mails are in the desk's lists", b->id,
+                     b->count[MAIL_READY] + b->count[MAIL_RESTING]);
         *at = b->next;
         d->n_batches--;
         batch_free(b);
