@@ -302,9 +302,10 @@ FROM portfolio.synthetic AS s, generate_series($1::bigint, $2::bigint) AS id
     LEFT JOIN portfolio.synthetic_hostile AS h ON h.kind = id % 1000;
 
 -- step: preferences
+-- Of those of no kind below 60: who is out of the ordinary is reported on.
 INSERT INTO portfolio.preferences (user_id, kind, enabled)
-SELECT id, CASE id % 50 WHEN 4 THEN 'weekly' ELSE 'monthly' END, id % 50 = 5
-FROM portfolio.users WHERE id % 50 IN (3, 4, 5);
+SELECT id, CASE id % 50 WHEN 34 THEN 'weekly' ELSE 'monthly' END, id % 50 = 35
+FROM portfolio.users WHERE id % 50 IN (33, 34, 35);
 ANALYZE portfolio.users, portfolio.preferences;
 
 -- step: accounts each 50000
