@@ -127,6 +127,16 @@ static void adopt(struct desk *d, struct batch *b)
         batch_close(&d->lists, b, b->why);
 }
 
+/* no: -1: it names none */
+static void note_provider(struct desk *d, int8_t no)
+{
+    d->any_named |= no >= 0;
+    if (no >= 0)
+        d->providers[no].named_us = clock_mono_us();
+    else
+        d->unnamed_us = clock_mono_us();
+}
+
 static void take_rendered(struct desk *d, struct mail *m)
 {
     d->rendering--;
@@ -139,7 +149,7 @@ static void take_rendered(struct desk *d, struct mail *m)
         outcome_of_dry_run(m->item, m->bytes, &m->outcome);
         mail_move(&d->lists, m, MAIL_KNOWN);
     } else if (m->data) {
-        d->any_named |= m->rendered.provider >= 0;
+        note_provider(d, m->rendered.provider);
         mail_move(&d->lists, m, MAIL_READY);
     } else {
         outcome_of_render_error(&m->render_err, &m->outcome);

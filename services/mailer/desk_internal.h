@@ -47,9 +47,10 @@ struct provider {
     int channel; /* of the pacer: its place among the providers */
     struct senders *senders;
     struct hold hold;
-    bool fault_told; /* the ledger may say that it stands */
-    size_t out;      /* mails with its senders */
-    double credit;   /* mails that it is owed by its weight */
+    bool fault_told;  /* the ledger may say that it stands */
+    size_t out;       /* mails with its senders */
+    double credit;    /* mails that it is owed by its weight */
+    int64_t named_us; /* when a mail that names it last came; 0: never */
     /* of the plan being made */
     size_t allowed, can, taken;
     size_t named;    /* ready mails that name it */
@@ -72,6 +73,8 @@ struct desk {
     bool any_named;     /* a mail has named a provider */
     size_t ready_named; /* of the ready ones, that name one */
     bool named_shared;  /* ready ones name a provider that others share in */
+    int64_t unnamed_us; /* when a mail that names none last came; 0: never */
+    int64_t crowded_us; /* since when all slots wait for providers that mails name; 0: they do not */
     struct fp_ledger *ledger;
     struct inbox *inbox;
     struct renderers *renderers;
@@ -130,7 +133,8 @@ enum claim_is desk_look_at_claim(struct desk *d, const struct batch *b);
 void desk_check_strays(struct desk *d);
 /* suppressed.c: looks again at batches that have waited here for seconds. */
 void desk_check_suppressed(struct desk *d);
-/* park.c: puts off what waits for the one provider that it names and that stands, when it takes all slots. */
+/* park.c: puts off what waits for the one provider that it names and that stands or is slow, when it takes
+ * all slots. */
 void desk_park(struct desk *d);
 /* A new owner: what was claimed before is lost. False while no lease is held. */
 bool desk_check_owner(struct desk *d);

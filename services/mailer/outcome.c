@@ -164,7 +164,7 @@ void outcome_suppressed(struct outcome *out)
 
 void outcome_of_waiting(const char *provider, const struct retry_rule *rule, double dice, struct outcome *out)
 {
-    set(out, DELIVERY_DEFERRED, false, "the brand's provider stands: ", provider);
+    set(out, DELIVERY_DEFERRED, false, "its provider stands or is slow: ", provider);
     out->retry_in_ms = outcome_backoff_ms(rule, 0, dice);
 }
 

@@ -45,7 +45,7 @@ bool outcome_without_mail(const Foliopost__V1__SummaryItem *item, struct outcome
 /* Written, and not sent because its job is a dry run: skipped, with its size and what is remarkable. */
 void outcome_of_dry_run(const Foliopost__V1__SummaryItem *item, size_t bytes, struct outcome *out);
 void outcome_suppressed(struct outcome *out);
-/* His brand's provider stands: not tried, tried later. */
+/* The provider that his mail names stands or is slow: not tried, tried later. */
 void outcome_of_waiting(const char *provider, const struct retry_rule *rule, double dice,
                         struct outcome *out);
 /* base * 2^attempts, at most cap, then +-20 %. */

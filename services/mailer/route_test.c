@@ -307,6 +307,12 @@ static int8_t every_fifth(int64_t user_id)
     return user_id % 5 == 0 ? 1 : -1;
 }
 
+static int8_t everybody(int64_t user_id)
+{
+    (void)user_id;
+    return 1;
+}
+
 static void a_dedicated_provider_takes_the_mails_that_name_it_and_no_others(void **state)
 {
     (void)state;
@@ -343,6 +349,7 @@ static bool renewed(void)
 {
     t_sql("UPDATE foliopost.instances SET lease_until = clock_timestamp() + interval '10 s' WHERE id = '%s'",
           t_mailer);
+    t_sql("UPDATE foliopost.leader SET lease_until = clock_timestamp() + interval '10 s'");
     clock_sleep_us(50000);
     return true;
 }
@@ -371,6 +378,49 @@ static void a_dedicated_provider_that_stands_holds_up_nobody_else(void **state)
     assert_in_range(t_count(job, "state = 'sent' AND provider_id = 'second'"), 20, 80);
     assert_int_equal(t_count(job, "true"), 2000);
     assert_true(f_most() == 1);
+}
+
+/* At 10 a second it has work for 40 s: those who do not name it are not to wait for that, nor is it to lose
+ * of its rate. */
+static void a_dedicated_provider_that_is_slow_holds_up_nobody_else(void **state)
+{
+    (void)state;
+    struct desk_options o = two(100, 100);
+    o.providers[1].dedicated = true;
+    o.providers[1].mail_rate = 10;
+    f_names = every_fifth;
+    int64_t job = t_started(false), start_us = clock_mono_us();
+    f_start(&o);
+    for (int first = 1; first < 2000 && renewed(); first += 100)
+        (void)f_batch(job, first, 100);
+    f_await(renewed() && t_count(job, "state = 'sent' AND user_id % 5 <> 0") == 1600, 60);
+    double free_s = (double)(clock_mono_us() - start_us) / 1e6;
+    f_await(renewed() && f_idle(), 60);
+    double all_s = (double)(clock_mono_us() - start_us) / 1e6;
+    f_stop();
+    int64_t through = t_count(job, "state = 'sent' AND user_id % 5 = 0");
+    assert_int_equal(t_count(job, "provider_id = 'second'"), through);
+    assert_int_equal(t_count(job, "state = 'deferred' AND attempts = 0 AND user_id % 5 = 0 AND " CAME_FROM(
+                                      "second")),
+                     400 - through);
+    assert_in_range(through, (int64_t)(all_s * 10 * 0.8) - 10, 399);
+    if (free_s > 25) /* 40 without putting off */
+        fail_msg("those who name none took %.1f s", free_s);
+    assert_true(f_most() == 1);
+}
+
+/* With nobody else there nothing is put off, however full the slots are. */
+static void a_slow_providers_own_users_alone_are_not_put_off(void **state)
+{
+    (void)state;
+    struct desk_options o = two(100, 100);
+    o.providers[1].dedicated = true;
+    o.providers[1].mail_rate = 100;
+    f_names = everybody;
+    int64_t job = give(&o, 700);
+    f_await(renewed() && f_idle(), 30);
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'sent'"), 700);
 }
 
 static void others_do_not_probe_with_a_dedicated_provider(void **state)
@@ -469,6 +519,8 @@ int main(void)
         cmocka_unit_test_setup(a_dedicated_provider_takes_the_mails_that_name_it_and_no_others, clean),
         cmocka_unit_test_setup(nobody_stands_in_for_a_dedicated_provider, clean),
         cmocka_unit_test_setup(a_dedicated_provider_that_stands_holds_up_nobody_else, clean),
+        cmocka_unit_test_setup(a_dedicated_provider_that_is_slow_holds_up_nobody_else, clean),
+        cmocka_unit_test_setup(a_slow_providers_own_users_alone_are_not_put_off, clean),
         cmocka_unit_test_setup(others_do_not_probe_with_a_dedicated_provider, clean),
         cmocka_unit_test_setup(
             a_shared_provider_takes_all_that_name_it_and_no_more_than_its_share_of_the_others, clean),
