@@ -199,6 +199,28 @@ static void a_batch_is_read_with_its_users(void **state)
     assert_code(ledger_batch_get(t_ledger, 123456, &b, &t_err), FP_NOT_FOUND);
 }
 
+/* From before migration 0017 it would take the mails for real ones; from before 0021 it does not say what it
+ * is. */
+static void a_mailer_too_old_for_dry_runs_claims_none(void **state)
+{
+    (void)state;
+    char token[37], old[37];
+    int64_t job = t_started(false);
+    t_sql("UPDATE foliopost.jobs SET dry_run = true WHERE id = %lld", (long long)job);
+    int64_t batch = t_paged(job, 1, 3, false);
+    t_instance("mailer", old);
+    t_sql("UPDATE foliopost.instances SET schema_version = 16 WHERE id = '%s'", old);
+    text_new_uuid(token);
+    struct ledger_claim c = claim(old, batch, token);
+    assert_false(c.won);
+    assert_int_equal(c.job_state, JOB_IN_PROGRESS);
+    assert_int_equal(t_batch(batch, "epoch"), 0);
+    assert_true(claim(t_mailer, batch, token).won);
+    t_sql("UPDATE foliopost.jobs SET dry_run = false WHERE id = %lld", (long long)job);
+    int64_t real = t_paged(job, 4, 3, false);
+    assert_true(claim(old, real, token).won);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +233,7 @@ int main(void)
         cmocka_unit_test_setup(finish_needs_an_outcome_of_each_user, t_clean),
         cmocka_unit_test_setup(finish_needs_the_lease, t_clean),
         cmocka_unit_test_setup(a_batch_is_read_with_its_users, t_clean),
+        cmocka_unit_test_setup(a_mailer_too_old_for_dry_runs_claims_none, t_clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }

@@ -12,8 +12,8 @@
 
 /* clang-format off */
 static const char start_sql[] =
-    "INSERT INTO foliopost.instances (id, service, address, version, slots, note, lease_until)"
-    " VALUES ($1::uuid, $2, $3, $4, $5, $6, clock_timestamp() + " LEASE_LENGTH ")"
+    "INSERT INTO foliopost.instances (id, service, address, version, slots, note, schema_version, lease_until)"
+    " VALUES ($1::uuid, $2, $3, $4, $5, $6, $7, clock_timestamp() + " LEASE_LENGTH ")"
     " ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until"
     " WHERE instances.state = 'live' AND instances.service = excluded.service";
 /* clang-format on */
@@ -28,6 +28,7 @@ int ledger_instance_start(struct fp_ledger *l, const struct ledger_instance *i, 
     pg_arg_text(&a, i->version);
     pg_arg_i64(&a, i->slots);
     pg_arg_text(&a, i->note);
+    pg_arg_i64(&a, LEDGER_SCHEMA_VERSION);
     int n = ledger_count(l, "instance_start", start_sql, &a, err);
     if (n == 0) {
         return err_set(err, FP_FAILED_PRECONDITION,
@@ -67,7 +68,8 @@ int ledger_instance_end(struct fp_ledger *l, const char *id, struct fp_err *err)
 
 /* clang-format off */
 static const char live_sql[] =
-    "SELECT i.id, i.service, i.address, i.version, i.slots, i.state, i.note, i.lease_until, i.started_at"
+    "SELECT i.id, i.service, i.address, i.version, i.slots, i.state, i.note, i.lease_until, i.started_at,"
+    "  i.schema_version"
     "  FROM foliopost.instances i WHERE i.state = 'live' AND " LEASE_HOLDS("i")
     "  ORDER BY i.service, i.started_at, i.id LIMIT $1";
 /* clang-format on */
@@ -83,6 +85,7 @@ static void read_instance(struct ledger_instance *i, const struct fp_rows *r, in
     ledger_text(i->note, sizeof i->note, r, row, 6);
     i->lease_until_us = pg_time_us(r, row, 7);
     i->started_us = pg_time_us(r, row, 8);
+    i->schema_version = (int)pg_i64(r, row, 9);
 }
 
 int ledger_instances_live(struct fp_ledger *l, struct ledger_instance *out, int max, struct fp_err *err)
@@ -103,7 +106,7 @@ int ledger_instances_live(struct fp_ledger *l, struct ledger_instance *out, int 
 /* clang-format off */
 static const char fleet_sql[] =
     "SELECT i.id, i.service, i.address, i.version, i.slots, i.state, i.note, i.lease_until, i.started_at,"
-    "  coalesce(b.n, 0), l.owner IS NOT NULL FROM foliopost.instances i"
+    "  i.schema_version, coalesce(b.n, 0), l.owner IS NOT NULL FROM foliopost.instances i"
     "  LEFT JOIN (SELECT owner, count(*) AS n FROM foliopost.batches WHERE state = 'sending' GROUP BY owner) b"
     "   ON b.owner = i.id"
     "  LEFT JOIN foliopost.leader l ON l.owner = i.id AND " LEASE_HOLDS("l")
@@ -121,8 +124,8 @@ int ledger_fleet(struct fp_ledger *l, struct ledger_member *out, int max, struct
     int n = pg_rows_count(rows);
     for (int i = 0; i < n; i++) {
         read_instance(&out[i].instance, rows, i);
-        out[i].batches = pg_i64(rows, i, 9);
-        out[i].leads = pg_bool(rows, i, 10);
+        out[i].batches = pg_i64(rows, i, 10);
+        out[i].leads = pg_bool(rows, i, 11);
     }
     pg_rows_free(rows);
     return n;

@@ -24,7 +24,7 @@
 #include "lib/base/err.h"
 #include "lib/pg/pg.h"
 
-#define LEDGER_SCHEMA_VERSION 20
+#define LEDGER_SCHEMA_VERSION 21
 #define LEDGER_LEASE_MS       10000 /* of instances and of the leader */
 #define LEDGER_UUID           37    /* bytes of a UUID's text with its NUL */
 
@@ -53,6 +53,7 @@ struct ledger_instance {
     char service[32];
     char address[128];
     char version[32];
+    int schema_version; /* read only: of its program; 0: from before that was told */
     int slots;
     char state[16];
     char note[256];

@@ -80,10 +80,13 @@ int grant_room(struct leader *l, const struct ledger_job *j, struct leader_track
     int64_t users = 0;
     if (pace_has_rate(j) && ledger_users_paged(l->o.ledger, j->id, &users, err))
         return -1;
+    char why[160];
     t->window = window_of(l, j);
     *room = t->window - t->in_flight - t->granted;
     named_room(l, j, room);
     pace_room(j, t, users + t->granted * j->batch_size, room);
+    if (rollout_holds(l, j, why))
+        *room = 0;
     return 0;
 }
 

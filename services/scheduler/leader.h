@@ -57,6 +57,13 @@ struct leader_track {
     char trouble[256];             /* why it cannot be started or completed */
 };
 
+/* The live process of a service whose program is the oldest. */
+#define LEADER_OLDEST 2
+struct leader_oldest {
+    int schema_version; /* INT_MAX: none is alive; 0, before the first look, too old for everything */
+    char address[41], version[32]; /* as far as a reason has room */
+};
+
 struct leader {
     struct leader_options o;
     char owner[LEDGER_UUID];
@@ -73,6 +80,7 @@ struct leader {
     int64_t next_plan_mono_us;
     double limit_per_s, measured_per_s;
     int slots, mailers, least_slots; /* claim slots of all live mailers, of the one that has fewest */
+    struct leader_oldest oldest[LEADER_OLDEST]; /* of the services that rollout.c asks for */
     int64_t latency_ms;
     int quiet_set_backs; /* sweeps since the database's clock was set back in which nothing was left to move
                           */
@@ -101,6 +109,11 @@ int complete_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;   /* comp
 /* Room of a job in its window, read from the ledger now. */
 int grant_room(struct leader *l, const struct ledger_job *j, struct leader_track *t, int64_t *room,
                struct fp_err *err) FP_MUST_CHECK;
+
+/* rollout.c: live processes as they are now; and whether a job has to wait since one of them is too old for
+ * it: out says why, or is "". */
+void rollout_look(struct leader *l, const struct ledger_instance *live, int n);
+bool rollout_holds(const struct leader *l, const struct ledger_job *j, char out[160]);
 
 /* False when the error is about this job alone: logs it, and the loop goes on. */
 bool leader_is_outage(const struct ledger_job *j, const char *step, const struct fp_err *err);

@@ -381,6 +381,49 @@ static void retries_get_their_share_of_a_full_window(void **state)
 
 /* --- what is lost comes again ---------------------------------------------------------------- */
 
+/* The oldest of all live ones decides; who is gone, or of another kind, does not. */
+static void a_job_that_an_older_program_would_spoil_waits_for_the_end_of_the_rollout(void **state)
+{
+    static const char *const kinds[] = {"mailer", "userstream"};
+    char old[LEDGER_UUID];
+    struct t_scheduler s;
+    int pages;
+
+    (void)state;
+    t_users(100, "2024-01-01", "1 minute");
+    for (int k = 0; k < 2; k++) {
+        struct ledger_job spec = t_spec(), plain = t_spec();
+        t_instance("stats", old);
+        t_sql("UPDATE foliopost.instances SET schema_version = 0 WHERE id = '%s'", old);
+        t_instance(kinds[k], old);
+        t_instance(kinds[k], (char[LEDGER_UUID]){0});
+        t_sql("UPDATE foliopost.instances SET schema_version = 13, version = '0.9', address = 'pod-7'"
+              " WHERE id = '%s'",
+              old);
+        if (k == 0)
+            spec.dry_run = true;
+        else
+            spec.share_ppm = 500000;
+        t_set.max_jobs = 4;
+        t_scheduler_up(&s);
+        int64_t job = t_submit(&spec), other = t_submit(&plain);
+        t_tick(&s);
+        assert_true(t_grants(other, &pages) > 0);
+        assert_int_equal(t_grants(job, &pages), 0);
+        t_tick(&s);
+        assert_int_equal(t_grants(job, &pages), 0);
+        assert_non_null(strstr(t_job(job).waiting, "end of the rollout"));
+        assert_non_null(strstr(t_job(job).waiting,
+                               k == 0 ? "mailer pod-7 (version 0.9)" : "userstream pod-7 (version 0.9)"));
+        assert_ok(ledger_instance_end(t_ledger, old, &t_err));
+        t_tick(&s);
+        assert_true(t_grants(job, &pages) > 0);
+        t_tick(&s);
+        assert_string_equal(t_job(job).waiting, "");
+        t_scheduler_down(&s);
+    }
+}
+
 static void a_lost_grant_comes_again(void **state)
 {
     struct t_scheduler s;
@@ -609,6 +652,8 @@ int main(void)
         cmocka_unit_test_setup(the_delay_between_intervals_is_kept, t_clean),
         cmocka_unit_test_setup(without_a_userstream_nothing_is_granted_and_the_job_says_so, t_clean),
         cmocka_unit_test_setup(retries_get_their_share_of_a_full_window, t_clean),
+        cmocka_unit_test_setup(a_job_that_an_older_program_would_spoil_waits_for_the_end_of_the_rollout,
+                               t_clean),
         cmocka_unit_test_setup(a_lost_grant_comes_again, t_clean),
         cmocka_unit_test_setup(a_pipe_that_takes_nothing_does_not_hold_the_loop, t_clean),
         cmocka_unit_test_setup(a_lost_batch_comes_again, t_clean),

@@ -97,7 +97,7 @@ static int set_back(struct leader *l, struct fp_err *err)
     return 0;
 }
 
-static int count_mailers(struct leader *l, struct fp_err *err)
+static int look_at_fleet(struct leader *l, struct fp_err *err)
 {
     static struct ledger_instance live[MAX_INSTANCES]; /* the leader's thread only */
     int n = ledger_instances_live(l->o.ledger, live, MAX_INSTANCES, err);
@@ -113,6 +113,7 @@ static int count_mailers(struct leader *l, struct fp_err *err)
         if (l->mailers == 1 || live[i].slots < l->least_slots)
             l->least_slots = live[i].slots;
     }
+    rollout_look(l, live, n);
     return 0;
 }
 
@@ -122,7 +123,7 @@ int sweep_instances(struct leader *l, struct fp_err *err)
     int64_t fault_for_s;
 
     if (expire(l, err) || set_back(l, err) || ledger_previews_expire(l->o.ledger, err) ||
-        count_mailers(l, err))
+        look_at_fleet(l, err))
         return -1;
     if (ledger_rates_total(l->o.ledger, &l->limit_per_s, fault, &fault_for_s, err))
         return -1;
@@ -287,6 +288,8 @@ static const char *why_waiting(const struct leader *l, const struct ledger_job *
         return "no userstream has dialled in to the leader's work pipe: start one, or check its --work-from";
     if (t->trouble[0])
         return t->trouble;
+    if (rollout_holds(l, j, text))
+        return text;
     if (pace_waits(j, t, text)[0])
         return text;
     if (t->counts.batches_open > 0 && clock_mono_us() - t->progress_mono_us > STALLED_US)
