@@ -127,7 +127,8 @@ static void a_wrong_schedule_is_refused_by_name(void **state)
     refused("CreateSchedule", &w.q.base, SCHEDULE, FP_INVALID_ARGUMENT, "schedule.catch_up_ms");
     want(&w);
     w.spec.kind = FOLIOPOST__V1__JOB_KIND__JOB_KIND_CUSTOM;
-    refused("CreateSchedule", &w.q.base, SCHEDULE, FP_INVALID_ARGUMENT, "schedule.spec: weekly or monthly");
+    refused("CreateSchedule", &w.q.base, SCHEDULE, FP_INVALID_ARGUMENT,
+            "schedule.spec.kind: weekly or monthly");
     want(&w);
     w.spec.user_ids = &user;
     w.spec.n_user_ids = 1;

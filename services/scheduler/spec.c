@@ -61,8 +61,11 @@ static int name(const char *field, const char *value, const char *def, char *out
 
 /* --- period ------------------------------------------------------------------------- */
 
-static int given_day(const char *field, const char *value, int32_t *day, struct fp_err *err)
+static int given_day(const char *field, const char *value, const char *other, int32_t *day,
+                     struct fp_err *err)
 {
+    if (!value[0])
+        return err_set(err, FP_INVALID_ARGUMENT, "%s: must be given, since %s is", field, other);
     if (!day_parse(value, day))
         return err_set(err, FP_INVALID_ARGUMENT, "%s: %.40s is not a date (YYYY-MM-DD)", field, value);
     return 0;
@@ -71,8 +74,10 @@ static int given_day(const char *field, const char *value, int32_t *day, struct 
 static int given_period(const Foliopost__V1__JobSpec *s, int32_t today, struct ledger_job *out,
                         struct fp_err *err)
 {
-    if (given_day("spec.period_start", text_of(s->period_start), &out->period_start_day, err) ||
-        given_day("spec.period_end", text_of(s->period_end), &out->period_end_day, err))
+    static const char first[] = "spec.period_start", last[] = "spec.period_end";
+
+    if (given_day(first, text_of(s->period_start), last, &out->period_start_day, err) ||
+        given_day(last, text_of(s->period_end), first, &out->period_end_day, err))
         return -1;
     if (out->period_end_day < out->period_start_day)
         return err_set(err, FP_INVALID_ARGUMENT, "spec.period_end: %s is before spec.period_start %s",

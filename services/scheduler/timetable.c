@@ -153,9 +153,12 @@ static int check_spec(const Foliopost__V1__JobSpec *s, struct fp_err *err)
 {
     if (!s)
         return err_set(err, FP_INVALID_ARGUMENT, "schedule.spec: must be given");
-    if (s->kind == FOLIOPOST__V1__JOB_KIND__JOB_KIND_CUSTOM || s->period_start[0] || s->period_end[0])
+    if (s->kind == FOLIOPOST__V1__JOB_KIND__JOB_KIND_CUSTOM)
         return err_set(err, FP_INVALID_ARGUMENT,
-                       "schedule.spec: weekly or monthly, without a period: that follows from the due time");
+                       "schedule.spec.kind: weekly or monthly: the period follows from the due time");
+    if (s->period_start[0] || s->period_end[0])
+        return err_set(err, FP_INVALID_ARGUMENT, "schedule.spec.%s: the period follows from the due time",
+                       s->period_start[0] ? "period_start" : "period_end");
     if (s->n_user_ids > 0)
         return err_set(err, FP_INVALID_ARGUMENT,
                        "schedule.spec.user_ids: a schedule reports to whoever is registered in its range");
