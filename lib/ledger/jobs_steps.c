@@ -265,7 +265,8 @@ int ledger_job_fail(struct fp_ledger *l, const char *leader, int64_t id, const c
     return n < 0 ? -1 : 0;
 }
 
-static const char late_sql[] = FAIL("j.deadline < clock_timestamp()");
+/* A restored job waits for somebody who says what becomes of its ambiguous users: failed, nobody could. */
+static const char late_sql[] = FAIL("j.deadline < clock_timestamp() AND j.restored_to IS NULL");
 
 int ledger_jobs_fail_late(struct fp_ledger *l, const char *leader, struct fp_err *err)
 {

@@ -78,6 +78,24 @@ static void what_may_have_gone_out_is_ambiguous_and_the_job_waits(void **state)
                      2);
 }
 
+/* Else nobody could resolve his ambiguous users any more. */
+static void the_deadline_does_not_end_a_restored_job(void **state)
+{
+    (void)state;
+    int64_t job = in_mid_job(), other = t_started(false);
+    recover();
+    t_sql(
+        "UPDATE foliopost.jobs SET deadline = clock_timestamp() - interval '1 hour' WHERE id = %lld RETURNING 1",
+        (long long)job);
+    started_again();
+    assert_int_equal(ledger_jobs_fail_late(t_ledger, t_leader, &t_err), 0);
+    assert_int_equal(t_state(job), JOB_PAUSED);
+    t_sql("UPDATE foliopost.jobs SET deadline = clock_timestamp() - interval '1 hour', restored_to = NULL"
+          " WHERE id = %lld RETURNING 1",
+          (long long)other);
+    assert_int_equal(ledger_jobs_fail_late(t_ledger, t_leader, &t_err), 1);
+}
+
 static void who_is_paged_later_is_ambiguous_in_the_same_statement_and_the_job_is_proved(void **state)
 {
     (void)state;
@@ -340,6 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_may_have_gone_out_is_ambiguous_and_the_job_waits, setup),
+        cmocka_unit_test_setup(the_deadline_does_not_end_a_restored_job, setup),
         cmocka_unit_test_setup(who_is_paged_later_is_ambiguous_in_the_same_statement_and_the_job_is_proved,
                                setup),
         cmocka_unit_test_setup(a_job_that_is_not_begun_or_paused_or_refused_for_now_is_marked_too, setup),
