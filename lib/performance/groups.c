@@ -33,8 +33,10 @@ static void add(struct groups *g, const char *label, fp_i128 value_e8)
         return;
     while (i < g->n && strncmp(g->list[i].label, label, PERF_CLASS_BYTES - 1) != 0)
         i++;
-    if (i == MAX_GROUPS) /* the last one is everybody's */
+    if (i == MAX_GROUPS) { /* the last one is everybody's */
         i = MAX_GROUPS - 1;
+        snprintf(g->list[i].label, sizeof g->list[i].label, "%s", OTHER);
+    }
     if (i == g->n) {
         snprintf(g->list[i].label, sizeof g->list[i].label, "%s", label);
         g->list[i].value_e8 = 0;
@@ -53,16 +55,33 @@ static int by_value(const void *a, const void *b)
     return strcmp(x->label, y->label);
 }
 
-/* The smallest positive ones beyond the table's end become "other". */
+/* Where the smallest of the first n becomes part of "other": in what has that name already, or in its
+ * neighbour, which gets it. */
+static int other_of(struct groups *g, int n)
+{
+    for (int i = 0; i < n - 1; i++)
+        if (strcmp(g->list[i].label, OTHER) == 0)
+            return i;
+    snprintf(g->list[n - 2].label, sizeof g->list[n - 2].label, "%s", OTHER);
+    return n - 2;
+}
+
+/* In order of value. The smallest positive ones beyond the table's end become "other"; what is negative
+ * stands for itself, as long as there is room for it. */
 static void merge_small(struct groups *g)
 {
     while (g->n > PERF_GROUPS) {
-        int from = g->n - 2;
+        int n = g->n, into;
 
-        snprintf(g->list[from].label, sizeof g->list[from].label, "%s", OTHER);
-        g->list[from].value_e8 += g->list[from + 1].value_e8;
+        while (n > 0 && g->list[n - 1].value_e8 < 0)
+            n--;
+        n = n < 2 ? g->n : n;
+        into = other_of(g, n);
+        g->list[into].value_e8 += g->list[n - 1].value_e8;
+        memmove(&g->list[n - 1], &g->list[n], (size_t)(g->n - n) * sizeof g->list[0]);
         g->n--;
     }
+    qsort(g->list, (size_t)g->n, sizeof g->list[0], by_value);
 }
 
 static bool put(struct fp_performance *p, struct groups *g, int64_t close_minor, struct perf_group *out,

@@ -415,6 +415,50 @@ static void an_allocation_adds_up(void **state)
     world_free(w);
 }
 
+/* Fourteen classes, one of them called "other" and one short, and the cash. */
+static void of_many_classes_the_smallest_are_other_and_a_debt_stands_for_itself(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-01", "2024-03-31");
+    const struct perf_group *g = w->summary.by_class;
+    int percents = 0, others = 0, debts = 0;
+    int64_t sum = 0, other_minor = 0;
+
+    world_cash(w, "2024-01-02", PERF_DEPOSIT, "100000", "EUR");
+    for (int i = 0; i < 14; i++) {
+        int instrument = world_instrument(w, "EUR");
+        char quantity[8], amount[12];
+
+        snprintf(w->instruments[instrument].asset_class, PERF_CLASS_BYTES, i == 4 ? "other" : "class %c",
+                 'a' + i);
+        world_close(w, instrument, "2024-01-02", "10");
+        world_close(w, instrument, "2024-03-31", "10");
+        snprintf(quantity, sizeof quantity, "%d", 100 - i);
+        snprintf(amount, sizeof amount, "%s%d0", i == 13 ? "" : "-", 100 - i);
+        world_trade(w, "2024-01-03", i == 13 ? PERF_SELL : PERF_BUY, instrument, quantity, amount, "EUR");
+    }
+    run(w);
+    assert_int_equal(w->summary.n_by_class, PERF_GROUPS);
+    for (int i = 0; i < PERF_GROUPS; i++) {
+        sum += g[i].value_minor;
+        percents += g[i].percent_e2;
+        debts += g[i].negative;
+        if (strcmp(g[i].label, "other") == 0) {
+            others++;
+            other_minor = g[i].value_minor;
+        }
+    }
+    assert_int_equal(sum, w->summary.close_value_minor);
+    assert_int_equal(percents, 10000);
+    assert_int_equal(others, 1);
+    assert_int_equal(other_minor,
+                     (96 + 90 + 89 + 88) * 1000); /* class e is called so, and l, m and k the smallest */
+    assert_int_equal(debts, 1);
+    assert_string_equal(g[PERF_GROUPS - 1].label, "class n");
+    assert_int_equal(g[PERF_GROUPS - 1].value_minor, -87000);
+    world_free(w);
+}
+
 static void the_chart_ends_at_the_close(void **state)
 {
     (void)state;
@@ -591,6 +635,7 @@ int main(void)
         cmocka_unit_test(a_quote_unlike_the_one_before_is_a_finding),
         cmocka_unit_test(only_a_day_that_was_held_through_is_judged),
         cmocka_unit_test(an_allocation_adds_up),
+        cmocka_unit_test(of_many_classes_the_smallest_are_other_and_a_debt_stands_for_itself),
         cmocka_unit_test(the_chart_ends_at_the_close),
         cmocka_unit_test(a_state_taken_up_gives_the_same_bytes),
         cmocka_unit_test(a_life_begins_with_its_first_transaction),

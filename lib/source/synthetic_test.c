@@ -228,6 +228,19 @@ static void the_uncommon_are_there(void **state)
                      0);
 }
 
+/* Who never is mailed shows nothing, neither of his broken data nor of his name. */
+static void who_opted_out_is_of_no_kind_that_is_to_be_seen(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        testing_number("SELECT count(*) FROM portfolio.preferences WHERE kind = 'monthly' AND NOT enabled"),
+        USERS / 50);
+    assert_int_equal(testing_number("SELECT count(*) FROM portfolio.preferences WHERE NOT enabled"
+                                    " AND (user_id % 1000 BETWEEN 1 AND 31 OR user_id % 1000 BETWEEN 40 AND 53"
+                                    " OR user_id % 1000 BETWEEN 700 AND 709)"),
+                     0);
+}
+
 static void what_the_contract_indexes_is_indexed_and_helpers_are_gone(void **state)
 {
     (void)state;
@@ -308,6 +321,7 @@ int main(void)
         cmocka_unit_test(trades_are_at_the_close_in_the_currency_of_account_and_instrument),
         cmocka_unit_test(the_broken_are_there),
         cmocka_unit_test(the_uncommon_are_there),
+        cmocka_unit_test(who_opted_out_is_of_no_kind_that_is_to_be_seen),
         cmocka_unit_test(what_the_contract_indexes_is_indexed_and_helpers_are_gone),
         cmocka_unit_test(the_same_seed_gives_the_same_rows_and_another_gives_others),
         cmocka_unit_test(synthetic_data_is_replaced_only_by_force),

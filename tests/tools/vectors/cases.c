@@ -94,10 +94,11 @@ const char *text_of(const json_t *o, const char *key, const char *otherwise)
 
 bool day_of(const json_t *o, const char *key, int32_t *day)
 {
+    const char *said = text_of(o, key, "");
     char text[11];
 
-    snprintf(text, sizeof text, "%s", text_of(o, key, ""));
-    return day_parse(text, day);
+    snprintf(text, sizeof text, "%s", said);
+    return day_parse(text, day) && (strlen(said) == 10 || said[10] == 'T' || said[10] == ' ');
 }
 
 bool says(const struct vcase *c, const char *convention, const char *part)
@@ -282,10 +283,45 @@ static void leave_out(struct vcase *c, const char *name, const char *why)
     c->left_out++;
 }
 
+/* --- what is no case -------------------------------------------------------------------------- */
+
+static void check_row(struct vcase *c, const char *list, size_t i, const json_t *row)
+{
+    static const char *const numbers[] = {"amount", "quantity",  "price",       "fee",  "tax",
+                                          "close",  "numerator", "denominator", "rate", "value"};
+    int32_t day;
+
+    if (json_object_get(row, "date") && !day_of(row, "date", &day))
+        case_differs(c, "%s[%zu]: \"%s\" is no date such as 2024-03-31", list, i, text_of(row, "date", "?"));
+    for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++)
+        if (!isfinite(number_of(row, numbers[k], 0)))
+            case_differs(c, "%s[%zu]: its %s is no number", list, i, numbers[k]);
+}
+
+/* A figure that is computed from what cannot be read would be right or wrong by chance. */
+static void check_rows(struct vcase *c)
+{
+    static const char *const lists[] = {"transactions", "prices", "fx", "splits", "flows", "valuations"};
+    const json_t *row;
+    size_t i;
+
+    for (size_t k = 0; k < sizeof lists / sizeof lists[0]; k++) {
+        const json_t *list = json_object_get(c->json, lists[k]);
+
+        if (list && !json_is_null(list) && !json_is_array(list))
+            case_differs(c, "%s: no list", lists[k]);
+        json_array_foreach(list, i, row) check_row(c, lists[k], i, row);
+    }
+}
+
 void case_run(struct vcase *c)
 {
     const char *name, *why;
     json_t *want;
+
+    check_rows(c);
+    if (c->differ)
+        return;
 
     json_object_foreach((json_t *)c->expected, name, want)
     {

@@ -205,8 +205,10 @@ static void read_rates(struct vcase *c)
 
         for (k = 0; k < b->n_pairs && (b->pairs[k].base != base || b->pairs[k].quote != quote); k++)
             ;
-        if (k == CODES || !day_of(m, "date", &day))
+        if (k == CODES || !day_of(m, "date", &day)) {
+            case_differs(c, "fx[%zu]: more than %d pairs of currencies", i, CODES);
             continue;
+        }
         if (k == b->n_pairs)
             b->pairs[b->n_pairs++] = (struct perf_pair){.base = base, .quote = quote};
         put_point(&b->rates[k], day, book_fixed(number_of(m, "rate", NAN), 1e10));
@@ -215,23 +217,53 @@ static void read_rates(struct vcase *c)
         b->pairs[k].rates_e10 = (struct perf_series){b->rates[k].p, b->rates[k].n};
 }
 
+/* In whole numbers, as the library has it: 1.5 for 1 is 3 for 2. False: it takes more than MOST_FOLD. */
+static bool whole_ratio(double numerator, double denominator, struct perf_split *s)
+{
+    enum { MOST_FOLD = 10000 };
+
+    for (int fold = 1; fold <= MOST_FOLD; fold++) {
+        double n = numerator * fold, d = denominator * fold;
+
+        if (!(n > 0 && d > 0 && n < 2e9 && d < 2e9))
+            return false;
+        if (fabs(n - round(n)) < 1e-9 * n && fabs(d - round(d)) < 1e-9 * d) {
+            s->numerator = (int32_t)lround(n);
+            s->denominator = (int32_t)lround(d);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* By day, whatever the file's order. */
+static void put_split(struct book *b, size_t k, struct perf_split s)
+{
+    size_t at = b->instruments[k].n_splits++;
+
+    b->splits[k] = mem_resize(b->splits[k], at + 1, sizeof s);
+    for (; at > 0 && b->splits[k][at - 1].day > s.day; at--)
+        b->splits[k][at] = b->splits[k][at - 1];
+    b->splits[k][at] = s;
+}
+
 static void read_splits(struct vcase *c)
 {
     struct book *b = c->book;
+    struct perf_split s;
     const json_t *m;
     size_t i;
 
     json_array_foreach(json_object_get(c->json, "splits"), i, m)
     {
-        for (size_t k = 0; k < b->n; k++) {
-            struct perf_split s = {.numerator = (int32_t)number_of(m, "numerator", 1),
-                                   .denominator = (int32_t)number_of(m, "denominator", 1)};
-
-            if (strcmp(b->parts[k].name, text_of(m, "instrument", "")) != 0 || !day_of(m, "date", &s.day))
-                continue;
-            b->splits[k] = mem_resize(b->splits[k], b->instruments[k].n_splits + 1, sizeof s);
-            b->splits[k][b->instruments[k].n_splits++] = s;
+        if (!day_of(m, "date", &s.day) ||
+            !whole_ratio(number_of(m, "numerator", 1), number_of(m, "denominator", 1), &s)) {
+            case_differs(c, "splits[%zu]: no ratio of whole numbers", i);
+            continue;
         }
+        for (size_t k = 0; k < b->n; k++)
+            if (strcmp(b->parts[k].name, text_of(m, "instrument", "")) == 0)
+                put_split(b, k, s);
     }
 }
 

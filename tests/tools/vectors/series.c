@@ -515,6 +515,10 @@ static bool contribution(struct vcase *c, const char *name, const json_t *want)
 
     if (!returns || day < 1 || (asset < 0 && strncmp(name, "portfolio", 9) != 0))
         return false;
+    if (asset >= RUN_HELD) {
+        case_differs(c, "%s: only the first %d assets are kept apart here", name, RUN_HELD);
+        return true;
+    }
     make_book(c);
     day -= name[0] == 'w'; /* the evening before */
     r = book_run(c,

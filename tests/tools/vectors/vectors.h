@@ -90,7 +90,7 @@ struct run_lot { /* shares that a sale or the like took from a lot */
     int32_t bought, sold;
     double shares, cost, proceeds;
 };
-#define RUN_HELD 16 /* instruments of which a run keeps more than the sum */
+#define RUN_HELD 64 /* instruments of which a run keeps more than the sum */
 
 struct run {
     struct view view;
