@@ -464,7 +464,8 @@ static void who_stands_by_takes_what_names_it_and_nothing_else(void **state)
     assert_int_equal(t_count(job, "user_id % 2 = 1 AND provider_id = 'second'"), 0);
 }
 
-/* Half of the mails are for one that takes 50 a second; the others do not wait for it to take its share. */
+/* Half of the mails are for one that takes 50 a second; the others do not wait for it to take its share.
+ * In three of the four slots: with all of them full some would be put off. */
 static void a_named_provider_that_is_slow_holds_its_share_of_the_others_up_no_longer(void **state)
 {
     (void)state;
@@ -472,8 +473,8 @@ static void a_named_provider_that_is_slow_holds_its_share_of_the_others_up_no_lo
     o.providers[1].mail_rate = 50;
     f_names = even;
     int64_t start_us = clock_mono_us();
-    int64_t job = give(&o, 400);
-    f_await(t_count(job, "state = 'sent' AND user_id % 2 = 1") == 200, 20);
+    int64_t job = give(&o, 300);
+    f_await(t_count(job, "state = 'sent' AND user_id % 2 = 1") == 150, 20);
     double free_s = (double)(clock_mono_us() - start_us) / 1e6;
     f_await(f_idle(), 30);
     f_stop();
