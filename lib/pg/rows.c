@@ -227,14 +227,15 @@ bool pg_i64s(const struct fp_rows *r, int row, int col, int64_t **out, size_t *n
     if (len < 2 || s[0] != '{' || s[len - 1] != '}')
         return false;
     int64_t *v = mem_array(len / 2 + 1, sizeof *v);
-    const char *p = s + 1;
-    while (p < s + len - 1) {
-        if (!parse_i64(&p, &v[count]) || (*p != ',' && *p != '}')) {
+    for (const char *p = s + 1; len > 2; p++) { /* "{}" has none */
+        bool parsed = parse_i64(&p, &v[count]), last = p == s + len - 1;
+        if (!parsed || (!last && *p != ',')) {
             mem_free(v);
             return false;
         }
         count++;
-        p++;
+        if (last)
+            break;
     }
     *out = v;
     *n = count;
