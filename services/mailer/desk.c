@@ -349,6 +349,8 @@ static int start_senders(struct desk *d, struct provider *p, struct fp_err *err)
         .max_queued = OPEN_MAX,
         .lease = d->o.lease,
         .inbox = d->inbox,
+        .turn = desk_turn,
+        .ctx = d,
     };
     p->senders = senders_start(&s, err);
     return p->senders ? 0 : err_prefix(err, "provider %s", p->o->name);

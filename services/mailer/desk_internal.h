@@ -118,6 +118,11 @@ size_t desk_open_cap(const struct desk *d, const struct provider *p);
 /* All providers stand, or have to wait. */
 bool desk_all_stand(const struct desk *d);
 
+/* turn.c: the rates' turn that the plan has for a mail becomes its own. */
+void desk_use_turn(struct desk *d, struct mail *m);
+/* Of a sender that is about to begin: see struct senders_options. ctx is the desk. */
+bool desk_turn(void *ctx, struct mail *m, int64_t wait_us);
+
 /* record.c: one statement with all outcomes so far, what is withdrawn, and new
  * intents for the mails of the plan, or none; then what follows from its answer. */
 void desk_record(struct desk *d, bool with_new);

@@ -140,8 +140,8 @@ static int on_connection(void *ctx, char *ip, char *local_ip, int port, int loca
     if (!first && all_sent(c))
         return CURL_PREREQFUNC_ABORT;
     c->head_sent = c->body_sent = 0;
-    c->refused_to_go =
-        (!first && q->may_go && !q->may_go(q->ctx)) || (q->lease_holds && !q->lease_holds(q->ctx));
+    c->refused_to_go = (!first && q->may_go && !q->may_go(q->ctx)) || (q->turn && !q->turn(q->ctx)) ||
+                       (q->lease_holds && !q->lease_holds(q->ctx));
     return c->refused_to_go ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -189,7 +189,6 @@ static void set_options(struct http_client *c)
     if (*c->ca_file)
         curl_easy_setopt(h, CURLOPT_CAINFO, c->ca_file);
     curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_timeout_ms);
-    curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)c->reply_timeout_ms);
     curl_easy_setopt(h, CURLOPT_MAXAGE_CONN, (long)MAX_IDLE_S);
     curl_easy_setopt(h, CURLOPT_MAXCONNECTS, 1L);
     curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -210,6 +209,8 @@ static void set_request(struct http_client *c, const struct http_request *q)
     CURL *h = c->curl;
     bool last = c->requests_per_connection > 0 && c->requests_done + 1 >= c->requests_per_connection;
     curl_easy_setopt(h, CURLOPT_URL, q->url);
+    curl_easy_setopt(h, CURLOPT_TIMEOUT_MS,
+                     (long)(c->reply_timeout_ms + (q->turn ? TRANSPORT_TURN_MAX_MS : 0)));
     curl_easy_setopt(h, CURLOPT_HTTPHEADER, q->headers);
     if (q->body) {
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, q->body);

@@ -26,6 +26,7 @@ struct http_request {
     const char *aws_sigv4;          /* "aws:amz:REGION:SERVICE" signs it; NULL: not */
     const char *user, *password;    /* of the signature */
     bool (*may_go)(void *ctx);      /* asked before a second connection; NULL: it may */
+    bool (*turn)(void *ctx);        /* asked once there is a connection, may wait; NULL: it is */
     bool (*lease_holds)(void *ctx); /* asked once there is a connection; NULL: it does */
     void *ctx;
 };
@@ -39,7 +40,7 @@ struct http_client *http_client_new(const struct http_client_options *o);
 void http_client_free(struct http_client *c);
 
 /* Fills stage, result, status and trouble of `end`, and clears the rest. False:
- * may_go() or lease_holds() said no; then nothing was sent, or nothing whole. */
+ * may_go(), turn() or lease_holds() said no; then nothing was sent, or nothing whole. */
 bool http_client_do(struct http_client *c, const struct http_request *q, struct http_end *end);
 /* Of the last reply, until the next request: its body's first 64 kB, with a NUL
  * behind, and a header's value, "" when it was not there. */

@@ -36,7 +36,7 @@ struct client {
     struct transport_settings settings;
     struct transport_reply reply;
     char key_file[64], url[64];
-    bool (*may_go)(void *ctx), (*lease_holds)(void *ctx);
+    bool (*may_go)(void *ctx), (*turn)(void *ctx), (*lease_holds)(void *ctx);
 };
 
 static void write_key(struct client *c, const char *text)
@@ -94,6 +94,7 @@ static enum verdict post(struct client *c)
                                         .user_id = 2,
                                         .token = "atoken",
                                         .may_go = c->may_go,
+                                        .turn = c->turn,
                                         .lease_holds = c->lease_holds};
     c->ops->send(c->transport, &mail, &c->reply);
     return c->reply.verdict;
@@ -529,6 +530,32 @@ static void nothing_is_asked_for_when_the_lease_ended_meanwhile(void **state)
     }
 }
 
+static bool after_most_of_a_second(void *ctx)
+{
+    (void)ctx;
+    clock_sleep_us(900 * INT64_C(1000));
+    return true;
+}
+
+static void nothing_is_asked_for_without_a_turn_and_waiting_for_it_is_no_part_of_a_mails_time(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct client c;
+        struct script slow = *good(both[i]);
+        slow.delay_ms = 500;
+        client_prepare(&c, both[i], slow);
+        client_open(&c);
+        c.turn = never;
+        post(&c);
+        assert_true(c.reply.untried);
+        assert_int_equal(requests_of(c.server), 0);
+        c.turn = after_most_of_a_second; /* the time for a reply is 1 s */
+        assert_int_equal(post(&c), VERDICT_SENT);
+        client_close(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +573,7 @@ int main(void)
         cmocka_unit_test(a_request_that_was_not_read_is_not_ambiguous),
         cmocka_unit_test(a_kept_connection_that_ends_without_a_reply_is_ambiguous_and_nothing_is_sent_again),
         cmocka_unit_test(nothing_is_asked_for_when_the_lease_ended_meanwhile),
+        cmocka_unit_test(nothing_is_asked_for_without_a_turn_and_waiting_for_it_is_no_part_of_a_mails_time),
         cmocka_unit_test(a_wrong_setting_is_named),
         cmocka_unit_test(the_accounts_quota_is_read),
     };

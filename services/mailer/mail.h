@@ -69,6 +69,7 @@ struct mail {
     int8_t provider;                      /* it goes, or went, through; its place among them */
     int16_t provider_no;                  /* of that one, in the ledger; of one it waited for in vain, too */
     int8_t domain;                        /* with a rate of its own; -1: none */
+    int64_t turn_until_us;                /* its turn of the rates: to begin until then; 0: lost */
     bool probe;                           /* sent to see whether a fault is over */
     int faults;                           /* provider's faults met by this mail */
     int throttles;                        /* throttling replies met by this mail */
@@ -78,8 +79,6 @@ struct mail {
     char *data;                           /* rendered; NULL: not yet, or sent */
     size_t bytes;
     struct rendered rendered;     /* of it; stays when the data is dropped */
-    int64_t turn_us;              /* when its turn came by a rate; 0: there is none */
-    bool late;                    /* it has missed a turn while a connection was made */
     bool tried;                   /* by the sender: reply holds what came of it */
     struct transport_reply reply; /* set by the sender */
     struct fp_err render_err;     /* set by the render pool when data stays NULL */

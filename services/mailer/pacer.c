@@ -36,7 +36,8 @@ struct channel {
     struct channel_options o;
     struct rate rate;
     uint64_t voided_told, voided_returned; /* of rate.voided: to the metrics, to the quota */
-    size_t waiting;
+    size_t waiting;                        /* mails with the desk */
+    size_t turnless;                       /* with the senders: they wait in pacer_turn() */
     bool lower, fault_news, spent;
     bool late; /* the last slice counted from its question */
     char fault[200];
@@ -50,7 +51,8 @@ struct pacer {
     struct fp_ledger *ledger;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t cond;
+    pthread_cond_t cond;  /* there is something to do */
+    pthread_cond_t turns; /* there is a new slice */
     struct channel channels[PACER_MAX_CHANNELS];
     bool stop;
     int64_t open_until_us; /* the window; 0: it is shut */
@@ -104,6 +106,7 @@ static void take(struct pacer *p, struct channel *c, size_t n)
         c->slice_us = now_us + delay_us;
     uint64_t unused = c->rate.voided - c->voided_told;
     c->voided_told = c->rate.voided;
+    pthread_cond_broadcast(&p->turns);
     pthread_mutex_unlock(&p->lock);
     if (per_second > 0) {
         metrics_add("foliopost_rate_slices_total", "", granted > 0);
@@ -220,7 +223,7 @@ static bool channel_todo(const struct pacer *p, struct channel *c, int64_t now_u
     if (out->raise)
         c->raised_us = now_us;
     if (is_open(p, now_us) && now_us >= c->slice_us)
-        out->take = rate_ask(&c->rate, c->waiting, now_us);
+        out->take = rate_ask(&c->rate, c->waiting + c->turnless, now_us);
     if (out->take || out->raise || c->spent)
         out->give_back = to_return(c);
     return out->take || out->lower || out->raise || out->fault || out->give_back;
@@ -237,6 +240,12 @@ static bool find_todo(struct pacer *p, int64_t now_us, struct todo *out)
             return true;
     *out = (struct todo){0};
     return false;
+}
+
+static void wait_until(struct pacer *p, pthread_cond_t *cond, int64_t until_us)
+{
+    const struct timespec ts = {.tv_sec = until_us / FP_US_PER_S, .tv_nsec = (until_us % FP_US_PER_S) * 1000};
+    pthread_cond_timedwait(cond, &p->lock, &ts);
 }
 
 static int64_t sooner(int64_t a, int64_t b, int64_t now_us)
@@ -258,8 +267,7 @@ static void wait_some(struct pacer *p, int64_t now_us)
         for (size_t i = 0; i < ch->rate.n_slices; i++)
             until_us = sooner(until_us, ch->rate.slices[i].start_us, now_us);
     }
-    const struct timespec ts = {.tv_sec = until_us / FP_US_PER_S, .tv_nsec = (until_us % FP_US_PER_S) * 1000};
-    pthread_cond_timedwait(&p->cond, &p->lock, &ts);
+    wait_until(p, &p->cond, until_us);
 }
 
 /* Waits at most once: *out can be empty. False: stop. */
@@ -333,6 +341,7 @@ struct pacer *pacer_start(const struct pacer_options *o, struct fp_err *err)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&p->cond, &attr);
+    pthread_cond_init(&p->turns, &attr);
     pthread_condattr_destroy(&attr);
     if (pthread_create(&p->thread, NULL, pacer_main, p) != 0)
         fp_panic("cannot start the pacer's thread");
@@ -349,6 +358,7 @@ void pacer_stop(struct pacer *p)
     pthread_mutex_unlock(&p->lock);
     pthread_join(p->thread, NULL);
     pthread_cond_destroy(&p->cond);
+    pthread_cond_destroy(&p->turns);
     pthread_mutex_destroy(&p->lock);
     ledger_close(p->ledger);
     mem_free(p);
@@ -365,7 +375,7 @@ size_t pacer_offer(struct pacer *p, int channel, size_t waiting, size_t most, in
     c->waiting = waiting;
     *next_us = INT64_MAX; /* when the window opens, changed() is called */
     if (is_open(p, now_us)) {
-        if (rate_ask(&c->rate, waiting, now_us) > 0)
+        if (rate_ask(&c->rate, waiting + c->turnless, now_us) > 0)
             pthread_cond_signal(&p->cond);
         n = rate_offer(&c->rate, most, now_us);
         *next_us = n >= most ? INT64_MAX : rate_next_us(&c->rate, most, now_us);
@@ -374,12 +384,53 @@ size_t pacer_offer(struct pacer *p, int channel, size_t waiting, size_t most, in
     return n < most ? n : most;
 }
 
-void pacer_use(struct pacer *p, int channel, size_t n)
+int64_t pacer_use(struct pacer *p, int channel, size_t n)
 {
     pthread_mutex_lock(&p->lock);
-    rate_use(&p->channels[channel].rate, n, clock_mono_us());
+    int64_t good_us = rate_use(&p->channels[channel].rate, n, clock_mono_us());
+    pthread_mutex_unlock(&p->lock);
+    return good_us;
+}
+
+/* --- the senders' side -------------------------------------------------------------------- */
+
+void pacer_lose(struct pacer *p, int channel)
+{
+    pthread_mutex_lock(&p->lock);
+    rate_lose(&p->channels[channel].rate);
     pthread_mutex_unlock(&p->lock);
 }
+
+/* Under the lock. */
+static bool take_turn(struct pacer *p, struct channel *c, int64_t now_us, int64_t *good_us)
+{
+    if (!is_open(p, now_us) || rate_available(&c->rate, now_us) == 0)
+        return false;
+    *good_us = rate_use(&c->rate, 1, now_us);
+    return true;
+}
+
+bool pacer_turn(struct pacer *p, int channel, int64_t wait_us, int64_t *good_us)
+{
+    struct channel *c = &p->channels[channel];
+    bool taken = false;
+    pthread_mutex_lock(&p->lock);
+    c->turnless++;
+    for (;;) {
+        int64_t now_us = clock_mono_us();
+        taken = take_turn(p, c, now_us, good_us);
+        if (taken || now_us >= wait_us)
+            break;
+        if (rate_ask(&c->rate, c->waiting + c->turnless, now_us) > 0)
+            pthread_cond_signal(&p->cond);
+        wait_until(p, &p->turns, sooner(wait_us, rate_next_us(&c->rate, 1, now_us), now_us));
+    }
+    c->turnless--;
+    pthread_mutex_unlock(&p->lock);
+    return taken;
+}
+
+/* --- what is told --------------------------------------------------------------------------- */
 
 double pacer_rate(struct pacer *p, int channel)
 {

@@ -47,8 +47,14 @@ void pacer_stop(struct pacer *p); /* NULL is fine */
  * now (0 until it is worth a statement), and when there is more; INT64_MAX when
  * a slice has to come first. */
 size_t pacer_offer(struct pacer *p, int channel, size_t waiting, size_t most, int64_t *next_us);
-/* Of what was offered, n go out now. */
-void pacer_use(struct pacer *p, int channel, size_t n);
+/* Of what was offered, n go out now: the first of them until the time returned,
+ * by clock_mono_us(); INT64_MAX: whenever. */
+int64_t pacer_use(struct pacer *p, int channel, size_t n);
+/* One of them did not go until then, and must not any more. Any thread. */
+void pacer_lose(struct pacer *p, int channel);
+/* Waits until wait_us for one to go, and takes it; *good_us: until when it is
+ * good. False: there was none. Any thread. */
+bool pacer_turn(struct pacer *p, int channel, int64_t wait_us, int64_t *good_us);
 double pacer_rate(struct pacer *p, int channel); /* in force; 0: no limit */
 bool pacer_spent(struct pacer *p, int channel);  /* the day's quota is used up */
 /* Why nothing may go although no provider is at fault: the window, a quota. */

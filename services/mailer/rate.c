@@ -186,18 +186,30 @@ size_t rate_offer(struct rate *r, size_t wanted, int64_t now_us)
     return now_us >= worth_at_us(r, wanted) ? n : 0;
 }
 
-void rate_use(struct rate *r, size_t n, int64_t now_us)
+int64_t rate_use(struct rate *r, size_t n, int64_t now_us)
 {
+    int64_t until_us = now_us; /* for what is void already: at once is late */
+    bool first = true;
     r->used += n;
     if (now_us < r->unlimited_until_us)
-        return;
+        return INT64_MAX;
     for (size_t i = 0; i < r->n_slices && n > 0; i++) {
         struct rate_slice *s = &r->slices[i];
         size_t can = usable(s, now_us);
         can = can < n ? can : n;
+        if (can > 0 && first)
+            until_us = due_at_us(s, gone(s)) + good_for_us(s);
+        first &= can == 0;
         s->used += can;
         n -= can;
     }
+    return until_us;
+}
+
+void rate_lose(struct rate *r)
+{
+    r->used--;
+    r->voided++;
 }
 
 int64_t rate_next_us(struct rate *r, size_t wanted, int64_t now_us)

@@ -42,7 +42,11 @@ size_t rate_available(struct rate *r, int64_t now_us);
 /* As rate_available(), but 0 until it is worth a statement: half a slice, all
  * that is wanted, or what has waited half a slice's length. */
 size_t rate_offer(struct rate *r, size_t wanted, int64_t now_us);
-void rate_use(struct rate *r, size_t n, int64_t now_us);
+/* n of them go. Until when the first of them is good: what goes later breaks the
+ * bound above. INT64_MAX: there is no limit. */
+int64_t rate_use(struct rate *r, size_t n, int64_t now_us);
+/* One that was used did not go while it was good. */
+void rate_lose(struct rate *r);
 /* When more may go than now; INT64_MAX: when a slice comes. */
 int64_t rate_next_us(struct rate *r, size_t wanted, int64_t now_us);
 /* How many mails to ask for now: 0 when the next slice is held already, or

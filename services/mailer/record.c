@@ -64,15 +64,12 @@ static void ask(struct desk *d, bool with_new)
         m->probe = p->hold.standing;
         p->hold.probing |= m->probe;
         m->intent = true;
+        desk_use_turn(d, m);
         mail_move(&d->lists, m, MAIL_ASKED);
         r->intents[i] = (struct ledger_intent){m->batch->id, m->user_id};
     }
-    for (int i = 0; i < d->o.n_providers && with_new; i++) {
-        pacer_use(d->pacer, d->providers[i].channel, d->providers[i].taken);
+    for (int i = 0; i < d->o.n_providers && with_new; i++)
         d->providers[i].credit = d->providers[i].planned_credit;
-    }
-    for (int i = 0; i < d->o.n_domains && with_new; i++)
-        pacer_use(d->pacer, d->domains[i].channel, d->domains[i].taken);
 }
 
 /* --- the answer -------------------------------------------------------------------------- */
@@ -137,12 +134,6 @@ static void apply_unsent(struct desk *d)
     }
 }
 
-static bool is_paced(const struct desk *d, const struct mail *m)
-{
-    return pacer_rate(d->pacer, d->providers[m->provider].channel) > 0 ||
-           (m->domain >= 0 && pacer_rate(d->pacer, d->domains[m->domain].channel) > 0);
-}
-
 static void apply_asked(struct desk *d)
 {
     struct record_set *r = &d->record;
@@ -151,7 +142,6 @@ static void apply_asked(struct desk *d)
         const struct ledger_held *h = answer_for(d, m);
         if (h->held && h->job_state == JOB_IN_PROGRESS) {
             mail_move(&d->lists, m, MAIL_SENDING);
-            m->turn_us = is_paced(d, m) ? clock_mono_us() : 0;
             d->out++;
             d->providers[m->provider].out++;
             senders_give(d->providers[m->provider].senders, m);

@@ -6,12 +6,6 @@
  * The last look before a mail goes out is here: a batch that ends, a lease
  * that is over and a provider at fault send it back untried, and the desk
  * withdraws its intent.
- *
- * So does a turn that was missed. While connections are made (a slow greeting, TLS)
- * the mails whose turn it is pile up, one in each sender's hand and some in the
- * queue, and would arrive together when the connections stand: more than the rate
- * allows (P8). They take another turn. Once for each mail: a relay that lets no
- * connection live would send nothing else.
  */
 #define _GNU_SOURCE /* pthread_setname_np */
 #include "services/mailer/sender.h"
@@ -24,16 +18,12 @@
 #include "lib/base/crash.h"
 #include "lib/base/mem.h"
 #include "lib/base/queue.h"
-#include "lib/metrics/metrics.h"
 #include "services/mailer/inbox.h"
 #include "services/mailer/mail.h"
-#include "services/mailer/rate.h"
 
 /* libcurl with TLS needs under 100 kB; hundreds of threads stay cheap. */
 #define SENDER_STACK_BYTES (512 * 1024)
-/* What waits longer for a connection has missed its turn. A rate lets a slice of mails through
- * beyond its own, and half of it goes by what the desk waits for company. */
-#define LATE_US (RATE_SLICE_US / 2)
+#define TURN_LOOK_US       (FP_US_PER_S / 20)
 
 struct connection {
     struct senders *senders;
@@ -48,7 +38,6 @@ struct senders {
     int n_open, n_threads;
     atomic_bool halted;
     atomic_int sending;
-    atomic_llong slow_us; /* when a connection stood that took long to make; 0: none did */
 };
 
 static bool may_go(struct senders *s, const struct mail *m)
@@ -63,7 +52,6 @@ static bool may_go(struct senders *s, const struct mail *m)
 struct look {
     struct senders *senders;
     struct mail *mail;
-    int64_t begun_us;
 };
 
 static bool look_again(void *ctx)
@@ -79,31 +67,27 @@ static bool lease_holds(void *ctx)
     return lease->owns(lease->ctx, l->mail->batch->owner);
 }
 
-/* Its turn came before a connection that took long stood, and is over. */
-static bool missed_its_turn(struct senders *s, struct mail *m)
-{
-    if (m->turn_us == 0 || m->late || m->turn_us >= atomic_load(&s->slow_us) ||
-        clock_mono_us() <= m->turn_us + LATE_US)
-        return false;
-    m->late = true;
-    metrics_add("foliopost_turns_missed_total", "", 1);
-    return true;
-}
-
-/* A connection stands that was made for the mail. */
-static bool in_time(void *ctx)
+/* Looks up now and then, as what the mail goes for may end meanwhile. */
+static bool my_turn(void *ctx)
 {
     const struct look *l = ctx;
-    int64_t now_us = clock_mono_us();
-    if (now_us > l->begun_us + LATE_US)
-        atomic_store(&l->senders->slow_us, now_us);
-    return !missed_its_turn(l->senders, l->mail);
+    const struct senders_options *o = &l->senders->o;
+    int64_t end_us = clock_mono_us() + TRANSPORT_TURN_MAX_MS * 1000;
+    for (;;) {
+        int64_t now_us = clock_mono_us();
+        if (!may_go(l->senders, l->mail))
+            return false;
+        if (o->turn(o->ctx, l->mail, now_us + TURN_LOOK_US))
+            return true;
+        if (now_us >= end_us)
+            return false;
+    }
 }
 
 static void try_mail(struct connection *c, struct mail *m)
 {
     struct senders *s = c->senders;
-    struct look look = {s, m, clock_mono_us()};
+    struct look look = {s, m};
     const struct transport_mail mail = {
         .sender = m->rendered.sender,
         .recipient = m->item->user->email,
@@ -113,7 +97,7 @@ static void try_mail(struct connection *c, struct mail *m)
         .user_id = m->user_id,
         .token = m->rendered.token,
         .may_go = look_again,
-        .in_time = in_time,
+        .turn = my_turn,
         .lease_holds = lease_holds,
         .ctx = &look,
     };
@@ -137,7 +121,7 @@ static void *sender_main(void *arg)
     pthread_setname_np(pthread_self(), "sender");
     while ((m = queue_pop(c->senders->queue, -1)) != NULL) {
         m->tried = false;
-        if (may_go(c->senders, m) && !missed_its_turn(c->senders, m))
+        if (may_go(c->senders, m))
             try_mail(c, m);
         inbox_replied(c->senders->o.inbox, m);
     }

@@ -27,6 +27,9 @@ struct senders_options {
     size_t max_queued;
     struct lease lease;
     struct inbox *inbox;
+    /* Whether it is the mail's turn; who has lost his waits until wait_us for another. */
+    bool (*turn)(void *ctx, struct mail *m, int64_t wait_us);
+    void *ctx;
 };
 
 struct senders *senders_start(const struct senders_options *o, struct fp_err *err) FP_MUST_CHECK;

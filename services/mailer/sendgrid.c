@@ -307,6 +307,7 @@ static void post(struct transport *t, const struct transport_mail *m, const char
                                    .body = body,
                                    .bytes = strlen(body),
                                    .may_go = m->may_go,
+                                   .turn = m->turn,
                                    .lease_holds = m->lease_holds,
                                    .ctx = m->ctx};
     reply->untried = !http_client_do(t->http, &q, &end);

@@ -261,6 +261,7 @@ static void post(struct transport *t, const struct transport_mail *m, const stru
     q.body = body->data;
     q.bytes = body->len;
     q.may_go = m->may_go;
+    q.turn = m->turn;
     q.lease_holds = m->lease_holds;
     q.ctx = m->ctx;
     reply->untried = !http_client_do(t->http, &q, &end);

@@ -172,7 +172,15 @@ static void connect_anew(struct transport *t, int64_t deadline_us)
                                             .use_ssl = t->use_ssl,
                                             .connect_timeout_ms = t->connect_timeout_ms};
     t->dialogue = smtp_dialogue_open(&o, deadline_us, &t->end);
-    t->used_us = clock_mono_us();
+}
+
+/* However long it was waited for, that is no part of the mail's own time. */
+static bool its_turn(const struct transport_mail *m, int64_t *deadline_us)
+{
+    int64_t asked_us = clock_mono_us();
+    bool turn = !m->turn || m->turn(m->ctx);
+    *deadline_us += clock_mono_us() - asked_us;
+    return turn;
 }
 
 /* Returns whether it went over a connection that had carried mails before. The second
@@ -188,9 +196,10 @@ static bool attempt(struct transport *t, const struct transport_mail *m, bool se
         connect_anew(t, deadline_us);
     if (!t->dialogue)
         return false;
-    if (!kept && m->in_time && !m->in_time(m->ctx)) {
-        t->end.result = CURLE_ABORTED_BY_CALLBACK;
-        return false;
+    if (!its_turn(m, &deadline_us)) {
+        t->end = (struct smtp_end){.result = CURLE_ABORTED_BY_CALLBACK};
+        t->used_us = clock_mono_us();
+        return kept;
     }
     smtp_dialogue_mail(t->dialogue, m, second, deadline_us, &t->end);
     t->used_us = clock_mono_us();

@@ -30,11 +30,13 @@
 #include "services/mailer/transport.h"
 
 #define MAX_CONNECTIONS 2048
+#define MAX_TIMES       4096
 #define HANG_UP         "!" /* instead of a reply */
 
 /* Replies without their line end; NULL: the usual one. */
 struct script {
     const char *greeting, *ehlo, *auth, *mail, *rcpt, *data, *body;
+    int greeting_ms;            /* before the greeting */
     int body_delay_ms, byte_ms; /* byte_ms: between two bytes of every reply */
     int flood_mb;               /* lines of the reply to the mail before its last */
     int mails_per_connection;   /* then 421 at MAIL; 0: no limit */
@@ -53,6 +55,7 @@ struct server {
     pthread_t acceptor, workers[MAX_CONNECTIONS];
     int sockets[MAX_CONNECTIONS];
     int connections, mails;
+    int64_t came_us[MAX_TIMES]; /* the first mails, by clock_mono_us() */
     struct fp_str log, last_body;
     pthread_mutex_t lock;
 };
@@ -155,6 +158,8 @@ static bool take_body(struct session *c)
     pthread_mutex_lock(&s->lock);
     str_fini(&s->last_body);
     s->last_body = body;
+    if (s->mails < MAX_TIMES)
+        s->came_us[s->mails] = clock_mono_us();
     s->mails++;
     pthread_mutex_unlock(&s->lock);
     c->mails++;
@@ -238,6 +243,7 @@ static void *serve(void *arg)
 {
     struct session *c = arg;
     char line[4096];
+    clock_sleep_us(script_of(c->server).greeting_ms * INT64_C(1000));
     bool on = answer(c, script_of(c->server).greeting, "220 test ESMTP");
     while (on && fgets(line, sizeof line, c->in)) {
         note(c->server, line);

@@ -14,7 +14,7 @@ struct client {
     struct transport *transport;
     struct transport_settings settings;
     struct transport_reply reply;
-    bool (*may_go)(void *ctx), (*lease_holds)(void *ctx), (*in_time)(void *ctx);
+    bool (*may_go)(void *ctx), (*turn)(void *ctx), (*lease_holds)(void *ctx);
 };
 
 static void client_open(struct client *c)
@@ -59,7 +59,7 @@ static enum verdict post_text(struct client *c, const char *recipient, const cha
                                         .job_id = 1,
                                         .user_id = 2,
                                         .may_go = c->may_go,
-                                        .in_time = c->in_time,
+                                        .turn = c->turn,
                                         .lease_holds = c->lease_holds};
     transport_smtp.send(c->transport, &mail, &c->reply);
     return c->reply.verdict;
@@ -269,6 +269,43 @@ static void no_mail_goes_out_when_the_lease_ended_meanwhile(void **state)
         assert_int_equal(mails_of(c.server), 2);
         client_close(&c);
     }
+}
+
+/* --- the rate's turn, before anything of the mail ------------------------------------------------------- */
+
+static void without_a_turn_nothing_is_said_and_the_connection_is_kept(void **state)
+{
+    (void)state;
+    struct client c = client_of((struct script){0});
+    c.turn = never;
+    for (int i = 0; i < 2; i++) {
+        post(&c);
+        assert_true(c.reply.untried);
+    }
+    assert_false(log_holds(c.server, "MAIL"));
+    c.turn = NULL;
+    assert_int_equal(post(&c), VERDICT_SENT);
+    assert_int_equal(connections_of(c.server), 1);
+    assert_int_equal(mails_of(c.server), 1);
+    client_close(&c);
+}
+
+static bool after_most_of_a_second(void *ctx)
+{
+    (void)ctx;
+    clock_sleep_us(900 * INT64_C(1000));
+    return true;
+}
+
+static void waiting_for_a_turn_is_no_part_of_a_mails_time(void **state)
+{
+    (void)state;
+    struct client c = client_with((struct script){.body_delay_ms = 500});
+    c.settings.reply_timeout_ms = 1000;
+    client_open(&c);
+    c.turn = after_most_of_a_second;
+    assert_int_equal(post(&c), VERDICT_SENT);
+    client_close(&c);
 }
 
 /* --- replies that nobody asked for ------------------------------------------------------------------ */
@@ -531,21 +568,6 @@ static void a_second_connection_is_asked_for(void **state)
     client_close(&c);
 }
 
-/* The connection took so long that the mail's turn is over: another mail goes over it. */
-static void a_turn_missed_costs_the_mail_nothing_and_keeps_the_connection(void **state)
-{
-    (void)state;
-    struct client c = client_of((struct script){0});
-    c.in_time = never;
-    post(&c);
-    assert_true(c.reply.untried);
-    assert_int_equal(mails_of(c.server), 0);
-    assert_int_equal(post(&c), VERDICT_SENT); /* not asked: no connection had to be made */
-    assert_int_equal(connections_of(c.server), 1);
-    assert_int_equal(mails_of(c.server), 1);
-    client_close(&c);
-}
-
 static void the_relays_own_limit_of_mails_costs_nothing(void **state)
 {
     (void)state;
@@ -708,6 +730,8 @@ int main(void)
         cmocka_unit_test(a_server_that_waits_for_nobodys_mail_is_left),
         cmocka_unit_test(a_recipient_at_whom_the_server_hangs_up_is_not_the_relays_fault),
         cmocka_unit_test(no_mail_goes_out_when_the_lease_ended_meanwhile),
+        cmocka_unit_test(without_a_turn_nothing_is_said_and_the_connection_is_kept),
+        cmocka_unit_test(waiting_for_a_turn_is_no_part_of_a_mails_time),
         cmocka_unit_test(a_reply_too_many_answers_no_other_mail),
         cmocka_unit_test(a_refusal_with_an_acceptance_behind_it_is_ambiguous),
         cmocka_unit_test(the_next_mail_does_not_find_out_that_a_connection_is_spent),
@@ -725,7 +749,6 @@ int main(void)
         cmocka_unit_test(a_late_reply_answers_no_other_mail),
         cmocka_unit_test(a_connection_closed_between_mails_costs_nothing),
         cmocka_unit_test(a_second_connection_is_asked_for),
-        cmocka_unit_test(a_turn_missed_costs_the_mail_nothing_and_keeps_the_connection),
         cmocka_unit_test(the_relays_own_limit_of_mails_costs_nothing),
         cmocka_unit_test(losses_before_the_mail_are_tried_once_more),
         cmocka_unit_test(a_relay_that_is_down_is_at_fault),

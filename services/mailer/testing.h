@@ -54,13 +54,13 @@ static struct transport *f_open(const struct transport_settings *s, struct fp_er
     return mem_alloc(sizeof(struct transport));
 }
 
+/* As the real ones do: the turn is looked at once a connection stands, at each mail. */
 static bool f_connect(struct transport *t, const struct transport_mail *m)
 {
-    if (t->connected || f_connect_ms == 0)
-        return true;
-    clock_sleep_us(f_connect_ms * INT64_C(1000));
+    if (!t->connected)
+        clock_sleep_us(f_connect_ms * INT64_C(1000));
     t->connected = true;
-    return m->in_time(m->ctx);
+    return m->turn(m->ctx);
 }
 
 static void f_send(struct transport *t, const struct transport_mail *m, struct transport_reply *reply)

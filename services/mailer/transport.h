@@ -31,8 +31,10 @@ struct transport_reply {
     bool vague;             /* refused without naming the mailbox: may be the provider's own trouble */
     bool at_recipient;      /* the provider had been told the recipient */
     int64_t retry_after_ms; /* THROTTLED: the provider says when to come again; 0: it does not */
-    bool untried; /* not sent, and nothing learnt: one of the questions below was answered with no */
+    bool untried;           /* not sent, and nothing learnt: may_go(), turn() or lease_holds() said no */
 };
+
+#define TRANSPORT_TURN_MAX_MS INT64_C(1000) /* turn() takes no longer; no part of reply_timeout_ms */
 
 struct transport_mail {
     const char *sender; /* envelope; checked addresses */
@@ -42,9 +44,9 @@ struct transport_mail {
     int64_t job_id, user_id;
     const char *token;         /* for what events bring back; "" or NULL: none */
     bool (*may_go)(void *ctx); /* asked before a second connection; NULL: it may */
-    /* Asked by smtp when a connection had to be made for it, and stands: that can take longer than
-     * its turn lasts, and the next mail has use for the connection. NULL: it is. */
-    bool (*in_time)(void *ctx);
+    /* Asked when a connection stands, before anything of the mail is said: the rate's turn may have
+     * passed meanwhile, then it waits for another. false: untried. NULL: it is. */
+    bool (*turn)(void *ctx);
     /* Asked when all is ready for the mail itself, which can be long after the call; NULL: it does. */
     bool (*lease_holds)(void *ctx);
     void *ctx;
