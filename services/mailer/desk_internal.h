@@ -27,7 +27,8 @@ struct record_set {
     struct mail *known[RECORD_MAX_OUTCOMES], *unsent[OPEN_MAX], *asked[OPEN_MAX];
     int8_t via[OPEN_MAX]; /* the provider of each asked */
     size_t n_known, n_unsent, n_asked;
-    bool in_doubt; /* ledger_record() says when */
+    bool in_doubt;    /* ledger_record() says when */
+    int64_t asked_us; /* when the turns of the asked were taken */
     struct ledger_outcome outcomes[RECORD_MAX_OUTCOMES];
     struct ledger_intent withdrawn[OPEN_MAX], intents[OPEN_MAX];
 };
@@ -120,6 +121,8 @@ bool desk_all_stand(const struct desk *d);
 
 /* turn.c: the rates' turn that the plan has for a mail becomes its own. */
 void desk_use_turn(struct desk *d, struct mail *m);
+/* The statement that opened its intent took so long. */
+void desk_keep_turn(struct mail *m, int64_t statement_us);
 /* Of a sender that is about to begin: see struct senders_options. ctx is the desk. */
 bool desk_turn(void *ctx, struct mail *m, int64_t wait_us);
 

@@ -52,6 +52,7 @@ static void add_known_and_unsent(struct desk *d)
 static void ask(struct desk *d, bool with_new)
 {
     struct record_set *r = &d->record;
+    r->asked_us = clock_mono_us();
     if (!with_new)
         r->n_asked = 0;
     for (size_t i = 0; i < r->n_asked; i++) {
@@ -137,11 +138,13 @@ static void apply_unsent(struct desk *d)
 static void apply_asked(struct desk *d)
 {
     struct record_set *r = &d->record;
+    int64_t took_us = clock_mono_us() - r->asked_us;
     for (size_t i = 0; i < r->n_asked; i++) {
         struct mail *m = r->asked[i];
         const struct ledger_held *h = answer_for(d, m);
         if (h->held && h->job_state == JOB_IN_PROGRESS) {
             mail_move(&d->lists, m, MAIL_SENDING);
+            desk_keep_turn(m, took_us);
             d->out++;
             d->providers[m->provider].out++;
             senders_give(d->providers[m->provider].senders, m);

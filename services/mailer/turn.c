@@ -1,10 +1,14 @@
 /*
  * A mail's turn of the rates. The desk takes it when it opens the intent, so that
  * no more intents are open than the rates let go. From then to the first word at the provider
- * there can be a statement, a queue and a connection that has yet to be made; at the start
+ * there can be a queue and a connection that has yet to be made; at the start
  * all mails wait for such, and would arrive together. So who begins looks at the
  * time: a turn is good for a slice's length from when it was due (rate.h), and who is later
  * has lost it and waits for another, now that he can use it at once.
+ *
+ * The statement that makes the intent durable does not count. It delays all that the desk
+ * opened alike, one statement after the other, so nothing piles up behind it; counted, a slow
+ * ledger would cost each mail two turns, and half of the rate.
  */
 #include "lib/base/clock.h"
 #include "lib/metrics/metrics.h"
@@ -26,6 +30,12 @@ void desk_use_turn(struct desk *d, struct mail *m)
     m->turn_until_us = pacer_use(d->pacer, d->providers[m->provider].channel, 1);
     if (domain >= 0)
         m->turn_until_us = earliest(m->turn_until_us, pacer_use(d->pacer, domain, 1));
+}
+
+void desk_keep_turn(struct mail *m, int64_t statement_us)
+{
+    if (m->turn_until_us != INT64_MAX)
+        m->turn_until_us += statement_us;
 }
 
 static void lose_turn(struct desk *d, struct mail *m)
