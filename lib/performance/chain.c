@@ -28,14 +28,22 @@ void perf_chain_init(struct perf_chain *c, int32_t open_day)
                                           .max_trough_day = open_day}};
 }
 
-static void measure_risk(struct perf_chain *c, const struct perf_day *d)
+/* What several days were linked to is no day's return: volatility is of the days that have one. */
+static void measure_risk(struct perf_chain *c, const struct perf_day *d, int32_t days)
 {
     returns_drawdown_add(&c->drawdown, d->day, c->wealth);
-    if (d->quiet)
+    if (d->quiet && days == 1)
         return;
-    if (c->last_trading > 0)
+    if (days == 1 && c->last_trading > 0)
         returns_sample_add(&c->sample, c->wealth / c->last_trading - 1.0);
     c->last_trading = c->wealth;
+}
+
+/* The first capital: what was before it has neither return nor peak. */
+static void begin_capital(struct perf_chain *c, int32_t first_day)
+{
+    c->since_day = first_day;
+    c->drawdown.peak_day = c->drawdown.max_peak_day = c->drawdown.max_trough_day = first_day - 1;
 }
 
 /* A sub-period that ends with the day. Its capital is the sum over its days. Returns what one
@@ -52,13 +60,14 @@ static double link_subperiod(struct perf_chain *c, const struct perf_day *d, int
     }
     capital_e8 = days == 1 ? fixed_double(days_capital_e8) : (double)days_capital_e8 / days;
     if (c->since_day == INT32_MAX)
-        c->since_day = d->day - days + 1;
+        begin_capital(c, d->day - days + 1);
     weight = c->wealth / capital_e8;
     r = gain / capital_e8;
     if (!d->traded && (r < SUSPECT_LOSS || r > SUSPECT_GAIN))
         c->suspect = true;
-    c->wealth += weight * gain;
-    measure_risk(c, d);
+    c->wealth =
+        gain_e8 * days == -days_capital_e8 ? 0 : c->wealth + weight * gain; /* all is lost: to the last bit */
+    measure_risk(c, d, days);
     return weight;
 }
 
@@ -67,6 +76,7 @@ static void extend(struct perf_chain *c, const struct perf_day *d)
 {
     if (!c->days)
         c->open_e8 = d->open_e8;
+    c->traded |= d->traded;
     c->in_days_e8 += d->in_e8 * c->days;
     c->days++;
     c->out_days_e8 += d->out_e8 * c->days;
@@ -77,18 +87,21 @@ static void extend(struct perf_chain *c, const struct perf_day *d)
 static void begin_subperiod(struct perf_chain *c)
 {
     c->days = 0;
+    c->traded = false;
     c->in_e8 = c->out_e8 = c->in_days_e8 = c->out_days_e8 = 0;
 }
 
 static double link_dietz(struct perf_chain *c, const struct perf_day *d)
 {
+    struct perf_day last = *d;
     int32_t days = c->days;
     fp_i128 gain_e8 = d->close_e8 + c->out_e8 - c->open_e8 - c->in_e8;
     fp_i128 days_capital_e8 = (c->open_e8 + c->in_e8 - c->out_e8) * days - c->in_days_e8 + c->out_days_e8;
 
     c->dietz |= days > 1 && (c->in_e8 || c->out_e8);
+    last.traded = c->traded;
     begin_subperiod(c);
-    return link_subperiod(c, d, days, gain_e8, days_capital_e8);
+    return link_subperiod(c, &last, days, gain_e8, days_capital_e8);
 }
 
 bool perf_chain_add(struct perf_chain *c, const struct perf_day *d, double *weight)

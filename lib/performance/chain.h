@@ -26,6 +26,7 @@ struct perf_chain {
     bool dietz;        /* a sub-period of more than one day had flows */
     /* the sub-period that is open: its days so far, value at its open, flows, and flows x days */
     int32_t days;
+    bool traded; /* on one of them */
     fp_i128 open_e8, in_e8, out_e8, in_days_e8, out_days_e8;
     double last_trading; /* wealth at the last trading day */
     struct returns_sample sample;

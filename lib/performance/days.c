@@ -266,10 +266,12 @@ static void link_span(struct fp_performance *p, enum perf_span_kind kind, const 
     struct perf_span *s = &p->spans[kind];
     bool without_capital = s->chain.since_day == INT32_MAX, one_day = s->chain.days == 0;
     double weight, before = s->chain.wealth;
-    bool closed = perf_chain_add(&s->chain, d, &weight);
 
+    if (one_day)
+        s->subperiod_benchmark_e8 = p->benchmark_e8; /* of the evening before */
+    bool closed = perf_chain_add(&s->chain, d, &weight);
     if (without_capital && s->chain.since_day != INT32_MAX)
-        s->benchmark_e8 = p->benchmark_e8; /* of the evening before */
+        s->benchmark_e8 = s->subperiod_benchmark_e8;
     if (kind == PERF_SPAN_PERIOD && closed)
         contribute(p, weight, s->chain.wealth - before);
     if (PERF_TRACES(p) && closed && kind == (p->in_period ? PERF_SPAN_PERIOD : PERF_SPAN_SINCE_INCEPTION))
@@ -327,18 +329,29 @@ static bool is_new_years_eve(int32_t day)
     return month == 12 && mday == 31;
 }
 
+/* A new year begins with the close of its eve. A period that ends there states the old one, and the state
+ * that is kept has the new one. What is before the first transaction is no state of anything. */
+static void end_month_and_keep(struct fp_performance *p)
+{
+    struct perf_span *year = &p->spans[PERF_SPAN_YEAR_TO_DATE], old;
+    bool new_year = p->day == p->month_end && is_new_years_eve(p->day);
+
+    if (new_year)
+        old = *year, begin_span(p, PERF_SPAN_YEAR_TO_DATE);
+    if (p->day == p->month_end)
+        p->month_end = month_end_of(p->day + 1);
+    if (p->day == p->in->keep_day && p->day >= p->inception_day)
+        perf_keep(p);
+    if (new_year && p->day == p->in->period_end)
+        *year = old;
+}
+
 /* Spans and the kept state begin with the close of a day. */
 static bool end_day(struct fp_performance *p)
 {
     if (p->day == p->inception_day)
         begin_life(p);
-    if (p->day == p->month_end) {
-        if (is_new_years_eve(p->day))
-            begin_span(p, PERF_SPAN_YEAR_TO_DATE);
-        p->month_end = month_end_of(p->day + 1);
-    }
-    if (p->day == p->in->keep_day)
-        perf_keep(p);
+    end_month_and_keep(p);
     if (p->in_period) {
         p->flags |= p->day_flags;
         return add_chart_point(p);

@@ -41,7 +41,10 @@ static void money_weighted(struct fp_performance *p, const struct perf_span *s, 
     struct returns_mwr mwr = returns_xirr_sorted(p->mwr_flows, n);
 
     f->mwr = rate_of(mwr.defined, mwr.period);
-    f->mwr_annual = rate_of(mwr.defined && p->day - p->mwr_flows[0].day >= RETURNS_YEAR_DAYS, mwr.annual);
+    while (n > 1 && p->mwr_flows[n - 1].amount == 0)
+        n--; /* an emptied account: the rate is of the days up to the last payment */
+    f->mwr_annual = rate_of(mwr.defined && p->mwr_flows[n - 1].day - p->mwr_flows[0].day >= RETURNS_YEAR_DAYS,
+                            mwr.annual);
     f->mwr_several_roots = f->mwr.defined && mwr.several;
 }
 

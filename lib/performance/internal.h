@@ -83,8 +83,9 @@ struct perf_span {
     struct perf_chain chain;
     int32_t open_day;
     fp_i128 open_e8;
-    size_t first_flow;    /* in flow_days */
-    int64_t benchmark_e8; /* in the base currency, before the first day with capital; 0: none */
+    size_t first_flow;              /* in flow_days */
+    int64_t benchmark_e8;           /* in the base currency, before the first day with capital; 0: none */
+    int64_t subperiod_benchmark_e8; /* before the first day of the sub-period that is open */
 };
 
 struct perf_value {

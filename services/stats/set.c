@@ -198,11 +198,15 @@ static const char *other_figure(const struct perf_summary *a, const struct perf_
     return NULL;
 }
 
+/* Where the period passes no end of a month, a run with a checkpoint keeps none, and a life the one before
+ * it. */
 static bool same_state(const struct set *set, const struct expected *x)
 {
     size_t n;
     const uint8_t *state = performance_checkpoint(set->w->t->performance, &n);
 
+    if (checkpoint_day_kept(&set->w->period) < set->w->period.start)
+        return true;
     return !state == !x->state && (!state || (n == x->n_state && !memcmp(state, x->state, n)));
 }
 
