@@ -210,4 +210,11 @@ static inline void world_clear_padding(struct perf_summary *s)
     }
 }
 
+/* A rate that is defined, to the last of its eight decimals. */
+#define assert_e8(rate, value)                                                                               \
+    do {                                                                                                     \
+        assert_true((rate).defined);                                                                         \
+        assert_int_equal((rate).e8, llround((value)*1e8));                                                   \
+    } while (0)
+
 #endif
