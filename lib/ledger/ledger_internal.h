@@ -99,8 +99,8 @@ int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct p
 /* The same for a step of which only the number of rows matters: that number, -1 on error. */
 int ledger_count(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
                  struct fp_err *err) FP_MUST_CHECK;
-/* sabotage.c: the statement as it is, but for test builds that were told to take a protection out. */
 struct ledger_record;
+/* sabotage.c: the statement as it is, but for test builds that were told to take a protection out. */
 #ifdef FP_TEST_HOOKS
 const char *ledger_sabotaged(const char *name, const char *sql);
 /* Says yes to a record and writes nothing, when told to: what then is faster is the ledger's share. */

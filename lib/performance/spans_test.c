@@ -169,6 +169,32 @@ static void an_emptied_accounts_rate_is_annual_by_the_days_that_it_had_money(voi
     world_free(w);
 }
 
+/* Wealth after the last loss is 0 and no last bit of what doubles left: below zero there is no root. */
+static void a_total_loss_is_total_a_year_too(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        struct world *w = world_new("EUR", "2026-01-01", "2026-01-31");
+        const struct perf_span_figures *all = &w->summary.spans[PERF_SPAN_SINCE_INCEPTION];
+        int a = world_instrument(w, "EUR");
+        char close[20];
+
+        w->in.carry_prices = true;
+        world_close(w, a, "2024-06-03", "100");
+        snprintf(close, sizeof close, "%d.%03d", 110 + i, i * 37 % 1000);
+        world_close(w, a, "2025-03-03", close);
+        snprintf(close, sizeof close, "%d.%03d", 90 + i * 2, i * 91 % 1000);
+        world_close(w, a, "2025-09-03", close);
+        world_close(w, a, "2026-01-15", "0");
+        world_cash(w, "2024-06-03", PERF_DEPOSIT, "1000", "EUR");
+        world_trade(w, "2024-06-03", PERF_BUY, a, "10", "-1000", "EUR");
+        run(w);
+        assert_e8(all->twr, -1);
+        assert_e8(all->twr_annual, -1);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +203,7 @@ int main(void)
         cmocka_unit_test(volatility_is_of_days_that_have_a_return),
         cmocka_unit_test(a_portfolio_has_no_peak_before_its_first_capital),
         cmocka_unit_test(an_emptied_accounts_rate_is_annual_by_the_days_that_it_had_money),
+        cmocka_unit_test(a_total_loss_is_total_a_year_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
