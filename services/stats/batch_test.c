@@ -607,6 +607,22 @@ static void a_wrong_checkpoint_is_found_by_the_sample(void **state)
     without_ledger();
 }
 
+/* A week in the midst of a month: its run from a checkpoint keeps no state, and that is no difference. */
+static void the_sample_of_a_week_within_a_month_finds_nothing_wrong(void **state)
+{
+    (void)state;
+    double valid, stale, wrong = metrics_value("foliopost_stats_checkpoints_wrong_total", ""),
+                         verified = metrics_value("foliopost_stats_checkpoints_verified_total", "");
+
+    with_ledger(1);
+    str_fini(&(struct fp_str[]){packed(PERIOD_START, PERIOD_END, AS_OF_US, &valid, &stale)}[0]);
+    str_fini(&(struct fp_str[]){packed(APRIL_START + 6, APRIL_START + 12, LATER_US, &valid, &stale)}[0]);
+    assert_true(valid > 0);
+    assert_true(metrics_value("foliopost_stats_checkpoints_verified_total", "") > verified);
+    assert_true(metrics_value("foliopost_stats_checkpoints_wrong_total", "") == wrong);
+    without_ledger();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -625,6 +641,7 @@ int main(void)
         cmocka_unit_test(a_run_with_checkpoints_gives_the_same_bytes),
         cmocka_unit_test(what_was_corrected_is_computed_anew),
         cmocka_unit_test(a_correction_under_way_leaves_no_checkpoint_that_looks_valid),
+        cmocka_unit_test(the_sample_of_a_week_within_a_month_finds_nothing_wrong),
         cmocka_unit_test(a_wrong_checkpoint_is_found_by_the_sample),
     };
 
