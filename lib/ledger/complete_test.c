@@ -164,8 +164,12 @@ static void a_list_is_complete_when_each_listed_user_is(void **state)
     job = t_submit(&spec);
     assert_ok(ledger_job_get(t_ledger, job, &j, &t_err));
     ledger_job_fini(&j);
-    assert_ok(ledger_job_start(t_ledger, t_leader, job, 9, &j.audience_end_us, &j.audience_end_us, 1, &done,
-                               &t_err));
+    assert_ok(ledger_job_start(t_ledger, t_leader, job,
+                               &(struct ledger_start){.max_jobs = 9,
+                                                      .lower_us = &j.audience_end_us,
+                                                      .upper_us = &j.audience_end_us,
+                                                      .n = 1},
+                               &done, &t_err));
     assert_true(done);
     t_sent(t_paged(job, 20, 2, true), 20, 2); /* 22 is forgotten */
     assert_false(complete());

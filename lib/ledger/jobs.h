@@ -76,8 +76,7 @@ void ledger_job_fini(struct ledger_job *j);
 /* It is not to start before somebody approves it. */
 bool ledger_job_unapproved(const struct ledger_job *j);
 
-/* How the reason begins why a job waits for prices; a job that waited sees what
- * was recorded up to its start: as_of and mail_date move there. */
+/* How the reason begins why a job waits for prices. */
 #define LEDGER_DATA_NOT_READY "data not ready"
 
 struct ledger_counts { /* from the batches; see Counts in job_service.proto */
@@ -126,15 +125,21 @@ int ledger_job_counts(struct fp_ledger *l, int64_t id, struct ledger_counts *out
 int ledger_job_proof(struct fp_ledger *l, int64_t id, struct ledger_proof *out,
                      struct fp_err *err) FP_MUST_CHECK;
 
+struct ledger_start {
+    int max_jobs;
+    int64_t as_of_us; /* its figures use what was recorded up to here; 0: as it was submitted */
+    const int64_t *lower_us, *upper_us;
+    size_t n;
+};
 /* start: the intervals [lower[i], upper[i]) as intervals 1..n, in one statement.
  * They tile from registered_from (when given, cut to the audience's end) to the
  * audience's end, else INVALID_ARGUMENT; without users one empty interval. A
- * list job has one that ends there; its lower bound is free.
+ * list job has one that ends there; its lower bound is free. The Date of its mails
+ * becomes now, and as_of moves on to as_of_us: nobody has got anything of it yet.
  * *done false: not PENDING any more, or the lead is lost, or max_jobs are in progress,
  * or nobody has approved it. */
-int ledger_job_start(struct fp_ledger *l, const char *leader, int64_t id, int max_jobs,
-                     const int64_t *lower_us, const int64_t *upper_us, size_t n, bool *done,
-                     struct fp_err *err) FP_MUST_CHECK;
+int ledger_job_start(struct fp_ledger *l, const char *leader, int64_t id, const struct ledger_start *s,
+                     bool *done, struct fp_err *err) FP_MUST_CHECK;
 /* pause, resume, cancel: FAILED_PRECONDITION, naming the state, when not legal;
  * success when it is so already. actor: for the audit. */
 int ledger_job_pause(struct fp_ledger *l, int64_t id, const char *reason, const char *actor,

@@ -19,9 +19,8 @@
 static const char start_sql[] =
     "WITH started AS ("
     "  UPDATE foliopost.jobs j SET state = 'IN_PROGRESS', started_at = clock_timestamp(), response = '',"
-    "   as_of = CASE WHEN starts_with(j.waiting, '" LEDGER_DATA_NOT_READY "') THEN clock_timestamp() ELSE j.as_of END,"
-    "   mail_date = CASE WHEN starts_with(j.waiting, '" LEDGER_DATA_NOT_READY "') THEN clock_timestamp()"
-    "    ELSE j.mail_date END, waiting = '', registered_from = CASE WHEN j.user_ids IS NULL"
+    "   as_of = greatest(j.as_of, $6::timestamptz), mail_date = clock_timestamp(), waiting = '',"
+    "   registered_from = CASE WHEN j.user_ids IS NULL"
     "    THEN coalesce(j.registered_from, ($4::timestamptz[])[1]) ELSE j.registered_from END"
     "  FROM foliopost.leader l WHERE j.id = $2 AND j.state = 'PENDING' AND " LEADS
     "   AND j.audience_end = ($5::timestamptz[])[cardinality($5::timestamptz[])]"
@@ -69,26 +68,26 @@ static int why_not_started(struct fp_ledger *l, int64_t id, int64_t first_us, in
     return 0;
 }
 
-int ledger_job_start(struct fp_ledger *l, const char *leader, int64_t id, int max_jobs,
-                     const int64_t *lower_us, const int64_t *upper_us, size_t n, bool *done,
-                     struct fp_err *err)
+int ledger_job_start(struct fp_ledger *l, const char *leader, int64_t id, const struct ledger_start *s,
+                     bool *done, struct fp_err *err)
 {
     struct pg_args a;
     struct fp_rows *rows;
     *done = false;
-    if (check_tiling(id, lower_us, upper_us, n, err) != 0)
+    if (check_tiling(id, s->lower_us, s->upper_us, s->n, err) != 0)
         return -1;
     pg_args_init(&a);
     pg_arg_text(&a, leader);
     pg_arg_i64(&a, id);
-    pg_arg_i64(&a, max_jobs);
-    pg_arg_times_us(&a, lower_us, n);
-    pg_arg_times_us(&a, upper_us, n);
+    pg_arg_i64(&a, s->max_jobs);
+    pg_arg_times_us(&a, s->lower_us, s->n);
+    pg_arg_times_us(&a, s->upper_us, s->n);
+    ledger_arg_time(&a, s->as_of_us);
     if (ledger_step(l, "job_start", start_sql, &a, &rows, err) != 0)
         return -1;
     *done = pg_rows_count(rows) > 0;
     pg_rows_free(rows);
-    return *done ? 0 : why_not_started(l, id, lower_us[0], upper_us[n - 1], err);
+    return *done ? 0 : why_not_started(l, id, s->lower_us[0], s->upper_us[s->n - 1], err);
 }
 
 /* --- pause, resume, cancel -------------------------------------------------------- */

@@ -122,7 +122,10 @@ static int64_t pending(int64_t from_us, int64_t *end_us)
 static bool start(int64_t id, int max_jobs, const int64_t *lower, const int64_t *upper, size_t n)
 {
     bool done;
-    assert_ok(ledger_job_start(t_ledger, t_leader, id, max_jobs, lower, upper, n, &done, &t_err));
+    assert_ok(ledger_job_start(
+        t_ledger, t_leader, id,
+        &(struct ledger_start){.max_jobs = max_jobs, .lower_us = lower, .upper_us = upper, .n = n}, &done,
+        &t_err));
     return done;
 }
 
@@ -169,14 +172,26 @@ static void start_refuses_intervals_that_do_not_tile(void **state)
     int64_t end_us, id = pending(T_DAY, &end_us);
     int64_t gap_l[] = {T_DAY, 3 * T_DAY}, gap_u[] = {2 * T_DAY, end_us}, late = 2 * T_DAY, early = end_us - 1,
             from = T_DAY;
-    assert_code(ledger_job_start(t_ledger, t_leader, id, 9, gap_l, gap_u, 2, &done, &t_err),
+    assert_code(
+        ledger_job_start(t_ledger, t_leader, id,
+                         &(struct ledger_start){.max_jobs = 9, .lower_us = gap_l, .upper_us = gap_u, .n = 2},
+                         &done, &t_err),
+        FP_INVALID_ARGUMENT);
+    assert_code(ledger_job_start(
+                    t_ledger, t_leader, id,
+                    &(struct ledger_start){.max_jobs = 9, .lower_us = &late, .upper_us = &end_us, .n = 1},
+                    &done, &t_err),
                 FP_INVALID_ARGUMENT);
-    assert_code(ledger_job_start(t_ledger, t_leader, id, 9, &late, &end_us, 1, &done, &t_err),
-                FP_INVALID_ARGUMENT);
-    assert_code(ledger_job_start(t_ledger, t_leader, id, 9, &from, &early, 1, &done, &t_err),
-                FP_INVALID_ARGUMENT);
-    assert_code(ledger_job_start(t_ledger, t_leader, id, 9, NULL, NULL, 0, &done, &t_err),
-                FP_INVALID_ARGUMENT);
+    assert_code(
+        ledger_job_start(t_ledger, t_leader, id,
+                         &(struct ledger_start){.max_jobs = 9, .lower_us = &from, .upper_us = &early, .n = 1},
+                         &done, &t_err),
+        FP_INVALID_ARGUMENT);
+    assert_code(
+        ledger_job_start(t_ledger, t_leader, id,
+                         &(struct ledger_start){.max_jobs = 9, .lower_us = NULL, .upper_us = NULL, .n = 0},
+                         &done, &t_err),
+        FP_INVALID_ARGUMENT);
     assert_int_equal(t_state(id), JOB_PENDING);
     assert_true(start(id, 9, &from, &end_us, 1));
 }

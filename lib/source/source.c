@@ -242,9 +242,21 @@ int source_first_user_us(struct fp_source *s, int64_t *us, struct fp_err *err)
     return 0;
 }
 
-/* One lookup in the primary key of prices for each instrument. */
-int source_prices_fresh(struct fp_source *s, int32_t day, int days, int64_t *fresh, int64_t *all,
-                        struct fp_err *err)
+/* Two lookups in the primary key of prices for each instrument. What is fresh is what
+ * market.c would read, with the same words. */
+/* clang-format off */
+static const char fresh_sql[] =
+    "SELECT count(f.day), count(a.day), count(*) FROM portfolio.instruments AS i"
+    " LEFT JOIN LATERAL (SELECT day FROM portfolio.prices WHERE instrument_id = i.id AND day <= $1::date"
+    "  AND day > $1::date - 100 ORDER BY day DESC LIMIT 1) AS a ON true"
+    " LEFT JOIN LATERAL (SELECT day FROM portfolio.prices WHERE instrument_id = i.id AND day <= $1::date"
+    "  AND day > $1::date - $2::bigint::integer AND close::numeric BETWEEN 0 AND 90000000000"
+    "  AND (recorded_at <= $3::timestamptz OR recorded_at IS NULL)"
+    "  ORDER BY day DESC LIMIT 1) AS f ON a.day IS NOT NULL";
+/* clang-format on */
+
+int source_prices_fresh(struct fp_source *s, int32_t day, int days, int64_t as_of_us,
+                        struct source_freshness *out, struct fp_err *err)
 {
     struct pg_args a;
     struct fp_rows *rows;
@@ -252,17 +264,14 @@ int source_prices_fresh(struct fp_source *s, int32_t day, int days, int64_t *fre
     pg_args_init(&a);
     pg_arg_day(&a, day);
     pg_arg_i64(&a, days);
-    int failed = pg_run(s->pg, "source_prices_fresh",
-                        "SELECT count(*) FILTER (WHERE p.day > $1::date - $2::bigint::integer), count(*)"
-                        " FROM portfolio.instruments AS i, LATERAL (SELECT day FROM portfolio.prices"
-                        "  WHERE instrument_id = i.id AND day <= $1::date ORDER BY day DESC LIMIT 1) AS p"
-                        " WHERE p.day > $1::date - 100",
-                        &a, &rows, err);
+    pg_arg_time_us(&a, as_of_us);
+    int failed = pg_run(s->pg, "source_prices_fresh", fresh_sql, &a, &rows, err);
     pg_args_fini(&a);
     if (failed)
         return err_prefix(err, "freshness of the prices");
-    *fresh = pg_i64(rows, 0, 0);
-    *all = pg_i64(rows, 0, 1);
+    out->fresh = pg_i64(rows, 0, 0);
+    out->priced = pg_i64(rows, 0, 1);
+    out->instruments = pg_i64(rows, 0, 2);
     pg_rows_free(rows);
     return 0;
 }

@@ -61,11 +61,15 @@ int source_first_user_us(struct fp_source *s, int64_t *us, struct fp_err *err) F
 /* How many users of the share (NULL: all) registered in [from, to). For plans, not for proofs. */
 int source_count_users(struct fp_source *s, int64_t from_us, int64_t to_us, const struct source_share *share,
                        int64_t *users, struct fp_err *err) FP_MUST_CHECK;
-/* Of the instruments with a close in the hundred days up to `day`: how many, and
- * how many of them have one within the last `days` days. For data that is not
- * there yet; a market without any close has all = 0. */
-int source_prices_fresh(struct fp_source *s, int32_t day, int days, int64_t *fresh, int64_t *all,
-                        struct fp_err *err) FP_MUST_CHECK;
+struct source_freshness {
+    int64_t fresh;  /* of the priced: with a close of the last `days` days, recorded up to as_of or without a
+                       time */
+    int64_t priced; /* instruments with a close in the hundred days up to `day`, recorded whenever */
+    int64_t instruments; /* all */
+};
+/* How much of a period's prices is there, for a job whose figures are as of then. */
+int source_prices_fresh(struct fp_source *s, int32_t day, int days, int64_t as_of_us,
+                        struct source_freshness *out, struct fp_err *err) FP_MUST_CHECK;
 /* What this database has replayed up to: now on a primary, the last replayed
  * commit's time on a replica. Bounds a job's audience (P1). */
 int source_replayed_us(struct fp_source *s, int64_t *us, struct fp_err *err) FP_MUST_CHECK;

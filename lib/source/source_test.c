@@ -287,6 +287,27 @@ static void figures_of_the_whole(void **state)
     assert_in_range(v, clock_wall_us() - 60 * FP_US_PER_S, clock_wall_us() + FP_US_PER_S);
 }
 
+static void prices_are_fresh_by_what_as_of_sees(void **state)
+{
+    struct source_freshness f;
+    struct fp_err err;
+    const int32_t day = day_from_civil(2024, 3, 29);
+    (void)state;
+    run("INSERT INTO portfolio.instruments (id, symbol, name, currency) SELECT i, 'S', 'S', 'EUR' FROM generate_series(1, 7) i;"
+        "INSERT INTO portfolio.prices (instrument_id, day, close, recorded_at) VALUES"
+        " (1, '2024-03-28', 1, '2024-03-28+00'), (2, '2024-03-28', 1, '2024-03-29+00'), (3, '2024-03-28', 1, '2024-03-31+00'),"
+        " (4, '2024-03-25', 1, '2024-03-26+00'), (5, '2023-12-01', 1, '2024-03-29+00'), (6, '2024-03-30', 1, '2024-03-29+00'),"
+        " (7, '2024-03-28', -1, '2024-03-29+00')");
+
+    assert_int_equal(source_prices_fresh(source, day, 2, day_us(2024, 3, 30), &f, &err), 0);
+    assert_int_equal(f.fresh, 2);
+    assert_int_equal(f.priced, 5);
+    assert_int_equal(f.instruments, 7);
+    assert_int_equal(source_prices_fresh(source, day, 5, day_us(2024, 4, 1), &f, &err), 0);
+    assert_int_equal(f.fresh, 4);
+    assert_int_equal(f.priced, 5);
+}
+
 static void a_missing_schema_is_an_error_that_names_it(void **state)
 {
     struct fp_err err = {0};
@@ -389,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup(who_refused_this_kind_is_opted_out, empty_tables),
         cmocka_unit_test_setup(users_by_id_come_in_the_order_asked_for_with_the_gone_marked, empty_tables),
         cmocka_unit_test_setup(figures_of_the_whole, empty_tables),
+        cmocka_unit_test_setup(prices_are_fresh_by_what_as_of_sees, empty_tables),
         cmocka_unit_test_setup(a_missing_schema_is_an_error_that_names_it, empty_tables),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -128,32 +128,70 @@ static int32_t last_day(const struct ledger_job *j)
     return j->period_end_day < today ? j->period_end_day : today;
 }
 
-/* Says why, where watch and report show it (the leader writes its trouble down).
- * The job's as_of moves to its start, so that it sees what it waited for. */
+/* What the job's figures are as of, and what of its prices is there by then. */
+struct readiness {
+    bool ready;
+    int64_t as_of_us; /* what it starts with; 0: as it was submitted */
+    struct source_freshness of;
+};
+
+/* Says why, where watch and report show it (the leader writes its trouble down). */
 static void wait_for_data(const struct leader *l, const struct ledger_job *j, struct leader_track *t,
-                          int64_t fresh, int64_t all)
+                          const struct readiness *r)
 {
-    char day[11];
+    char day[11], as_of[32] = "";
 
     day_format(last_day(j), day);
-    snprintf(t->trouble, sizeof t->trouble,
-             LEDGER_DATA_NOT_READY ": %" PRId64 " of %" PRId64 " instruments have a close of the %" PRId64
-                                   " days up to %s, and %g %% must; it starts when the prices are there",
-             fresh, all, l->o.set->data_ready_days, day, l->o.set->data_ready_share);
     t->next_try_mono_us = clock_mono_us() + RETRY_US;
+    if (!r->as_of_us)
+        time_format_rfc3339(j->as_of_us, as_of);
+    if (r->of.priced > 0)
+        snprintf(t->trouble, sizeof t->trouble,
+                 LEDGER_DATA_NOT_READY
+                 ": %" PRId64 " of %" PRId64 " instruments have a close of the %" PRId64
+                 " days up to %s%s%s, and %g %% must; it starts when the prices are there",
+                 r->of.fresh, r->of.priced, l->o.set->data_ready_days, day,
+                 as_of[0] ? ", recorded by its as_of " : "", as_of, l->o.set->data_ready_share);
+    else
+        snprintf(t->trouble, sizeof t->trouble,
+                 LEDGER_DATA_NOT_READY ": none of %" PRId64
+                                       " instruments has a close of the 100 days up to %s; "
+                                       "it starts when the prices are there",
+                 r->of.instruments, day);
 }
 
-/* A job of a list, a resend or of nobody waits like any other. */
-static int is_data_ready(struct leader *l, const struct ledger_job *j, int64_t *fresh, int64_t *all,
-                         bool *ready, struct fp_err *why)
+/* Where there are instruments and no closes at all, the feed is dead or was never
+ * loaded; a portfolio of cash needs none. */
+static int look(struct leader *l, const struct ledger_job *j, int64_t as_of_us, struct readiness *r,
+                struct fp_err *why)
 {
-    *ready = l->o.set->data_ready_share <= 0;
-    if (*ready)
-        return 0;
-    if (source_prices_fresh(l->o.source, last_day(j), (int)l->o.set->data_ready_days, fresh, all, why))
+    const struct source_freshness *of = &r->of;
+
+    if (source_prices_fresh(l->o.source, last_day(j), (int)l->o.set->data_ready_days, as_of_us, &r->of, why))
         return -1;
-    *ready = (double)*fresh * 100 >= l->o.set->data_ready_share * (double)*all;
+    r->ready = (double)of->fresh * 100 >= l->o.set->data_ready_share * (double)of->priced &&
+               (of->priced > 0 || of->instruments == 0);
     return 0;
+}
+
+/* Nobody has got anything of a job that never started, so its figures are as of its
+ * start, whatever it waited for: submitted before its prices came, it would not see
+ * them. But what was approved is what is sent, as long as that sees the prices; and a
+ * resend says what its parent said. A list, or a job of nobody, waits like any other. */
+static int find_readiness(struct leader *l, const struct ledger_job *j, struct readiness *r,
+                          struct fp_err *why)
+{
+    bool resend = j->parent_job > 0, kept = resend || j->needs_approval;
+
+    *r = (struct readiness){.as_of_us = kept ? 0 : j->read_us, .ready = true};
+    if (l->o.set->data_ready_share <= 0)
+        return 0;
+    if (look(l, j, kept ? j->as_of_us : j->read_us, r, why))
+        return -1;
+    if (r->ready || resend || !kept)
+        return 0;
+    r->as_of_us = j->read_us;
+    return look(l, j, j->read_us, r, why);
 }
 
 static bool asks_source(const struct leader *l, const struct ledger_job *j)
@@ -166,22 +204,23 @@ static int start_job(struct leader *l, struct ledger_job *j, struct leader_track
                      const struct ledger_job *whole, struct start_intervals *iv, struct fp_err *err)
 {
     struct fp_err why;
-    int64_t fresh = 0, all = 0;
+    struct readiness r;
     char id[32];
-    bool done, ready;
+    bool done;
 
     if (clock_mono_us() < l->next_plan_mono_us && asks_source(l, whole))
         return put_off(l, j, t, &l->source_err, err);
-    if (is_data_ready(l, whole, &fresh, &all, &ready, &why))
+    if (find_readiness(l, whole, &r, &why))
         return plan_failed(l, j, t, &why, err);
-    if (!ready) {
-        wait_for_data(l, j, t, fresh, all);
+    if (!r.ready) {
+        wait_for_data(l, whole, t, &r);
         return 0;
     }
     if (start_plan(l->o.source, l->o.set, whole, iv, &why))
         return plan_failed(l, j, t, &why, err);
-    if (ledger_job_start(l->o.ledger, l->owner, j->id, (int)l->o.set->max_jobs, iv->lower_us, iv->upper_us,
-                         (size_t)iv->n, &done, err))
+    const struct ledger_start start = {(int)l->o.set->max_jobs, r.as_of_us, iv->lower_us, iv->upper_us,
+                                       (size_t)iv->n};
+    if (ledger_job_start(l->o.ledger, l->owner, j->id, &start, &done, err))
         return -1;
     if (!done)
         return 0;

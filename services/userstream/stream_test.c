@@ -247,7 +247,10 @@ static int64_t started(const int64_t *ids, size_t n_ids, int batch_size)
     spec.n_user_ids = n_ids;
     int64_t id = t_submit(&spec);
     assert_ok(ledger_job_get(t_ledger, id, &j, &t_err));
-    assert_ok(ledger_job_start(t_ledger, t_leader, id, 100, &lower, &j.audience_end_us, 1, &done, &t_err));
+    assert_ok(ledger_job_start(
+        t_ledger, t_leader, id,
+        &(struct ledger_start){.max_jobs = 100, .lower_us = &lower, .upper_us = &j.audience_end_us, .n = 1},
+        &done, &t_err));
     ledger_job_fini(&j);
     assert_true(done);
     return id;
