@@ -117,6 +117,15 @@ static int check_count(const struct parts *p, struct fp_err *err)
                    c->arguments[0] != '\0' ? " " : "", c->arguments, c->name);
 }
 
+/* A program that asks for JSON must not be handed a picture. */
+static int check_json(const struct parts *p, const struct cli *c, struct fp_err *err)
+{
+    if (!c->globals.json || p->command->no_json == NULL)
+        return 0;
+    return err_set(err, FP_INVALID_ARGUMENT, "--json: foliopost %s has only text; for programs: %s",
+                   p->command->name, p->command->no_json);
+}
+
 /* --- running ------------------------------------------------------------------------ */
 
 static enum cli_exit run_command(struct parts *p)
@@ -136,7 +145,7 @@ static enum cli_exit run_command(struct parts *p)
     enum cli_exit code;
     if (config_parse(&table, values, p->n_settings, p->settings, &err) != 0) {
         code = cli_fail(&err);
-    } else if (check_count(p, &err) != 0) {
+    } else if (check_count(p, &err) != 0 || check_json(p, &c, &err) != 0) {
         code = cli_fail(&err);
         config_fini(&table, values);
     } else {

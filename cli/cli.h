@@ -34,6 +34,8 @@ struct cli_command {
     size_t n_rows;
     size_t values_bytes; /* of the struct that the rows fill; 0: no settings */
     int min_args, max_args;
+    const char
+        *no_json; /* the command has only text: what a program is to call instead; NULL: it has --json */
     enum cli_exit (*run)(struct cli *c, void *values, char **args, int n_args);
 };
 

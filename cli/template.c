@@ -68,6 +68,7 @@ const struct cli_command cli_template = {
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],
     .values_bytes = sizeof(struct values),
+    .no_json = "the exit code, 0 for a folder without mistakes",
     .min_args = 2,
     .max_args = 2,
     .run = run,

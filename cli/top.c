@@ -260,6 +260,7 @@ static enum cli_exit live(struct top *t, int64_t every_ms)
         } else if (interrupted) {
             break;
         } else if (first || !is_passing(&err)) {
+            screen_leave(&t->screen);
             code = cli_fail(&err);
             break;
         } else {
@@ -308,5 +309,6 @@ const struct cli_command cli_top = {
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],
     .values_bytes = sizeof(struct values),
+    .no_json = "foliopost jobs --json, foliopost rates --json, foliopost fleet --json",
     .run = run,
 };

@@ -97,6 +97,10 @@ def stack_binary(tmp_path):
     return str(Stack(tmp_path).binary("foliopost"))
 
 
+def run(binary, world, *args):
+    return subprocess.run([binary, *args, "--rpc", world.scheduler.url], capture_output=True, text=True, timeout=60)
+
+
 def numbers_are_whole(text):
     """No number lost its end at the edge of the terminal: each that is there is one of the job's, or is marked as cut."""
     for line in text.splitlines():
@@ -228,6 +232,18 @@ def test_a_lost_scheduler_is_said_and_waited_for(world, terminal):
     assert re.search(r"^foliopost: NOT_FOUND: no job 12", t.text(), re.M) and (t.wrapped, t.scrolled) == (0, 0)
 
 
+@pytest.mark.parametrize("state,code", [("COMPLETED", 0), ("FAILED", 3), ("CANCELLED", 3)])
+def test_a_job_that_is_over_is_shown_once(world, terminal, stack_binary, state, code):
+    world.state, world.done = world.pb.JobState.Value(f"JOB_STATE_{state}"), 40
+    t = terminal("watch", "12", columns=100, rows=30)
+    assert t.end() == code
+    assert f"{state}  after" in t.text() and "550 5.1.1" in t.text() and "ETA" not in t.text()
+    assert [m for m, _ in world.scheduler.asked] == ["GetJob"]
+    for form, expected in ((), f" job 12 {state} "), (("--json",), f'"state":"JOB_STATE_{state}"'):
+        done = run(stack_binary, world, "watch", "12", *form)
+        assert (done.returncode, done.stderr) == (code, "") and expected in done.stdout and len(done.stdout.splitlines()) == 1, done.stdout
+
+
 def test_a_job_that_is_not_there_is_an_error_at_once(world, terminal):
     t = terminal("watch", "404")
     assert t.end() == 5 and t.text().startswith("foliopost: NOT_FOUND: no job 404")
@@ -239,7 +255,43 @@ def test_top_fits_and_ends_with_ctrl_c(world, terminal, columns, there, gone):
     said = t.await_text(there, "1,015,431", "250/s", "scheduler (leads)", gone=[gone])
     assert max(map(len, said.splitlines())) < columns
     numbers_are_whole(said)
+    assert (t.wrapped, t.scrolled) == (0, 0)
     t.resize(50, 12)
     t.await_text("JOB STATE             DONE")
+    t.wrapped = t.scrolled = 0  # what was on its way when the size changed was made for the old one
+    time.sleep(0.5)
     t.press(b"\x03")
     assert t.end() == 130 and (t.wrapped, t.scrolled) == (0, 0)
+
+
+def test_top_in_a_pipe_is_one_picture_without_control_sequences(world, stack_binary):
+    for form in ((), ("--once",)):
+        done = run(stack_binary, world, "top", *form)
+        assert (done.returncode, done.stderr) == (0, "") and "\x1b" not in done.stdout and "\r" not in done.stdout
+        for part in ("FAILED  USERS/S  TITLE", "1,015,431", "250/s", "scheduler (leads)"):
+            assert done.stdout.count(part) == 1, done.stdout
+
+
+def test_top_has_no_json_and_says_who_has(world, stack_binary):
+    done = run(stack_binary, world, "top", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "jobs --json" in done.stderr and not world.scheduler.asked
+
+
+def test_top_says_that_the_scheduler_is_lost_and_goes_on(world, terminal):
+    t = terminal("top", "--every", "200ms", columns=100, rows=30)
+    t.await_text("1,015,431")
+    world.refusal = Refusal(14, "the ledger is away")
+    said = t.await_text("no answer, trying again: the ledger is away", "1,015,431")
+    assert said.startswith("no answer")
+    world.refusal = None
+    t.await_text("1,015,431", gone=["no answer"])
+    world.refusal = Refusal(16, "the token is revoked")
+    assert t.end() == 1
+    assert re.search(r"^foliopost: UNAUTHENTICATED: the token is revoked", t.text(), re.M) and (t.wrapped, t.scrolled) == (0, 0)
+
+
+def test_top_without_a_scheduler_is_an_error_at_once(world, terminal):
+    world.refusal = Refusal(14, "the ledger is away")
+    t = terminal("top")
+    assert t.end() == 4 and t.text().startswith("foliopost: UNAVAILABLE: the ledger is away")

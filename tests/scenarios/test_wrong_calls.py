@@ -1,6 +1,8 @@
 """Each method with each field wrong in turn, by both doors: the code says so, the message names the field, nothing is ours
 to blame and nothing happened. Then the methods with bytes that are no message at all."""
 import random
+import socket
+import struct
 import time
 
 import pytest
@@ -82,68 +84,110 @@ def proper(jobs, method, job):
 CHANGES_THE_WORLD = ["CancelJob", "EraseUser", "AddIdentity", "RevokeIdentity", "DeleteSchedule"]
 
 
-@pytest.fixture(scope="module")
-def alone(server, tmp_path_factory):
-    from foliostack import Stack
-    s = Stack(tmp_path_factory.mktemp("calls"), database="calls")
-    s.postgres = server
-    server.sql("postgres", 'CREATE DATABASE "calls" TEMPLATE seed')
-    (s.folder / "token").write_text(TOKEN + "\n") # an identity that is added locks the door
-    s.options["scheduler"] = {"rpc_token_file": s.folder / "token"}
-    s.start_services(userstream=0, stats=0, mailer=0)
-    yield s
-    s.stop_services(40)
-    server.sql("postgres", 'DROP DATABASE "calls" WITH (FORCE)')
+@pytest.fixture
+def alone(new_stack, tmp_path):
+    """A scheduler and nobody else. An identity that is added locks its doors: hence a token from the beginning."""
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    stack = new_stack(start=False)
+    stack.options["scheduler"] = {"rpc_token_file": tmp_path / "token"}
+    stack.start_services(userstream=0, stats=0, mailer=0)
+    return stack
 
 
-def answer(client, method, request):
-    try:
-        kind = "unary_stream" if method == "WatchJob" else "unary_unary"
-        call = client._call(method, kind)(request, timeout=5, metadata=client.metadata)
-        if method == "WatchJob":
-            next(call)
-            call.cancel()
-    except grpc.RpcError as e:
-        return e.code().name, e.details()
-    except UnicodeEncodeError:
+class GrpcDoor:
+    def __init__(self, pb, stack):  # noqa: F811
+        self.channel = channel_of(stack)
+        self.client = Client(pb, self.channel, TOKEN)
+
+    def close(self):
+        self.channel.close()
+
+    def ask(self, method, request):
+        """(code, message) of the answer."""
+        try:
+            kind = "unary_stream" if method == "WatchJob" else "unary_unary"
+            call = self.client._call(method, kind)(request, timeout=5, metadata=self.client.metadata)
+            if method == "WatchJob":
+                next(call)
+                call.cancel()
+        except grpc.RpcError as e:
+            return e.code().name, e.details()
         return "OK", ""
-    return "OK", ""
+
+    def ask_raw(self, method, payload):
+        try:
+            self.channel.unary_unary(f"/foliopost.v1.JobService/{method}")(payload, timeout=5, metadata=self.client.metadata)
+        except grpc.RpcError as e:
+            return e.code().name
+        return "OK"
 
 
-def test_each_field_of_each_method_wrong_in_turn(alone, pb):  # noqa: F811
+class BusDoor:
+    """NNG's REQ, on one connection, one call after the other."""
+
+    def __init__(self, pb, stack):  # noqa: F811
+        self.pb = pb.jobs
+        self.socket = socket.create_connection(("127.0.0.1", stack.of("scheduler")[0].ports["rpc"]), timeout=10)
+        self.stream = self.socket.makefile("rb")
+        self.socket.sendall(b"\0SP\0" + struct.pack(">HH", 0x30, 0))
+        assert self.stream.read(8) == b"\0SP\0" + struct.pack(">HH", 0x31, 0)
+
+    def close(self):
+        self.stream.close()
+        self.socket.close()
+
+    def ask(self, method, request):
+        reply = self.reply(method, request.SerializeToString())
+        return self.name(reply.code), reply.message
+
+    def ask_raw(self, method, payload):
+        return self.name(self.reply(method, payload).code)
+
+    def reply(self, method, payload):
+        packed = self.pb.RpcRequest(schema_version=1, method=method, request_id="1", deadline_ms=5000, token=TOKEN,
+                                    payload=payload).SerializeToString()
+        self.socket.sendall(struct.pack(">QI", 4 + len(packed), 0x80000001) + packed)
+        return self.pb.RpcReply.FromString(self.stream.read(struct.unpack(">Q", self.stream.read(8))[0])[4:])
+
+    @staticmethod
+    def name(code):
+        return next(c.name for c in grpc.StatusCode if c.value[0] == code)
+
+
+@pytest.fixture(params=[GrpcDoor, BusDoor], ids=["grpc", "bus"])
+def door(request, alone, pb):  # noqa: F811
+    made = request.param(pb, alone)
+    yield made
+    made.close()
+
+
+def test_each_field_of_each_method_wrong_in_turn(alone, door, pb):  # noqa: F811
     methods = [m.name for m in pb.jobs.DESCRIPTOR.services_by_name["JobService"].methods]
-    bad = []
-    with channel_of(alone) as channel:
-        c = Client(pb, channel, TOKEN)
-        job = c.SubmitJob(pb.jobs.SubmitJobRequest(request_id="one", spec=pb.jobs.JobSpec(kind=pb.jobs.JOB_KIND_MONTHLY))).job.id
-        c.CreateSchedule(proper(pb.jobs, "CreateSchedule", job))
-        tried = 0
-        for method in sorted(methods, key=CHANGES_THE_WORLD.__contains__):
-            for path, make in changes(proper(pb.jobs, method, job)):
-                request = proper(pb.jobs, method, job)
-                try:
-                    make(request)
-                except (ValueError, TypeError):  # this client cannot say that
-                    continue
-                code, told = answer(c, method, request)
-                tried += 1
-                if code not in CODES or (code == NAMED and path[-1] not in told):
-                    bad.append(f"{method} {'.'.join(path)}: {code} {told[:150]!r}")
-        assert tried > 700 and not bad, f"{len(bad)} of {tried}:\n" + "\n".join(bad)
-        assert answer(c, "ListJobs", pb.jobs.ListJobsRequest()) == ("OK", "")
+    first = pb.jobs.SubmitJobRequest(request_id="one", spec=pb.jobs.JobSpec(kind=pb.jobs.JOB_KIND_MONTHLY))
+    assert door.ask("SubmitJob", first) == ("OK", "")
+    job = 1
+    assert door.ask("CreateSchedule", proper(pb.jobs, "CreateSchedule", job))[0] in ("OK", "ALREADY_EXISTS")
+    bad, tried = [], 0
+    for method in sorted(methods, key=CHANGES_THE_WORLD.__contains__):
+        for path, make in changes(proper(pb.jobs, method, job)):
+            request = proper(pb.jobs, method, job)
+            try:
+                make(request)
+            except (ValueError, TypeError):  # this client cannot say that
+                continue
+            code, told = door.ask(method, request)
+            tried += 1
+            if code not in CODES or (code == NAMED and path[-1] not in told):
+                bad.append(f"{method} {'.'.join(path)}: {code} {told[:150]!r}")
+    assert tried > 700 and not bad, f"{len(bad)} of {tried}:\n" + "\n".join(bad)
+    assert door.ask("ListJobs", pb.jobs.ListJobsRequest()) == ("OK", "")
     assert all(p.alive() for p in alone.of("scheduler"))
 
 
-def test_bytes_that_are_no_message(alone, pb):  # noqa: F811
+def test_bytes_that_are_no_message(alone, door, pb):  # noqa: F811
     seeded = random.Random(1)
-    with channel_of(alone) as channel:
-        for m in pb.jobs.DESCRIPTOR.services_by_name["JobService"].methods:
-            raw = channel.unary_unary(f"/foliopost.v1.JobService/{m.name}")
-            for n in (1, 2, 7, 40, 300, 5000):
-                try:
-                    raw(b"\xff" + seeded.randbytes(n), timeout=5, metadata=[("authorization", f"Bearer {TOKEN}")])
-                    code = "OK"
-                except grpc.RpcError as e:
-                    code = e.code().name
-                assert code == "INVALID_ARGUMENT", f"{m.name}, {n} bytes: {code}"
+    for m in pb.jobs.DESCRIPTOR.services_by_name["JobService"].methods:
+        for n in (1, 2, 7, 40, 300, 5000):
+            code = door.ask_raw(m.name, b"\xff" + seeded.randbytes(n))
+            assert code == "INVALID_ARGUMENT", f"{m.name}, {n} bytes: {code}"
     assert all(p.alive() for p in alone.of("scheduler"))
