@@ -49,14 +49,15 @@ static int run(struct fp_ledger *l, const char *name, const char *sql, struct pg
     return rc;
 }
 
-int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
+/* again: also after an answer that was lost. */
+static int step(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a, bool again,
                 struct fp_rows **rows, struct fp_err *err)
 {
     struct fp_err why;
     bool connected = pg_is_connected(l->pg);
     int rc = run(l, name, sql, a, rows, &why);
     l->in_doubt = rc != 0 && why.code != FP_ABORTED;
-    if (rc != 0 && (why.code == FP_ABORTED || (why.code == FP_UNAVAILABLE && connected))) {
+    if (rc != 0 && (why.code == FP_ABORTED || (again && why.code == FP_UNAVAILABLE && connected))) {
         rc = run(l, name, sql, a, rows, &why);
         l->in_doubt |= rc != 0 && why.code != FP_ABORTED;
     }
@@ -65,15 +66,32 @@ int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct p
     return rc == 0 ? 0 : err_set(err, why.code, "%s", why.msg);
 }
 
+int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
+                struct fp_rows **rows, struct fp_err *err)
+{
+    return step(l, name, sql, a, true, rows, err);
+}
+
+/* The rows that it changed. */
+static int count(struct fp_rows *rows)
+{
+    int64_t n = pg_rows_affected(rows);
+    pg_rows_free(rows);
+    return n < INT32_MAX ? (int)n : INT32_MAX;
+}
+
 int ledger_count(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
                  struct fp_err *err)
 {
     struct fp_rows *rows;
-    if (ledger_step(l, name, sql, a, &rows, err) != 0)
-        return -1;
-    int64_t n = pg_rows_affected(rows);
-    pg_rows_free(rows);
-    return n < INT32_MAX ? (int)n : INT32_MAX;
+    return step(l, name, sql, a, true, &rows, err) == 0 ? count(rows) : -1;
+}
+
+int ledger_count_once(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
+                      struct fp_err *err)
+{
+    struct fp_rows *rows;
+    return step(l, name, sql, a, false, &rows, err) == 0 ? count(rows) : -1;
 }
 
 void ledger_text(char *out, size_t cap, const struct fp_rows *r, int row, int col)

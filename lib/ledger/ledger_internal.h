@@ -99,6 +99,9 @@ int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct p
 /* The same for a step of which only the number of rows matters: that number, -1 on error. */
 int ledger_count(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
                  struct fp_err *err) FP_MUST_CHECK;
+/* For one that is not safe to repeat: an answer that is lost is an error. */
+int ledger_count_once(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
+                      struct fp_err *err) FP_MUST_CHECK;
 struct ledger_record;
 /* sabotage.c: the statement as it is, but for test builds that were told to take a protection out. */
 #ifdef FP_TEST_HOOKS

@@ -164,7 +164,8 @@ static void a_rate_lowered_before_the_step_rises_again(void **state)
     assert_ok(ledger_rate_lower(t_ledger, "smtp", 0.5, 30, &t_err));
     assert_ok(ledger_rate_raise(t_ledger, "smtp", 0.1, &t_err));
     assert_int_equal(t_sql("SELECT rate::bigint FROM foliopost.provider_rates"), 50); /* held */
-    t_sql("UPDATE foliopost.provider_rates SET lowered_until = lowered_until + interval '6 h'");
+    t_sql("UPDATE foliopost.provider_rates SET lowered_until = lowered_until + interval '6 h',"
+          " lowered_at = lowered_at + interval '6 h'");
     assert_ok(ledger_rate_raise(t_ledger, "smtp", 0.1, &t_err));
     assert_int_equal(t_sql("SELECT rate::bigint FROM foliopost.provider_rates"), 60);
 }
@@ -202,6 +203,14 @@ static void no_limit_is_a_rate_of_nothing(void **state)
     assert_true(rate < 0.001);
 }
 
+/* As if the last lowering and the last raise were so long ago. */
+static void moved_s_ago(int seconds)
+{
+    t_sql("UPDATE foliopost.provider_rates SET lowered_at = clock_timestamp() - %d * interval '1 s',"
+          " raised_at = clock_timestamp() - %d * interval '1 s'",
+          seconds, seconds);
+}
+
 static void throttling_lowers_the_rate_for_a_while(void **state)
 {
     (void)state;
@@ -209,8 +218,10 @@ static void throttling_lowers_the_rate_for_a_while(void **state)
     char fault[256];
     int64_t fault_s;
     assert_ok(ledger_rate_configure(t_ledger, "smtp", 100, &t_err));
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         assert_ok(ledger_rate_lower(t_ledger, "smtp", 0.5, 60, &t_err));
+        moved_s_ago(2);
+    }
     assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
     assert_true(fabs(rate - 5) < 0.001); /* a twentieth */
     assert_ok(ledger_rate_raise(t_ledger, "smtp", 0.1, &t_err));
@@ -218,8 +229,10 @@ static void throttling_lowers_the_rate_for_a_while(void **state)
     assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
     assert_true(fabs(rate - 5) < 0.001);
     t_sql("UPDATE foliopost.provider_rates SET lowered_until = clock_timestamp()");
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
+        moved_s_ago(5);
         assert_ok(ledger_rate_raise(t_ledger, "smtp", 0.1, &t_err));
+    }
     assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
     assert_true(fabs(rate - 100) < 0.001);
 }

@@ -77,7 +77,7 @@ int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, struct 
     pg_args_init(&a);
     pg_arg_text(&a, provider);
     pg_arg_f64(&a, n);
-    return ledger_count(l, "rate_return", return_sql, &a, err) < 0 ? -1 : 0;
+    return ledger_count_once(l, "rate_return", return_sql, &a, err) < 0 ? -1 : 0;
 }
 
 #define USED_TODAY "(CASE WHEN r.quota_day = " TODAY " THEN r.quota_used ELSE 0 END)"
@@ -186,10 +186,14 @@ int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *gran
 #define IS_LOWERED(t) \
     "coalesce(" t "lowered_until > clock_timestamp()" \
     " AND " t "lowered_until <= clock_timestamp() + " LEDGER_STR(RATE_HOLD_MAX_S) " * interval '1 s', false)"
+/* What is of the future is of before the clock was set back, and long ago. */
+#define WITHIN(t, seconds) \
+    "coalesce(" t " > clock_timestamp() - " LEDGER_STR(seconds) " * interval '1 s'" \
+    " AND " t " <= clock_timestamp(), false)"
 static const char lower_sql[] =
-    "UPDATE foliopost.provider_rates SET rate = greatest(rate * $2, rate_limit / 20),"
+    "UPDATE foliopost.provider_rates SET rate = greatest(rate * $2, rate_limit / 20), lowered_at = clock_timestamp(),"
     "  lowered_until = clock_timestamp() + least($3::bigint, " LEDGER_STR(RATE_HOLD_MAX_S) ") * interval '1 s'"
-    " WHERE provider = $1 AND rate > 0";
+    " WHERE provider = $1 AND rate > 0 AND NOT " WITHIN("lowered_at", RATE_LOWER_EVERY_S);
 /* clang-format on */
 
 int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, int hold_s,
@@ -200,13 +204,14 @@ int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, 
     pg_arg_text(&a, provider);
     pg_arg_f64(&a, factor);
     pg_arg_i64(&a, hold_s);
-    return ledger_count(l, "rate_lower", lower_sql, &a, err) < 0 ? -1 : 0;
+    return ledger_count_once(l, "rate_lower", lower_sql, &a, err);
 }
 
 /* clang-format off */
 static const char raise_sql[] =
-    "UPDATE foliopost.provider_rates SET rate = least(rate + $2 * rate_limit, rate_limit)"
-    " WHERE provider = $1 AND rate < rate_limit AND NOT " IS_LOWERED("");
+    "UPDATE foliopost.provider_rates SET rate = least(rate + $2 * rate_limit, rate_limit), raised_at = clock_timestamp()"
+    " WHERE provider = $1 AND rate < rate_limit AND NOT " IS_LOWERED("")
+    "  AND NOT " WITHIN("lowered_at", RATE_RAISE_EVERY_S) " AND NOT " WITHIN("raised_at", RATE_RAISE_EVERY_S);
 /* clang-format on */
 
 int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part, struct fp_err *err)
@@ -215,7 +220,7 @@ int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part, st
     pg_args_init(&a);
     pg_arg_text(&a, provider);
     pg_arg_f64(&a, part);
-    return ledger_count(l, "rate_raise", raise_sql, &a, err) < 0 ? -1 : 0;
+    return ledger_count_once(l, "rate_raise", raise_sql, &a, err);
 }
 
 /* clang-format off */

@@ -25,13 +25,20 @@ int ledger_rate_quota(struct fp_ledger *l, const char *provider, double per_day,
 #define RATE_QUOTA_SPENT (-1)
 int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *granted, int64_t *delay_us,
                      double *rate, struct fp_err *err) FP_MUST_CHECK;
-/* Mails of slices that were not used: they do not count against the quota. */
+/* The next three are not tried again by themselves when their answer is lost: a step
+ * carried out twice would pass the quota, or lower the rate by the factor's square.
+ *
+ * Mails of slices that were not used: they do not count against the quota. */
 int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, struct fp_err *err) FP_MUST_CHECK;
-/* Throttled: rate * factor for hold_s, not below 1/20 of the limit. */
-#define RATE_HOLD_MAX_S 60
+/* Throttled: rate * factor for hold_s, not below 1/20 of the limit. 1; or 0: nothing
+ * changed, another mailer had lowered it for the same wave of replies, or it has no limit. */
+#define RATE_HOLD_MAX_S    60
+#define RATE_LOWER_EVERY_S 2
 int ledger_rate_lower(struct fp_ledger *l, const char *provider, double factor, int hold_s,
                       struct fp_err *err) FP_MUST_CHECK;
-/* Quiet again: up by a part of the limit, once lowered_until is over. */
+/* Quiet again: up by a part of the limit, once lowered_until is over and the last
+ * change, whoever made it, is long enough ago. 1; or 0: not now. */
+#define RATE_RAISE_EVERY_S 5
 int ledger_rate_raise(struct fp_ledger *l, const char *provider, double part,
                       struct fp_err *err) FP_MUST_CHECK;
 /* Why the provider stands, told again with each probe; "" when it goes again. */

@@ -23,12 +23,12 @@
 #include "lib/metrics/metrics.h"
 #include "services/mailer/rate.h"
 
-#define LOWER_FACTOR   0.6
-#define LOWER_HOLD_S   30
-#define RAISE_PART     0.05 /* of the limit */
-#define RAISE_EVERY_US (5 * FP_US_PER_S)
-#define RETRY_US       (FP_US_PER_S / 2) /* the ledger is away */
-#define IDLE_US        FP_US_PER_S       /* a beat, and a look at what is lowered */
+#define LOWER_FACTOR 0.6
+#define LOWER_HOLD_S 30
+#define RAISE_PART   0.05              /* of the limit */
+#define RAISE_ASK_US FP_US_PER_S       /* the ledger says when it is time, for all mailers */
+#define RETRY_US     (FP_US_PER_S / 2) /* the ledger is away */
+#define IDLE_US      FP_US_PER_S       /* a beat, and a look at what is lowered */
 
 #define WINDOW_LOOK_US (10 * FP_US_PER_S)
 
@@ -138,12 +138,15 @@ static void give_back(struct pacer *p, struct channel *c, size_t n)
 static void lower(struct pacer *p, struct channel *c)
 {
     struct fp_err err;
-    if (ledger_rate_lower(p->ledger, c->o.name, LOWER_FACTOR, LOWER_HOLD_S, &err) < 0) {
+    int lowered = ledger_rate_lower(p->ledger, c->o.name, LOWER_FACTOR, LOWER_HOLD_S, &err);
+    if (lowered < 0) {
         failed(p, c, "lower", &err);
         return;
     }
-    log_warn("", "rate lowered", "provider=%s factor=%.1f hold_s=%d", c->o.name, LOWER_FACTOR, LOWER_HOLD_S);
-    metrics_add("foliopost_rate_lowered_total", "", 1);
+    if (lowered)
+        log_warn("", "rate lowered", "provider=%s factor=%.1f hold_s=%d", c->o.name, LOWER_FACTOR,
+                 LOWER_HOLD_S);
+    metrics_add("foliopost_rate_lowered_total", "", lowered);
     pthread_mutex_lock(&p->lock);
     c->lower = false;
     pthread_mutex_unlock(&p->lock);
@@ -219,7 +222,7 @@ static bool channel_todo(const struct pacer *p, struct channel *c, int64_t now_u
     if (now_us < c->retry_us)
         return false;
     *out = (struct todo){.channel = c, .lower = c->lower, .fault = c->fault_news};
-    out->raise = c->waiting > 0 && now_us >= c->raised_us + RAISE_EVERY_US;
+    out->raise = c->waiting > 0 && now_us >= c->raised_us + RAISE_ASK_US;
     if (out->raise)
         c->raised_us = now_us;
     if (is_open(p, now_us) && now_us >= c->slice_us)
