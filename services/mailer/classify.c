@@ -121,7 +121,11 @@ static const struct rule rules[] = {
     {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED, "Throttling"},
     {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED, "TooManyRequests"},
     {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED, "rate exceeded"},
-    {HTTP, 503, 503, ANY, ANY, ANY, VERDICT_THROTTLED, NULL}, /* not able to handle it now: RFC 9110 */
+    /* A 503 is as much a gateway's that got no answer for what it had passed on: only
+     * with the provider's own name for it is it known that the mail was not taken. */
+    {HTTP, 503, 503, ANY, ANY, ANY, VERDICT_THROTTLED, "Throttling:"},
+    {HTTP, 503, 503, ANY, ANY, ANY, VERDICT_THROTTLED, "ThrottlingException"},
+    {HTTP, 503, 503, ANY, ANY, ANY, VERDICT_THROTTLED, "TooManyRequestsException"},
     {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "LimitExceeded"},
     {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "NotVerified"},
     {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "not verified"}, /* the sender, to SES */

@@ -311,7 +311,14 @@ static void replies_of_ses_mean_what_the_table_says(void **state)
          VERDICT_PROVIDER_FAULT},
         {500, TYPE("InternalFailure"), "{}", VERDICT_AMBIGUOUS},
         {502, NULL, "", VERDICT_AMBIGUOUS},
-        {503, NULL, "", VERDICT_THROTTLED},
+        {503, NULL, "", VERDICT_AMBIGUOUS},
+        {503, NULL, "<html>503 Service Temporarily Unavailable: Throttling</html>", VERDICT_AMBIGUOUS},
+        {503, NULL, "{\"message\":\"Service Unavailable\"}", VERDICT_AMBIGUOUS},
+        {503, NULL, "{\"message\":\"Throttling, maybe\"}", VERDICT_AMBIGUOUS},
+        {503, TYPE("ServiceUnavailable"), "{\"message\":\"try later\"}", VERDICT_AMBIGUOUS},
+        {503, TYPE("ThrottlingException"), "{\"message\":\"Rate exceeded\"}", VERDICT_THROTTLED},
+        {503, TYPE("Throttling"), "{\"message\":\"Rate exceeded\"}", VERDICT_THROTTLED},
+        {503, NULL, "{\"__type\":\"com.amazonaws.sesv2#TooManyRequestsException\"}", VERDICT_THROTTLED},
         {504, NULL, "", VERDICT_AMBIGUOUS},
         {599, NULL, "", VERDICT_AMBIGUOUS},
     };
@@ -335,7 +342,8 @@ static void replies_of_sendgrid_mean_what_the_table_says(void **state)
         {422, NULL, "", VERDICT_FAILED},
         {429, NULL, "{\"errors\":[{\"message\":\"too many requests\"}]}", VERDICT_THROTTLED},
         {500, NULL, "", VERDICT_AMBIGUOUS},
-        {503, NULL, "", VERDICT_THROTTLED},
+        {503, NULL, "", VERDICT_AMBIGUOUS},
+        {503, NULL, "{\"errors\":[{\"message\":\"service unavailable\"}]}", VERDICT_AMBIGUOUS},
     };
     check_rows(&transport_sendgrid, rows, sizeof rows / sizeof rows[0]);
 }
@@ -350,7 +358,7 @@ static void a_provider_says_when_to_come_again(void **state)
     assert_int_equal(r.retry_after_ms, 17000);
     r = reply_of(&transport_ses,
                  (struct script){.status = 503, .headers = "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT\r\n"});
-    assert_int_equal(r.verdict, VERDICT_THROTTLED);
+    assert_int_equal(r.verdict, VERDICT_AMBIGUOUS);
     assert_int_equal(r.retry_after_ms, 86400000);
     r = reply_of(&transport_ses, (struct script){.status = 503, .headers = "Retry-After: -5\r\n"});
     assert_int_equal(r.retry_after_ms, 0);
