@@ -82,7 +82,7 @@ void stream_source_state(struct worker *w, const char *why);
 int worker_open(struct worker *w, struct stream *s, int id, struct fp_err *err);
 void worker_close(struct worker *w);
 void *worker_main(void *worker);
-/* The job as the ledger has it, at most a few seconds old; NULL on error. Lives
+/* The job as the ledger has it, when it runs at most a few seconds old; NULL on error. Lives
  * until the next call. */
 const struct ledger_job *worker_job(struct worker *w, int64_t id, struct fp_err *err);
 /* After a failed step: waits a growing while and says whether to try it again.

@@ -419,6 +419,38 @@ static void a_paused_job_and_an_unknown_one_get_nothing(void **state)
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.batches"), 0);
 }
 
+/* The leader grants, and sends what is queued, in the tick after the resume. What was dropped
+ * then would wait for its next due time. */
+static void a_job_that_is_resumed_at_once_goes_on_at_once(void **state)
+{
+    bool granted;
+    int32_t no;
+    (void)state;
+    add_users(100);
+    int64_t job = started(NULL, 0, 20);
+    grant(job, 1, 60000);
+    const Foliopost__V1__UserBatch *b = take(WAIT_MS);
+    assert_non_null(b);
+    int64_t batch = b->batch_id;
+    assert_ok(ledger_grant(t_ledger, t_leader, job, 1, 1, 60000, &granted, &no, &t_err));
+    assert_true(granted);
+    assert_ok(ledger_job_pause(t_ledger, job, "test", "tester", &t_err));
+    for (int i = 0; metrics_value("foliopost_work_not_done_total", "reason=\"job_not_running\"") < 4; i++) {
+        assert_true(i < WAIT_MS / 10); /* each worker has read that it is paused, in all likelihood */
+        send_grant(job, no, 1);
+        clock_sleep_us(10000);
+    }
+    assert_ok(ledger_job_resume(t_ledger, job, "tester", &t_err));
+    for (int i = 0; i < 2; i++) {
+        send_batch(job, batch);
+        assert_non_null(b = take(WAIT_MS));
+        assert_int_equal(b->batch_id, batch);
+    }
+    send_grant(job, no, 1);
+    assert_non_null(b = take(WAIT_MS));
+    assert_int_equal(b->users[0]->id, 21);
+}
+
 static void garbage_is_counted_and_the_next_message_is_done(void **state)
 {
     char bytes[512];
@@ -622,6 +654,7 @@ int main(void)
         TEST(a_batch_is_sent_again_while_it_is_queued_and_not_after),
         TEST(an_old_or_double_grant_changes_nothing),
         TEST(a_paused_job_and_an_unknown_one_get_nothing),
+        TEST(a_job_that_is_resumed_at_once_goes_on_at_once),
         TEST(garbage_is_counted_and_the_next_message_is_done),
         TEST(without_a_stats_the_batch_waits_in_the_ledger),
         TEST(a_source_that_is_away_makes_it_unready_and_the_page_is_done_when_it_is_back),

@@ -18,7 +18,9 @@
 
 /* How long the inbox is awaited: bounds the time to see the end. */
 #define TAKE_MS 200
-/* A pause or a cancel takes effect within this; a specification never changes. */
+/* A pause or a cancel takes effect within this; a specification never changes. Only a job that
+ * runs is remembered: the leader sends a batch the moment its job is resumed, and what is dropped
+ * then waits for its next due time. */
 #define JOB_FRESH_US   (2 * FP_US_PER_S)
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
@@ -74,7 +76,7 @@ static struct cached_job *place_of(struct worker *w, int64_t id)
 const struct ledger_job *worker_job(struct worker *w, int64_t id, struct fp_err *err)
 {
     struct cached_job *c = place_of(w, id);
-    if (c->job.id == id && clock_mono_us() - c->read_us < JOB_FRESH_US)
+    if (c->job.id == id && c->job.state == JOB_IN_PROGRESS && clock_mono_us() - c->read_us < JOB_FRESH_US)
         return &c->job;
     ledger_job_fini(&c->job);
     memset(c, 0, sizeof *c);
