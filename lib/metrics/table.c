@@ -119,7 +119,7 @@ const struct metrics_row metrics_table[] = {
     {"foliopost_provider_fault", "mailer", "bool", "1 while the provider is at fault and nothing is sent"},
     {"foliopost_throttled_total", "mailer", "replies", "replies that asked to slow down"},
     {"foliopost_put_off_total", "mailer", "mails",
-     "mails put off while their provider stands or is slow, so that others get their claim slots"},
+     "mails put off while their provider or their domain is slow, so that others get their claim slots"},
     {"foliopost_claims_total", "mailer", "batches", "batches claimed, or already taken"},
     {"foliopost_claims_lost_total", "mailer", "batches", "claims that became another's while in work"},
     {"foliopost_claims_strayed_total", "mailer", "batches", "claims in no hands that were handed back"},

@@ -127,14 +127,19 @@ static void adopt(struct desk *d, struct batch *b)
         batch_close(&d->lists, b, b->why);
 }
 
-/* no: -1: it names none */
-static void note_provider(struct desk *d, int8_t no)
+/* What it has to wait for, besides the providers that all share. */
+static void note_wait(struct desk *d, const struct mail *m)
 {
+    int8_t no = m->rendered.provider;
+    int64_t now_us = clock_mono_us();
     d->any_named |= no >= 0;
+    d->any_limited |= m->domain >= 0;
     if (no >= 0)
-        d->providers[no].named_us = clock_mono_us();
+        d->providers[no].named_us = now_us;
+    else if (m->domain >= 0)
+        d->domains[m->domain].came_us = now_us;
     else
-        d->unnamed_us = clock_mono_us();
+        d->free_us = now_us;
 }
 
 static void take_rendered(struct desk *d, struct mail *m)
@@ -149,7 +154,7 @@ static void take_rendered(struct desk *d, struct mail *m)
         outcome_of_dry_run(m->item, m->bytes, &m->outcome);
         mail_move(&d->lists, m, MAIL_KNOWN);
     } else if (m->data) {
-        note_provider(d, m->rendered.provider);
+        note_wait(d, m);
         mail_move(&d->lists, m, MAIL_READY);
     } else {
         outcome_of_render_error(&m->render_err, &m->outcome);
@@ -189,11 +194,11 @@ static void wake_rested(struct desk *d, int64_t now_us)
 
 /* --- rendering ahead ---------------------------------------------------------------------------- */
 
-/* What waits for the one provider that it names keeps nobody else from being
- * rendered; the claim slots bound it. */
+/* What waits for the one provider that it names, or for its domain's rate, keeps
+ * nobody else from being rendered; the claim slots bound it. */
 static bool render_more(const struct desk *d)
 {
-    size_t ready = d->lists.ready.n > d->ready_named ? d->lists.ready.n - d->ready_named : 0;
+    size_t ready = d->lists.ready.n > d->ready_bound ? d->lists.ready.n - d->ready_bound : 0;
     size_t slice = (size_t)(d->per_second / 5); /* two slices */
     size_t ahead = 2 * open_cap(d);
     ahead = ahead > slice ? ahead : slice;

@@ -63,19 +63,23 @@ struct provider {
 struct domain {
     const struct domain_options *o;
     int channel;
+    int64_t came_us;          /* when a mail of it that names no provider last came; 0: never */
     size_t ready, can, taken; /* of the plan being made */
+    bool behind;              /* more is ready than its rate takes within two slices */
 };
 
 struct desk {
     struct desk_options o;
     struct provider providers[PROVIDERS_MAX];
     struct domain domains[DOMAINS_MAX];
-    unsigned well;      /* providers that share the mails, a bit each */
-    bool any_named;     /* a mail has named a provider */
-    size_t ready_named; /* of the ready ones, that name one */
+    unsigned well;    /* providers that share the mails, a bit each */
+    bool any_named;   /* a mail has named a provider */
+    bool any_limited; /* a mail was of a domain with a rate of its own */
+    size_t
+        ready_bound; /* of the ready ones: name a provider, or are more than their domain's rate takes soon */
     bool named_shared;  /* ready ones name a provider that others share in */
-    int64_t unnamed_us; /* when a mail that names none last came; 0: never */
-    int64_t crowded_us; /* since when all slots wait for providers that mails name; 0: they do not */
+    int64_t free_us;    /* when a mail that waits for neither last came; 0: never */
+    int64_t crowded_us; /* since when all that is here waits for one of these; 0: it does not */
     struct fp_ledger *ledger;
     struct inbox *inbox;
     struct renderers *renderers;

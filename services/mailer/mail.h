@@ -10,7 +10,7 @@
  *   RENDERING -> KNOWN      cannot be rendered: failed; or a dry run's: would be sent
  *   READY     -> ASKED      its intent is in the record being made
  *   WAITING, READY, RESTING -> KNOWN   suppressed while it waited here: skipped
- *   READY     -> KNOWN      the provider that it names stands or is slow, others want the slot: deferred
+ *   READY     -> KNOWN      the provider that it names or its domain is slow, others want the slot: deferred
  *   ASKED     -> SENDING    the intent is durable; with the senders
  *   ASKED     -> READY      the intent was not opened
  *   SENDING   -> KNOWN      the provider's verdict

@@ -162,9 +162,13 @@ void outcome_suppressed(struct outcome *out)
     (void)skip(FOLIOPOST__V1__SKIP_REASON__SKIP_REASON_SUPPRESSED, out);
 }
 
-void outcome_of_waiting(const char *provider, const struct retry_rule *rule, double dice, struct outcome *out)
+void outcome_of_waiting(const char *provider, const char *domain, const struct retry_rule *rule, double dice,
+                        struct outcome *out)
 {
-    set(out, DELIVERY_DEFERRED, false, "its provider stands or is slow: ", provider);
+    if (provider)
+        set(out, DELIVERY_DEFERRED, false, "its provider stands or is slow: ", provider);
+    else
+        set(out, DELIVERY_DEFERRED, false, "its domain's own rate is used up: ", domain);
     out->retry_in_ms = outcome_backoff_ms(rule, 0, dice);
 }
 

@@ -45,8 +45,9 @@ bool outcome_without_mail(const Foliopost__V1__SummaryItem *item, struct outcome
 /* Written, and not sent because its job is a dry run: skipped, with its size and what is remarkable. */
 void outcome_of_dry_run(const Foliopost__V1__SummaryItem *item, size_t bytes, struct outcome *out);
 void outcome_suppressed(struct outcome *out);
-/* The provider that his mail names stands or is slow: not tried, tried later. */
-void outcome_of_waiting(const char *provider, const struct retry_rule *rule, double dice,
+/* What his mail has to wait for is too slow for those behind it: not tried, tried later. One of the two:
+ * the provider that it names (stands or is slow), or NULL and its domain, whose own rate is used up. */
+void outcome_of_waiting(const char *provider, const char *domain, const struct retry_rule *rule, double dice,
                         struct outcome *out);
 /* base * 2^attempts, at most cap, then +-20 %. */
 int64_t outcome_backoff_ms(const struct retry_rule *rule, int attempts, double dice);

@@ -146,18 +146,31 @@ static size_t count_named(struct desk *d)
     return n;
 }
 
+/* Of its mails, those that its rate does not take within two slices. */
+static size_t beyond_soon(const struct desk *d, const struct domain *at, size_t mails)
+{
+    double rate = pacer_rate(d->pacer, at->channel);
+    size_t soon = (size_t)(rate / 5) + 1;
+    return rate > 0 && mails > soon ? mails - soon : 0;
+}
+
 static void offer_domains(struct desk *d, int64_t *next_us)
 {
     int64_t more_us;
+    size_t unnamed[DOMAINS_MAX] = {0};
     for (int i = 0; i < d->o.n_domains; i++)
         d->domains[i].ready = d->domains[i].taken = 0;
     for (const struct mail *m = d->lists.ready.first; m; m = m->next)
-        if (m->domain >= 0)
+        if (m->domain >= 0) {
             d->domains[m->domain].ready++;
+            unnamed[m->domain] += m->rendered.provider < 0;
+        }
     for (int i = 0; i < d->o.n_domains; i++) {
         struct domain *at = &d->domains[i];
         at->can = pacer_offer(d->pacer, at->channel, at->ready, at->ready, &more_us);
         *next_us = at->ready ? earliest(*next_us, more_us) : *next_us;
+        at->behind = beyond_soon(d, at, at->ready) > 0;
+        d->ready_bound += beyond_soon(d, at, unnamed[i]);
     }
 }
 
@@ -229,8 +242,8 @@ void desk_route(struct desk *d, struct plan *plan)
     int64_t now_us = clock_mono_us();
     size_t n = waiting(d);
     *plan = (struct plan){.next_us = INT64_MAX};
-    if (d->any_named)
-        n -= d->ready_named = count_named(d);
+    d->ready_bound = d->any_named ? count_named(d) : 0;
+    n -= d->ready_bound;
     find_shares(d, share, now_us);
     for (int i = 0; i < d->o.n_providers; i++)
         if (d->providers[i].o->dedicated)

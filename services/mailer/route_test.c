@@ -186,6 +186,16 @@ static void a_provider_that_is_well_again_gets_its_share(void **state)
     assert_in_range(atomic_load(&s_sent) - before, 60, 140);
 }
 
+/* The test takes longer than the lease of its mailer. */
+static bool renewed(void)
+{
+    t_sql("UPDATE foliopost.instances SET lease_until = clock_timestamp() + interval '10 s' WHERE id = '%s'",
+          t_mailer);
+    t_sql("UPDATE foliopost.leader SET lease_until = clock_timestamp() + interval '10 s'");
+    clock_sleep_us(50000);
+    return true;
+}
+
 /* --- domains, quotas, the window --------------------------------------------------------------- */
 
 static void a_domain_has_a_rate_of_its_own(void **state)
@@ -210,6 +220,77 @@ static void a_domain_has_a_rate_of_its_own(void **state)
     assert_int_equal(t_count(job, "state = 'sent'"), 100);
     if (seconds < 1.7 || seconds > 4)
         fail_msg("40 mails at 20 a second took %.1f s", seconds);
+}
+
+/* Batches of a hundred whose first mails, so many, are to a domain that takes little. */
+static void give_to_slow_domain(int64_t job, int64_t first, int slow)
+{
+    static struct f_batch b;
+    int64_t batch = t_paged(job, first, 100, false);
+    f_fill(&b, job, batch, first, 100);
+    for (int i = 0; i < slow; i++)
+        (void)snprintf(b.emails[i], sizeof(b.emails[i]), "u%lld@slow.example", (long long)first + i);
+    assert_true(f_give(&b));
+}
+
+static struct desk_options with_slow_domain(double rate)
+{
+    struct desk_options o = f_options();
+    o.domains[0] =
+        (struct domain_options){.channel = "domain:slow.example", .name = "slow.example", .mail_rate = rate};
+    o.n_domains = 1;
+    return o;
+}
+
+/* More of them than are rendered ahead. */
+static void a_domain_that_takes_little_keeps_nobody_from_being_rendered(void **state)
+{
+    (void)state;
+    const struct desk_options o = with_slow_domain(2);
+    int64_t job = t_started(false);
+    f_start(&o);
+    give_to_slow_domain(job, 1, 80);
+    f_await(t_count(job, "state = 'sent' AND user_id % 100 NOT BETWEEN 1 AND 80") == 20, 3);
+    f_stop();
+}
+
+/* Twelve batches, four slots: without putting off, these 480 take all slots for most of 96 s. */
+static void a_domain_that_takes_little_holds_up_nobody_else(void **state)
+{
+    (void)state;
+    const struct desk_options o = with_slow_domain(5);
+    int64_t job = t_started(false), start_us = clock_mono_us();
+    f_start(&o);
+    for (int first = 1; first < 1200 && renewed(); first += 100)
+        give_to_slow_domain(job, first, 40);
+    f_await(renewed() && t_count(job, "state = 'sent' AND user_id % 100 NOT BETWEEN 1 AND 40") == 720, 30);
+    double free_s = (double)(clock_mono_us() - start_us) / 1e6;
+    f_await(renewed() && f_idle(), 60);
+    double all_s = (double)(clock_mono_us() - start_us) / 1e6;
+    f_stop();
+    int64_t through = t_count(job, "state = 'sent' AND user_id % 100 BETWEEN 1 AND 40");
+    assert_int_equal(t_count(job, "state = 'deferred' AND attempts = 0 AND provider IS NULL"
+                                  " AND reason = 'its domain''s own rate is used up: slow.example'"
+                                  " AND due_at > clock_timestamp()"),
+                     480 - through);
+    assert_in_range(through, (int64_t)(all_s * 5 * 0.8) - 5, 479);
+    if (free_s > 15)
+        fail_msg("those of other domains took %.1f s", free_s);
+    assert_true(f_most() == 1);
+}
+
+/* With nobody else there nothing is put off, however full the slots are. */
+static void a_domains_own_users_alone_are_not_put_off(void **state)
+{
+    (void)state;
+    const struct desk_options o = with_slow_domain(100);
+    int64_t job = t_started(false);
+    f_start(&o);
+    for (int first = 1; first < 700 && renewed(); first += 100)
+        give_to_slow_domain(job, first, 100);
+    f_await(renewed() && f_idle(), 30);
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'sent'"), 700);
 }
 
 static void a_daily_quota_is_never_passed_and_survives_a_restart(void **state)
@@ -342,16 +423,6 @@ static void nobody_stands_in_for_a_dedicated_provider(void **state)
     f_stop();
     assert_int_equal(t_count(job, "state = 'sent'"), 240);
     assert_int_equal(t_count(job, "user_id % 5 = 0"), 0);
-}
-
-/* The test takes longer than the lease of its mailer. */
-static bool renewed(void)
-{
-    t_sql("UPDATE foliopost.instances SET lease_until = clock_timestamp() + interval '10 s' WHERE id = '%s'",
-          t_mailer);
-    t_sql("UPDATE foliopost.leader SET lease_until = clock_timestamp() + interval '10 s'");
-    clock_sleep_us(50000);
-    return true;
 }
 
 /* Twenty batches, four slots: without putting off, those that wait would hold all four. */
@@ -513,6 +584,9 @@ int main(void)
         cmocka_unit_test_setup(what_is_unclear_fails_over_to_nobody, clean),
         cmocka_unit_test_setup(a_provider_that_is_well_again_gets_its_share, clean),
         cmocka_unit_test_setup(a_domain_has_a_rate_of_its_own, clean),
+        cmocka_unit_test_setup(a_domain_that_takes_little_keeps_nobody_from_being_rendered, clean),
+        cmocka_unit_test_setup(a_domain_that_takes_little_holds_up_nobody_else, clean),
+        cmocka_unit_test_setup(a_domains_own_users_alone_are_not_put_off, clean),
         cmocka_unit_test_setup(a_daily_quota_is_never_passed_and_survives_a_restart, clean),
         cmocka_unit_test_setup(a_spent_quota_leaves_the_mails_to_the_other_provider, clean),
         cmocka_unit_test_setup(outside_the_window_nothing_is_sent_and_it_says_so, clean),
