@@ -272,6 +272,23 @@ int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int du
     return n;
 }
 
+static const char retry_late_sql[] =
+    "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0)::float8 FROM foliopost.deliveries"
+    " WHERE job_id = $1 AND state = 'deferred' AND due_at <= clock_timestamp()";
+
+int ledger_retry_late_s(struct fp_ledger *l, int64_t job_id, double *late_s, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_i64(&a, job_id);
+    if (ledger_step(l, "retry_late", retry_late_sql, &a, &rows, err) != 0)
+        return -1;
+    *late_s = pg_f64(rows, 0, 0);
+    pg_rows_free(rows);
+    return 0;
+}
+
 /* --- measures --------------------------------------------------------------------------- */
 
 static const char in_flight_sql[] =

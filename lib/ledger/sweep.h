@@ -49,6 +49,9 @@ int ledger_not_emitted(struct fp_ledger *l, const char *leader, const struct led
  * outcome in tenths; out should have room for ten at least. Returns how many to emit. */
 int ledger_split(struct fp_ledger *l, const char *leader, int due_ms, struct ledger_emit *out, int max,
                  struct fp_err *err) FP_MUST_CHECK;
+/* How long the deferred user of the job has been due who has been so for longest; 0: none is. */
+int ledger_retry_late_s(struct fp_ledger *l, int64_t job_id, double *late_s,
+                        struct fp_err *err) FP_MUST_CHECK;
 /* retry: up to 100 deferred users of the job that are due -> one new batch. Returns 0 or 1. */
 int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int due_ms, struct ledger_emit *out,
                  struct fp_err *err) FP_MUST_CHECK;

@@ -32,6 +32,13 @@ const struct metrics_row metrics_table[] = {
      "messages that came and were not used, by pipe and reason"},
     {"foliopost_leader", "scheduler", "bool", "1 while this scheduler leads"},
     {"foliopost_jobs", "leader", "jobs", "open jobs by state, as the leader sees them"},
+    {"foliopost_jobs_movable", "leader", "jobs",
+     "jobs in progress that could go on: nothing holds them, no canary's wait, closed hours, rate of their own, "
+     "delay between intervals, rollout or time of the next attempt"},
+    {"foliopost_job_stands_seconds", "leader", "s",
+     "how long the job among these has finished no user that has not for longest"},
+    {"foliopost_retry_late_seconds", "leader", "s",
+     "how long the deferred user has been due again who has been so for longest, in jobs that nothing holds"},
     {"foliopost_jobs_unapproved", "leader", "jobs", "those of the PENDING ones that wait for approval"},
     {"foliopost_backlog_users", "leader", "users",
      "still to do in jobs in progress, by stage: unread (an estimate), queued, sending, deferred and due"},

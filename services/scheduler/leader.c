@@ -106,7 +106,9 @@ static void align_tracks(struct leader *l, int n_before)
 {
     for (int i = 0; i < l->n_jobs; i++) {
         struct leader_track *t = find_track(l->tracks + i, n_before > i ? n_before - i : 0, l->jobs[i].id);
-        struct leader_track keep = {.job_id = l->jobs[i].id, .progress_mono_us = clock_mono_us()};
+        struct leader_track keep = {.job_id = l->jobs[i].id,
+                                    .progress_mono_us = clock_mono_us(),
+                                    .moved_mono_us = clock_mono_us()};
         if (t)
             keep = *t;
         l->tracks[i] = keep;
@@ -183,8 +185,8 @@ static int sweep(struct leader *l, struct fp_err *err)
     if (now < l->next_sweep_mono_us)
         return 0;
     l->next_sweep_mono_us = now + SWEEP_US;
-    if (sweep_instances(l, err) || sweep_jobs(l, err) || guard_jobs(l, err) || sweep_backlog(l, err) ||
-        sweep_schedules(l, err))
+    if (sweep_instances(l, err) || sweep_jobs(l, err) || guard_jobs(l, err) || sweep_standing(l, err) ||
+        sweep_backlog(l, err) || sweep_schedules(l, err))
         return -1;
     if (!leader_holds(l))
         return 0;

@@ -46,6 +46,7 @@ struct leader_track {
     int64_t next_reserve_mono_us;
     int64_t next_interval_mono_us; /* the first grant of another interval waits until then */
     int64_t progress_mono_us;      /* when a user was last finished, or nothing was in flight */
+    int64_t moved_mono_us;         /* when a user was last finished, or it was right to wait (standing.c) */
     int64_t next_try_mono_us;      /* to start or to complete it, after it did not work */
     int64_t next_guard_mono_us;    /* its events are read again */
     int64_t pace_mono_us;          /* by the job's rate the next user is due (pace.c) */
@@ -102,6 +103,7 @@ int grant_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;      /* gran
 int sweep_instances(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* sweep.c */
 int sweep_batches(struct leader *l, struct fp_err *err) FP_MUST_CHECK;
 int sweep_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;
+int sweep_standing(struct leader *l, struct fp_err *err) FP_MUST_CHECK;  /* standing.c */
 int sweep_backlog(struct leader *l, struct fp_err *err) FP_MUST_CHECK;   /* backlog.c */
 int sweep_schedules(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* schedules.c */
 int complete_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;   /* complete.c */

@@ -104,16 +104,21 @@ static void charge_pages(const struct ledger_job *j, struct leader_track *t, int
     t->paced = true;
 }
 
+static void look_at_hours(const struct ledger_job *j, struct leader_track *t, int64_t now_us)
+{
+    if (now_us < t->next_hours_mono_us)
+        return;
+    t->shut = pace_is_shut(j, clock_wall_us());
+    t->next_hours_mono_us = now_us + LOOK_US;
+}
+
 void pace_room(const struct ledger_job *j, struct leader_track *t, int64_t let_in, int64_t *room)
 {
     int64_t now_us = clock_mono_us();
 
     if (j->dry_run)
         return;
-    if (now_us >= t->next_hours_mono_us) {
-        t->shut = pace_is_shut(j, clock_wall_us());
-        t->next_hours_mono_us = now_us + LOOK_US;
-    }
+    look_at_hours(j, t, now_us);
     if (t->shut)
         *room = 0;
     if (!pace_has_rate(j)) {
@@ -130,6 +135,17 @@ void pace_retried(const struct ledger_job *j, struct leader_track *t, int users)
 {
     if (pace_has_rate(j) && users > 0)
         t->pace_mono_us = pace_charge(t->pace_mono_us, j->rate_limit, users, clock_mono_us());
+}
+
+bool pace_holds(const struct ledger_job *j, struct leader_track *t)
+{
+    int64_t now_us = clock_mono_us();
+
+    if (j->dry_run)
+        return false;
+    look_at_hours(j, t, now_us);
+    return t->shut || (pace_has_rate(j) && t->paced &&
+                       pace_batches(t->pace_mono_us, j->rate_limit, j->batch_size, now_us) < 1);
 }
 
 const char *pace_waits(const struct ledger_job *j, const struct leader_track *t, char out[160])

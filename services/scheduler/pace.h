@@ -12,6 +12,8 @@ bool pace_has_rate(const struct ledger_job *j);
 void pace_room(const struct ledger_job *j, struct leader_track *t, int64_t let_in, int64_t *room);
 /* So many users were let in again. */
 void pace_retried(const struct ledger_job *j, struct leader_track *t, int users);
+/* Its hours or its rate let nobody in now. */
+bool pace_holds(const struct ledger_job *j, struct leader_track *t);
 /* Why it stands: "" when its hours are not the reason. */
 const char *pace_waits(const struct ledger_job *j, const struct leader_track *t, char out[160]);
 

@@ -241,6 +241,8 @@ static void note_counts(struct leader_track *t, const struct ledger_counts *now,
     t->users_per_s = t->counted && done > 0 && elapsed_s > 0 ? (double)done / elapsed_s : 0;
     if (!t->counted || done != 0 || now->batches_open == 0)
         t->progress_mono_us = ended_us;
+    if (done != 0)
+        t->moved_mono_us = ended_us;
     t->counts = *now;
     t->counted = true;
     t->counted_mono_us = began_us;
