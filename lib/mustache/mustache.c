@@ -109,6 +109,77 @@ int mustache_check_partials(const struct fp_mustache_set *s, struct fp_err *err)
     return 0;
 }
 
+/* --- how deep it goes ----------------------------------------------------------- */
+
+/* Each template is measured once, whoever includes it how often. */
+struct measure {
+    const struct fp_mustache_set *set;
+    bool open[MAX_TEMPLATES];
+    int levels[MAX_TEMPLATES]; /* below its own, and 1; 0: not known yet */
+    struct fp_err *err;
+};
+
+static int measure_template(struct measure *m, const struct fp_mustache *t);
+
+static size_t index_of(const struct fp_mustache_set *s, const struct fp_mustache *t)
+{
+    size_t i = 0;
+    while (i < s->count && s->items[i] != t)
+        i++;
+    return i;
+}
+
+/* The levels of sections and partials from op `from` to `to`; -1: an error. */
+static int measure_ops(struct measure *m, const struct fp_mustache *t, uint32_t from, uint32_t to)
+{
+    int deepest = 0;
+    for (uint32_t i = from; i < to; i++) {
+        const struct op *op = &t->ops[i];
+        const struct fp_mustache *partial =
+            op->kind == OP_PARTIAL ? mustache_partial(m->set, op->text) : NULL;
+        int levels = 0;
+        if (partial && m->open[index_of(m->set, partial)])
+            return err_set(m->err, FP_INVALID_ARGUMENT,
+                           "%s:%d:%d: the partial \"%s\" includes itself without end", t->name, op->line,
+                           op->column, op->text);
+        if (partial) {
+            levels = measure_template(m, partial);
+        } else if (op->kind == OP_SECTION || op->kind == OP_INVERTED) {
+            levels = measure_ops(m, t, i + 1, op->end);
+            levels += levels >= 0;
+            i = op->end - 1;
+        }
+        if (levels < 0)
+            return -1;
+        if (levels > MUSTACHE_MAX_DEPTH)
+            return err_set(m->err, FP_RESOURCE_EXHAUSTED,
+                           "%s:%d:%d: sections and partials are nested deeper than %d", t->name, op->line,
+                           op->column, MUSTACHE_MAX_DEPTH);
+        deepest = levels > deepest ? levels : deepest;
+    }
+    return deepest;
+}
+
+static int measure_template(struct measure *m, const struct fp_mustache *t)
+{
+    size_t at = index_of(m->set, t);
+    if (m->levels[at])
+        return m->levels[at];
+    m->open[at] = true;
+    int levels = measure_ops(m, t, 0, t->n_ops);
+    m->open[at] = false;
+    return levels < 0 ? -1 : (m->levels[at] = levels + 1);
+}
+
+int mustache_check_nesting(const struct fp_mustache_set *s, struct fp_err *err)
+{
+    struct measure m = {.set = s, .err = err};
+    for (size_t i = 0; i < s->count; i++)
+        if (measure_template(&m, s->items[i]) < 0)
+            return -1;
+    return 0;
+}
+
 static void bind_op(const struct fp_mustache_set *s, const struct mustache_bind *how, struct op *op)
 {
     if (op->kind == OP_PARTIAL)

@@ -63,6 +63,10 @@ int mustache_render(const struct fp_mustache_set *s, const struct fp_mustache *t
 /* Fails with file, line and column when a template of the set includes a
  * partial that is not there. */
 int mustache_check_partials(const struct fp_mustache_set *s, struct fp_err *err) FP_MUST_CHECK;
+/* Fails, likewise, when a partial includes itself, if by others, or what is
+ * nested goes deeper than is rendered. The specification allows the first where
+ * a section over nested data ends it: only for views without such data. */
+int mustache_check_nesting(const struct fp_mustache_set *s, struct fp_err *err) FP_MUST_CHECK;
 
 /* To be called once, after the last template: finds partials and the numbers of
  * names now, instead of at each rendering. */

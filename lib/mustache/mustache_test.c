@@ -236,6 +236,18 @@ static void a_missing_partial_is_found_before_rendering(void **state)
     assert_int_equal(mustache_check_partials(set, &err), 0);
 }
 
+static void an_endless_template_is_found_before_rendering(void **state)
+{
+    (void)state;
+    add("a", "{{> b}}{{> b}}", true);
+    add("b", "{{#x}}\n{{> c}}{{/x}}", true);
+    add("c.mustache", "x", true);
+    assert_int_equal(mustache_check_nesting(set, &err), 0);
+    add("d", "{{> d}}", true);
+    assert_int_equal(mustache_check_nesting(set, &err), -1);
+    assert_string_equal(err.msg, "d:1:1: the partial \"d\" includes itself without end");
+}
+
 static void note_use(void *ctx, const struct mustache_use *use)
 {
     struct fp_str *seen = ctx;
@@ -272,6 +284,7 @@ int main(void)
         TEST(output_is_bounded),
         TEST(a_bound_set_renders_the_same_and_encodes_once),
         TEST(a_missing_partial_is_found_before_rendering),
+        TEST(an_endless_template_is_found_before_rendering),
         TEST(all_names_are_told_with_the_sections_around_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,9 @@
  *
  * A mistake in a template is a mistake in a million mails, so everything that
  * can be found before the first one is: syntax, missing partials, a template
- * without one of its three parts, names that no statement has, messages that a
- * catalogue lacks. files.c reads the folders.
+ * without one of its three parts, partials that include themselves, names that
+ * no statement has, messages that a catalogue lacks, mails that are too long
+ * (rehearse.c). files.c reads the folders.
  *
  * Each language has compiled templates of its own, with its messages as
  * literal text in them: some 100 kB for each, and nothing to look up later.
@@ -19,6 +20,7 @@
 #include "lib/base/mem.h"
 #include "lib/render/files.h"
 #include "lib/render/mime.h"
+#include "lib/render/rehearse.h"
 #include "lib/render/statement.h"
 #include "lib/render/translate.h"
 
@@ -159,7 +161,8 @@ static int add_files(struct language *l, const struct files *files, struct fp_er
         if (text && add_file(l->text, f, l->messages, false, err) != 0)
             return -1;
     }
-    if (mustache_check_partials(l->html, err) != 0 || mustache_check_partials(l->text, err) != 0)
+    if (mustache_check_partials(l->html, err) != 0 || mustache_check_partials(l->text, err) != 0 ||
+        mustache_check_nesting(l->html, err) != 0 || mustache_check_nesting(l->text, err) != 0)
         return -1;
     /* the HTML part is quoted-printable from the start: nearly all of it is the template's */
     mustache_set_bind(l->html, &(struct mustache_bind){statement_number, mime_quote});
@@ -301,7 +304,7 @@ static int load_all(struct fp_templates *t, const struct templates_from *from, s
     if (!files_same_folder(from->base, from->own) && files_read(t->files, from->own, err) != 0)
         return -1;
     files_hash(t->files, t->hash);
-    if (check_files(t, err) != 0 || add_languages(t, from, err) != 0) {
+    if (check_files(t, err) != 0 || add_languages(t, from, err) != 0 || rehearse(t, err) != 0) {
         if (!files_name(t->files, err))
             err_prefix(err, "%s", *from->own ? from->own : from->base);
         return -1;

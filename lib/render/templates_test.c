@@ -137,6 +137,76 @@ static void mistakes_of_syntax_and_missing_files_are_found(void **state)
     expect_error("the template \"other\" needs other.subject, other.txt and other.html");
 }
 
+/* With a section around it as well: a statement holds nothing of its own kind. */
+static void a_partial_that_includes_itself_is_found(void **state)
+{
+    (void)state;
+    put("statement.html", "{{> style}}");
+    put("style.mustache", "x\n {{> style}}");
+    expect_error("style.mustache:2:2: the partial \"style\" includes itself without end");
+    put("style.mustache", "{{#bridge}}{{> other}}{{/bridge}}");
+    put("other.mustache", "{{^up}}{{> style}}{{/up}}");
+    expect_error("style.mustache:1:12: the partial \"other\" includes itself without end");
+    put("other.mustache", "{{> third}}{{> third}}");
+    put("third.mustache", "twice, and no recursion");
+    struct fp_err err;
+    struct fp_templates *t = load(folder, &err);
+    if (!t)
+        fail_msg("%s", err.msg);
+    templates_free(t);
+}
+
+static void nesting_that_cannot_be_rendered_is_found(void **state)
+{
+    (void)state;
+    char name[32], text[32];
+    put("statement.html", "{{> p0}}");
+    for (int i = 0; i < 70; i++) {
+        snprintf(name, sizeof name, "p%d.mustache", i);
+        snprintf(text, sizeof text, i < 69 ? "{{> p%d}}" : "x", i + 1);
+        put(name, text);
+    }
+    struct fp_err err;
+    assert_null(load(folder, &err));
+    assert_non_null(strstr(err.msg, ".mustache:1:1: sections and partials are nested deeper than 64"));
+}
+
+static void fill_kb(char *text, int kb)
+{
+    memset(text, 'x', (size_t)kb * 1024);
+    strcpy(text + kb * 1024, "{{#movers}}{{#rows}}{{name}}{{/rows}}{{/movers}}");
+}
+
+/* What is too long with everything there is to show is found before a user has it. */
+static void a_mail_that_is_too_long_is_found(void **state)
+{
+    (void)state;
+    static char text[300 * 1024];
+    struct fp_err err;
+    fill_kb(text, 59);
+    put("statement.html", text);
+    put("statement.txt", text);
+    struct fp_templates *t = load(folder, &err);
+    if (!t)
+        fail_msg("%s", err.msg);
+    templates_free(t);
+    fill_kb(text, 60);
+    put("statement.txt", text);
+    expect_error(
+        "statement.txt:1:1: 61890 bytes in en with a statement of everything; it may have 61440: Gmail"
+        " cuts long mails");
+    put("statement.txt", "x");
+    put("statement.html", text);
+    assert_null(load(folder, &err));
+    assert_non_null(strstr(err.msg, "statement.html:1:1: 61890 bytes in en with a statement of everything"));
+    fill_kb(text, 200);
+    put("statement.html", "{{> a}}{{> a}}");
+    put("a.mustache", text);
+    assert_null(load(folder, &err));
+    assert_non_null(strstr(err.msg, "statement.html, in en with a statement of nothing: "));
+    assert_non_null(strstr(err.msg, "what it renders to is too large"));
+}
+
 static void an_empty_and_a_missing_folder_are_named(void **state)
 {
     (void)state;
@@ -233,6 +303,9 @@ int main(void)
         TEST(an_unknown_name_is_found_with_its_place),
         TEST(a_name_is_known_only_where_it_is_offered),
         TEST(mistakes_of_syntax_and_missing_files_are_found),
+        TEST(a_partial_that_includes_itself_is_found),
+        TEST(nesting_that_cannot_be_rendered_is_found),
+        TEST(a_mail_that_is_too_long_is_found),
         TEST(an_empty_and_a_missing_folder_are_named),
         TEST(a_folder_is_laid_over_another),
         TEST(what_a_catalogue_lacks_is_found_with_file_and_key),
