@@ -211,7 +211,7 @@ static int check_tls(const struct cli *c, struct fp_err *err)
         return 0;
     return err_set(
         err, FP_INVALID_ARGUMENT,
-        "--rpc %s is plain although --bus-ca-file is given: write tls+tcp://, or leave the file out",
+        "--rpc %s is plain although --bus-ca-file is given: write tls+tcp:// or tls+grpc://, or leave the file out",
         c->globals.rpc);
 }
 

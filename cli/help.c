@@ -9,14 +9,14 @@
 #define AT(field) offsetof(struct cli_globals, field)
 
 const struct config_setting cli_global_rows[] = {
-    {"rpc", CONFIG_STRING, NULL, CLI_DEFAULT_RPC, 1, 255, NULL, "the scheduler's address; several by commas",
-     AT(rpc)},
+    {"rpc", CONFIG_STRING, NULL, CLI_DEFAULT_RPC, 1, 255, NULL,
+     "the scheduler's address; several by commas. grpc:// or tls+grpc:// for its gRPC door", AT(rpc)},
     {"token-file", CONFIG_SECRET_FILE, NULL, "", 0, 0, NULL,
      "file with the bearer token, when the scheduler asks for one", AT(token_file)},
     {"bus-ca-file", CONFIG_STRING, NULL, "", 0, 4096, NULL,
-     "CA of the scheduler's certificate, for tls+tcp://", AT(bus_ca_file)},
-    {"bus-cert-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "our certificate, for tls+tcp://",
-     AT(bus_cert_file)},
+     "CA of the scheduler's certificate, for tls+tcp:// and tls+grpc://", AT(bus_ca_file)},
+    {"bus-cert-file", CONFIG_STRING, NULL, "", 0, 4096, NULL,
+     "our certificate, for tls+tcp:// and tls+grpc://", AT(bus_cert_file)},
     {"bus-key-file", CONFIG_STRING, NULL, "", 0, 4096, NULL, "the certificate's key", AT(bus_key_file)},
     {"json", CONFIG_BOOL, NULL, "false", 0, 0, NULL,
      "print the reply's message as JSON, names as in the .proto", AT(json)},

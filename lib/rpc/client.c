@@ -1,58 +1,44 @@
 /*
- * The client: one REQ socket with a connection to every address of the
- * server's name. A scheduler that restarts in the middle of a call gets the
- * request again from NNG, which is why every method is safe to repeat.
- *
- * Who is not connected within CONNECT_MS is told so at once, and not after the
- * whole deadline: a scheduler that does not run is the commonest fault.
+ * The client of both doors: what a call needs before it goes out, and the lock.
+ * How it goes out: client_bus.c, client_grpc.c.
  */
-#include "lib/rpc/rpc.h"
+#include "lib/rpc/client.h"
 
-#include <nng/nng.h>
-#include <nng/protocol/reqrep0/req.h>
-#include <stdio.h>
+#include <pthread.h>
 #include <string.h>
-
-#include "lib/base/clock.h"
-#include "lib/base/text.h"
-#include "lib/bus/dialers.h"
-
-#define CONNECT_MS 3000  /* longer than NNG's slowest redial (2 s) */
-#define RESEND_MS  10000 /* for a server that lost the request and kept the connection */
-#define RESOLVE_MS 5000
 
 struct fp_rpc_client {
     pthread_mutex_t lock; /* one call at a time */
-    nng_socket socket;
-    nng_ctx ctx;
-    nng_aio *aio;
-    struct fp_dialers *dialers;
-    char *url, *token;
+    const struct client_door *door;
+    void *at;
 };
+
+static bool begins(const char *url, const char *scheme)
+{
+    return scheme[0] == '\0' || strncmp(url, scheme, strlen(scheme)) == 0;
+}
+
+static const struct client_door *door_of(const char *url)
+{
+    static const struct client_door *const doors[] = {&client_grpc,
+                                                      &client_bus}; /* the last takes all others */
+    size_t i = 0;
+    while (!begins(url, doors[i]->scheme) && !begins(url, doors[i]->tls_scheme))
+        i++;
+    return doors[i];
+}
 
 struct fp_rpc_client *rpc_client_new(const char *url, const char *token, const struct bus_tls *tls,
                                      struct fp_err *err)
 {
-    nng_socket s;
-    endpoint_init();
-    if (bus_check_urls(url, false, err) != 0)
+    const struct client_door *door = door_of(url);
+    void *at = door->open(url, token != NULL ? token : "", tls, err);
+    if (at == NULL)
         return NULL;
-    endpoint_must(nng_req0_open(&s), "nng_req0_open");
-    endpoint_must(nng_socket_set_size(s, NNG_OPT_RECVMAXSZ, WIRE_MAX_RPC_BYTES), "receive limit");
-    endpoint_must(nng_socket_set_ms(s, NNG_OPT_REQ_RESENDTIME, RESEND_MS), "resend time");
-    struct fp_dialers *dialers = dialers_open(s, "rpc", url, endpoint_tls_of(url, tls), RESOLVE_MS, err);
-    if (dialers == NULL) {
-        nng_close(s); /* never connected: safe also in NNG 1.5 */
-        return NULL;
-    }
     struct fp_rpc_client *c = mem_alloc(sizeof *c);
     pthread_mutex_init(&c->lock, NULL);
-    c->socket = s;
-    c->dialers = dialers;
-    endpoint_must(nng_ctx_open(&c->ctx, s), "nng_ctx_open");
-    endpoint_must(nng_aio_alloc(&c->aio, NULL, NULL), "nng_aio_alloc");
-    c->url = mem_strdup(url);
-    c->token = mem_strdup(token != NULL ? token : "");
+    c->door = door;
+    c->at = at;
     return c;
 }
 
@@ -60,116 +46,18 @@ void rpc_client_free(struct fp_rpc_client *c)
 {
     if (c == NULL)
         return;
-    dialers_close(c->dialers); /* the socket stays: closing it can hang in NNG 1.5 */
-    nng_aio_free(c->aio);
+    c->door->close(c->at);
     pthread_mutex_destroy(&c->lock);
-    mem_free(c->url);
-    mem_free(c->token);
     mem_free(c);
 }
 
-static int remaining_ms(int64_t deadline_us)
+ProtobufCMessage *client_unpack(const struct client_call *call, const void *data, size_t bytes,
+                                struct fp_err *err)
 {
-    int64_t left_us = deadline_us - clock_mono_us();
-    return left_us > 0 ? (int)(left_us / 1000) + 1 : 0;
-}
-
-/* Sends the packed envelope and waits for what comes back. */
-static int exchange(struct fp_rpc_client *c, const struct fp_str *packed, int64_t deadline_us,
-                    nng_msg **reply)
-{
-    nng_msg *m;
-    endpoint_must(nng_msg_alloc(&m, 0), "nng_msg_alloc");
-    endpoint_must(nng_msg_append(m, packed->data, packed->len), "nng_msg_append");
-    nng_aio_set_timeout(c->aio, remaining_ms(deadline_us));
-    nng_aio_set_msg(c->aio, m);
-    nng_ctx_send(c->ctx, c->aio);
-    nng_aio_wait(c->aio);
-    int rv = nng_aio_result(c->aio);
-    nng_aio_set_msg(c->aio, NULL);
-    if (rv != 0) {
-        nng_msg_free(m);
-        return rv;
-    }
-    nng_aio_set_timeout(c->aio, remaining_ms(deadline_us));
-    nng_ctx_recv(c->ctx, c->aio);
-    nng_aio_wait(c->aio);
-    rv = nng_aio_result(c->aio);
-    if (rv == 0)
-        *reply = nng_aio_get_msg(c->aio);
-    nng_aio_set_msg(c->aio, NULL);
-    return rv;
-}
-
-static int no_answer(struct fp_rpc_client *c, const char *method, int rv, int deadline_ms, struct fp_err *err)
-{
-    if (rv != NNG_ETIMEDOUT)
-        return endpoint_err(err, rv, "%s at %s", method, c->url);
-    if (dialers_up(c->dialers) > 0)
-        return err_set(err, FP_DEADLINE_EXCEEDED, "%s: no answer from %s within %d ms", method, c->url,
-                       deadline_ms);
-    if (dialers_were_up(c->dialers))
-        return err_set(err, FP_UNAVAILABLE, "%s: the connection to %s was lost", method, c->url);
-    return err_set(err, FP_UNAVAILABLE, "nobody answers at %s: is the scheduler running?", c->url);
-}
-
-/* Under the lock: connects, sends, receives. */
-static nng_msg *call(struct fp_rpc_client *c, const char *method, const struct fp_str *packed,
-                     int deadline_ms, struct fp_err *err)
-{
-    int64_t deadline_us = clock_mono_us() + deadline_ms * INT64_C(1000);
-    nng_msg *reply = NULL;
-    int rv = NNG_ETIMEDOUT;
-    if (dialers_wait(c->dialers, deadline_ms < CONNECT_MS ? deadline_ms : CONNECT_MS))
-        rv = exchange(c, packed, deadline_us, &reply);
-    if (rv != 0)
-        no_answer(c, method, rv, deadline_ms, err);
-    return reply;
-}
-
-static int pack_call(const struct fp_rpc_client *c, const char *method, const ProtobufCMessage *request,
-                     int deadline_ms, const char *id, struct fp_str *packed, struct fp_err *err)
-{
-    Foliopost__V1__RpcRequest envelope = FOLIOPOST__V1__RPC_REQUEST__INIT;
-    struct fp_str payload;
-    char trace[56];
-    str_init(&payload, WIRE_MAX_RPC_BYTES);
-    int rc = wire_pack(request, WIRE_MAX_RPC_BYTES - 8192, &payload, err);
-    if (rc == 0) {
-        wire_new_traceparent(trace);
-        envelope.schema_version = WIRE_SCHEMA_VERSION;
-        envelope.method = (char *)method;
-        envelope.request_id = (char *)id;
-        envelope.deadline_ms = deadline_ms;
-        envelope.token = c->token;
-        envelope.traceparent = trace;
-        envelope.payload.data = (uint8_t *)payload.data;
-        envelope.payload.len = payload.len;
-        rc = wire_pack(&envelope.base, WIRE_MAX_RPC_BYTES, packed, err);
-    }
-    str_fini(&payload);
-    return rc;
-}
-
-static ProtobufCMessage *read_reply(const char *method, const char *id, const void *data, size_t bytes,
-                                    const ProtobufCMessageDescriptor *d, struct fp_arena *arena,
-                                    struct fp_err *err)
-{
-    const Foliopost__V1__RpcReply *r =
-        wire_unpack(&foliopost__v1__rpc_reply__descriptor, data, bytes, arena, err);
-    if (r != NULL && r->code != FP_OK) {
-        err_set(err, r->code > 0 && r->code <= FP_UNAUTHENTICATED ? (enum fp_code)r->code : FP_UNKNOWN, "%s",
-                r->message);
-        return NULL;
-    }
-    if (r != NULL && strcmp(r->request_id, id) != 0) {
-        err_set(err, FP_INTERNAL, "%s: the answer is to another call", method);
-        return NULL;
-    }
-    ProtobufCMessage *m = r != NULL ? wire_unpack(d, r->payload.data, r->payload.len, arena, err) : NULL;
+    ProtobufCMessage *m = wire_unpack(call->reply, data, bytes, call->arena, err);
     if (m == NULL) {
-        err->code = FP_INTERNAL; /* the server's fault, not of our argument */
-        err_prefix(err, "%s: the answer is not valid", method);
+        err->code = FP_INTERNAL;
+        err_prefix(err, "%s: the answer is not valid", call->method);
     }
     return m;
 }
@@ -178,23 +66,20 @@ ProtobufCMessage *rpc_call(struct fp_rpc_client *c, const char *method, const Pr
                            const ProtobufCMessageDescriptor *reply, int deadline_ms, struct fp_arena *arena,
                            struct fp_err *err)
 {
-    struct fp_str packed;
+    struct fp_str payload;
     struct fp_err own;
-    char id[37];
+    char trace[56];
+    const struct client_call call = {method, &payload, trace, deadline_ms, reply, arena};
     ProtobufCMessage *m = NULL;
     if (err == NULL)
         err = &own;
-    text_new_uuid(id);
-    str_init(&packed, WIRE_MAX_RPC_BYTES + 1024);
-    if (wire_check(request, err) == 0 && pack_call(c, method, request, deadline_ms, id, &packed, err) == 0) {
+    wire_new_traceparent(trace);
+    str_init(&payload, WIRE_MAX_RPC_BYTES);
+    if (wire_check(request, err) == 0 && wire_pack(request, WIRE_MAX_RPC_BYTES - 8192, &payload, err) == 0) {
         pthread_mutex_lock(&c->lock);
-        nng_msg *msg = call(c, method, &packed, deadline_ms, err);
+        m = c->door->call(c->at, &call, err);
         pthread_mutex_unlock(&c->lock);
-        if (msg != NULL) {
-            m = read_reply(method, id, nng_msg_body(msg), nng_msg_len(msg), reply, arena, err);
-            nng_msg_free(msg);
-        }
     }
-    str_fini(&packed);
+    str_fini(&payload);
     return m;
 }

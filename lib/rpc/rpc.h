@@ -1,6 +1,6 @@
 /*
- * Calls: the table of methods, and over NNG REQ/REP the server's door and the
- * client. The other door to the same table is gRPC (lib/grpc).
+ * Calls: the table of methods, over NNG REQ/REP the server's door, and the client of
+ * either door. The other door to the same table is gRPC (lib/grpc).
  *
  * A method is a request descriptor, a reply descriptor and a function. A door
  * checks the envelope, token, deadline and request, runs the method in a worker
@@ -76,7 +76,10 @@ int rpc_server_port(const struct fp_rpc_server *s);
 void rpc_server_stop(struct fp_rpc_server *s);
 
 /* url: tcp://host:port, or tls+tcp:// with a certificate of ours in *tls (NULL:
- * none); several by commas, of one kind. Connects in the background; a call waits for it. */
+ * none); several by commas, of one kind. Connects in the background; a call waits for it.
+ * grpc://host:port and tls+grpc:// are the gRPC door: one, of whose addresses the first that
+ * answers is taken, connected by the first call; of *tls the CA counts (the system's without)
+ * and, where it is given, the certificate. */
 struct fp_rpc_client *rpc_client_new(const char *url, const char *token, const struct bus_tls *tls,
                                      struct fp_err *err) FP_MUST_CHECK;
 void rpc_client_free(struct fp_rpc_client *c);

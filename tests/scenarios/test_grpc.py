@@ -275,3 +275,54 @@ def test_tls_where_client_certificates_are_optional(new_stack, pb, tmp_path):
     for wrong in (["-tls1_1", "-cipher", "ALL@SECLEVEL=0", "-alpn", "h2"], ["-alpn", "http/1.1"]):
         said = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *wrong], capture_output=True, text=True, input="", timeout=20)
         assert said.returncode != 0 and "alert" in said.stderr, said.stderr
+
+
+# --- the command line by this door -----------------------------------------------------------
+
+
+def test_the_command_line_does_by_grpc_what_it_does_by_the_bus(new_stack, judge):
+    stack = new_stack(mailer={"mail_rate": 1500})
+    door = ("--rpc", f"grpc://127.0.0.1:{stack.of('scheduler')[0].ports['grpc']}")
+    done = stack.foliopost("submit", "monthly", "--watch", *door)
+    assert done.returncode == 0 and "COMPLETED" in done.stdout
+    judge(stack).accounted(1)
+    for command in (["status", "1"], ["report", "1"], ["jobs"], ["rates"], ["deliveries", "1", "--state", "failed"], ["fleet"]):
+        by_bus, by_grpc = (json.loads(stack.foliopost(*command, "--json", *more).stdout) for more in ((), door))
+        if command == ["fleet"]:  # which says when each was heard
+            by_bus, by_grpc = ({i["id"] for i in said["instances"]} for said in (by_bus, by_grpc))
+        assert by_bus == by_grpc, command
+    missing = stack.foliopost("status", "99", *door, check=False)
+    assert missing.returncode == 5 and missing.stderr == stack.foliopost("status", "99", check=False).stderr
+    bus = stack.of("scheduler")[0].ports["rpc"]
+    wrong = stack.foliopost("jobs", "--rpc", f"grpc://127.0.0.1:{bus}", "--timeout", "2s", check=False)
+    assert wrong.returncode == 4 and wrong.stderr.startswith("foliopost: ")
+    nobody = stack.foliopost("jobs", "--rpc", "grpc://127.0.0.1:1", check=False)
+    assert nobody.returncode == 4 and "is the scheduler running?" in nobody.stderr
+
+
+def test_the_command_line_by_grpc_with_tls(new_stack, tmp_path):
+    from foliostack import free_port
+    make_certificates(tmp_path)
+    (tmp_path / "token").write_text("secret-1\n")
+    port = free_port()
+    stack = new_stack(start=False)
+    stack.options["scheduler"] = {"grpc_listen": f"tls+tcp://127.0.0.1:{port}", "grpc_cert_file": tmp_path / "server.pem",
+                                  "grpc_key_file": tmp_path / "server.key", "grpc_client_ca_file": tmp_path / "ca.pem",
+                                  "rpc_token_file": tmp_path / "token"}
+    stack.start_services(userstream=0, stats=0, mailer=0)
+
+    def jobs(who="client", ca="ca", host="localhost", scheme="tls+grpc", token=True):
+        own = ["--bus-cert-file", tmp_path / f"{who}.pem", "--bus-key-file", tmp_path / f"{who}.key"] if who else []
+        authority = ["--bus-ca-file", tmp_path / f"{ca}.pem"] if ca else []
+        secret = ["--token-file", tmp_path / "token"] if token else []
+        return stack.foliopost("jobs", "--json", "--rpc", f"{scheme}://{host}:{port}", *own, *authority, *secret, check=False)
+
+    for host in ("localhost", "127.0.0.1"):
+        good = jobs(host=host)
+        assert good.returncode == 0 and json.loads(good.stdout)["jobs"] == [], good.stderr
+    for wrong, code, told in (({"ca": "other"}, 4, "certificate is not accepted"), ({"ca": None}, 4, "certificate is not accepted"),
+                              ({"host": "ip6-localhost"}, 4, ""), ({"who": None}, 4, ""), ({"who": "stranger"}, 4, ""),
+                              ({"token": False}, 1, "UNAUTHENTICATED"), ({"scheme": "grpc", "ca": None}, 4, ""),
+                              ({"scheme": "grpc"}, 2, "tls+grpc://"), ({"ca": "nothing"}, 2, "nothing.pem")):
+        said = jobs(**wrong)
+        assert said.returncode == code and told in said.stderr and "secret-1" not in said.stderr, (wrong, said.returncode, said.stderr)
