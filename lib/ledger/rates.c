@@ -25,17 +25,31 @@
 #define NEXT_FREE                                                                                            \
     "(r.next_free - CASE WHEN " SET_BACK " THEN r.touched_at - clock_timestamp() ELSE interval '0' END)"
 
+/* What is of the future is of before the clock was set back, and long ago. */
+#define WITHIN(t, seconds)                                                                                   \
+    "coalesce(" t " > clock_timestamp() - " LEDGER_STR(seconds) " * interval '1 s'"                          \
+                                                                " AND " t " <= clock_timestamp(), false)"
+/* Some mailer knows what the account allows. */
+#define ACCOUNT_KNOWN  WITHIN("r.account_read_at", 86400)
+#define LOWER_OF(a, b) "CASE WHEN " a " > 0 AND (" b " <= 0 OR " a " < " b ") THEN " a " ELSE " b " END"
+
 /* clang-format off */
-static const char configure_sql[] =
-    "INSERT INTO foliopost.provider_rates AS r (provider, rate, rate_limit, configured_limit) VALUES ($1, $2, $2, $2)"
-    " ON CONFLICT (provider) DO UPDATE SET configured_limit = excluded.configured_limit,"
-    "  rate_limit = coalesce(r.operator_limit, excluded.rate_limit), next_free = " NEXT_FREE ","
-    "  touched_at = clock_timestamp(),"
-    "  rate = CASE WHEN r.rate_limit = coalesce(r.operator_limit, excluded.rate_limit) THEN r.rate"
-    "   ELSE coalesce(r.operator_limit, excluded.rate_limit) END";
+#define CONFIGURE(limit) \
+    "INSERT INTO foliopost.provider_rates AS r (provider, rate, rate_limit, configured_limit) VALUES ($1, $2, $2, $2)" \
+    " ON CONFLICT (provider) DO UPDATE SET configured_limit = " limit "," \
+    "  rate_limit = coalesce(r.operator_limit, " limit "), next_free = " NEXT_FREE "," \
+    "  touched_at = clock_timestamp()," \
+    "  rate = CASE WHEN r.rate_limit = coalesce(r.operator_limit, " limit ") THEN r.rate" \
+    "   ELSE coalesce(r.operator_limit, " limit ") END"
+static const char configure_sql[] = CONFIGURE("excluded.configured_limit");
+#define NOT_ABOVE_READ \
+    "CASE WHEN " ACCOUNT_KNOWN " THEN " LOWER_OF("r.configured_limit", "excluded.configured_limit") \
+    " ELSE excluded.configured_limit END"
+static const char unread_sql[] = CONFIGURE("(" NOT_ABOVE_READ ")");
 /* clang-format on */
 
-int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_second, struct fp_err *err)
+static int configure(struct fp_ledger *l, const char *name, const char *sql, const char *provider,
+                     double per_second, struct fp_err *err)
 {
     struct pg_args a;
     if (!(per_second >= 0)) {
@@ -45,16 +59,40 @@ int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_
     pg_args_init(&a);
     pg_arg_text(&a, provider);
     pg_arg_f64(&a, per_second);
-    return ledger_count(l, "rate_configure", configure_sql, &a, err) < 0 ? -1 : 0;
+    return ledger_count(l, name, sql, &a, err) < 0 ? -1 : 0;
+}
+
+int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_second, struct fp_err *err)
+{
+    return configure(l, "rate_configure", configure_sql, provider, per_second, err);
 }
 
 #define TODAY "(clock_timestamp() AT TIME ZONE 'UTC')::date"
 
+/* What a quota that rolls has counted does not end with the day, as long as the
+ * account was read within its 24 hours. */
+#define USED_TODAY                                                                                           \
+    "(CASE WHEN r.quota_day = " TODAY " OR (r.quota_rolls AND " ACCOUNT_KNOWN                                \
+    ") THEN r.quota_used ELSE 0 END)"
+
 /* clang-format off */
 static const char quota_sql[] =
-    "UPDATE foliopost.provider_rates SET daily_quota = $2, quota_day = " TODAY ","
-    "  quota_used = greatest($3, CASE WHEN quota_day = " TODAY " THEN quota_used ELSE 0 END)"
-    " WHERE provider = $1";
+    "UPDATE foliopost.provider_rates r SET daily_quota = $2, quota_day = " TODAY ","
+    "  quota_used = greatest($3, CASE WHEN r.quota_rolls THEN 0 ELSE " USED_TODAY " END),"
+    "  account_read_at = NULL, quota_rolls = false"
+    " WHERE r.provider = $1";
+/* What is taken and has yet to go is in no account's count. */
+static const char account_sql[] =
+    "UPDATE foliopost.provider_rates r SET daily_quota = $2, quota_day = " TODAY ", quota_rolls = $3::boolean,"
+    "  quota_used = CASE WHEN $3::boolean THEN $4 + floor(greatest(0, r.rate * extract(epoch FROM"
+    "    greatest(" NEXT_FREE ", clock_timestamp()) - clock_timestamp())))"
+    "   WHEN r.quota_rolls THEN 0 ELSE " USED_TODAY " END,"
+    "  account_read_at = clock_timestamp()"
+    " WHERE r.provider = $1";
+static const char unread_quota_sql[] =
+    "UPDATE foliopost.provider_rates r SET daily_quota = $2, quota_rolls = false,"
+    "  quota_used = CASE WHEN r.quota_rolls THEN 0 ELSE r.quota_used END"
+    " WHERE r.provider = $1 AND NOT " ACCOUNT_KNOWN;
 static const char return_sql[] =
     "UPDATE foliopost.provider_rates SET quota_used = greatest(0, quota_used - $2)"
     " WHERE provider = $1 AND daily_quota > 0 AND quota_day = " TODAY;
@@ -71,6 +109,44 @@ int ledger_rate_quota(struct fp_ledger *l, const char *provider, double per_day,
     return ledger_count(l, "rate_quota", quota_sql, &a, err) < 0 ? -1 : 0;
 }
 
+static int read_limits(struct fp_ledger *l, const char *provider, const struct ledger_limits *limits,
+                       struct fp_err *err)
+{
+    struct pg_args a;
+    if (ledger_rate_configure(l, provider, limits->per_second, err) < 0)
+        return -1;
+    pg_args_init(&a);
+    pg_arg_text(&a, provider);
+    pg_arg_f64(&a, limits->per_day);
+    pg_arg_bool(&a, limits->rolls);
+    pg_arg_f64(&a, limits->sent);
+    return ledger_count(l, "rate_account", account_sql, &a, err) < 0 ? -1 : 0;
+}
+
+static int unread_limits(struct fp_ledger *l, const char *provider, const struct ledger_limits *limits,
+                         struct fp_err *err)
+{
+    struct pg_args a;
+    if (configure(l, "rate_unread", unread_sql, provider, limits->per_second, err) < 0)
+        return -1;
+    pg_args_init(&a);
+    pg_arg_text(&a, provider);
+    pg_arg_f64(&a, limits->per_day);
+    return ledger_count(l, "rate_unread_quota", unread_quota_sql, &a, err) < 0 ? -1 : 0;
+}
+
+int ledger_rate_limits(struct fp_ledger *l, const char *provider, const struct ledger_limits *limits,
+                       struct fp_err *err)
+{
+    if (limits->account == ACCOUNT_READ)
+        return read_limits(l, provider, limits, err);
+    if (limits->account == ACCOUNT_UNREAD)
+        return unread_limits(l, provider, limits, err);
+    if (ledger_rate_configure(l, provider, limits->per_second, err) < 0)
+        return -1;
+    return ledger_rate_quota(l, provider, limits->per_day, 0, err);
+}
+
 int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, struct fp_err *err)
 {
     struct pg_args a;
@@ -80,10 +156,9 @@ int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, struct 
     return ledger_count_once(l, "rate_return", return_sql, &a, err) < 0 ? -1 : 0;
 }
 
-#define USED_TODAY "(CASE WHEN r.quota_day = " TODAY " THEN r.quota_used ELSE 0 END)"
-#define MAX_AHEAD  "interval '2 s'"
-#define BASE       "greatest(" NEXT_FREE ", clock_timestamp())"
-#define SLICE      "make_interval(secs => $2::float8 / nullif(r.rate, 0))"
+#define MAX_AHEAD "interval '2 s'"
+#define BASE      "greatest(" NEXT_FREE ", clock_timestamp())"
+#define SLICE     "make_interval(secs => $2::float8 / nullif(r.rate, 0))"
 
 /* clang-format off */
 static const char take_sql[] =
@@ -102,7 +177,7 @@ static const char take_sql[] =
 /* clang-format off */
 static const char wait_sql[] =
     "SELECT r.rate, greatest(1000,"
-    "  extract(epoch FROM " NEXT_FREE " - " MAX_AHEAD " - clock_timestamp()) * 1000000)::bigint,"
+    "  extract(epoch FROM greatest(" NEXT_FREE " - " MAX_AHEAD ", clock_timestamp()) - clock_timestamp()) * 1000000)::bigint,"
     "  CASE WHEN r.daily_quota > 0 THEN greatest(0, floor(r.daily_quota - " USED_TODAY "))::bigint ELSE -1 END,"
     "  least(" LOOK_AGAIN ", extract(epoch FROM"
     "   ((" TODAY " + 1)::timestamp AT TIME ZONE 'UTC') - clock_timestamp()) * 1000000 + 1000)::bigint"
@@ -186,10 +261,6 @@ int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *gran
 #define IS_LOWERED(t) \
     "coalesce(" t "lowered_until > clock_timestamp()" \
     " AND " t "lowered_until <= clock_timestamp() + " LEDGER_STR(RATE_HOLD_MAX_S) " * interval '1 s', false)"
-/* What is of the future is of before the clock was set back, and long ago. */
-#define WITHIN(t, seconds) \
-    "coalesce(" t " > clock_timestamp() - " LEDGER_STR(seconds) " * interval '1 s'" \
-    " AND " t " <= clock_timestamp(), false)"
 static const char lower_sql[] =
     "UPDATE foliopost.provider_rates SET rate = greatest(rate * $2, rate_limit / 20), lowered_at = clock_timestamp(),"
     "  lowered_until = clock_timestamp() + least($3::bigint, " LEDGER_STR(RATE_HOLD_MAX_S) ") * interval '1 s'"

@@ -17,6 +17,21 @@ int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_
  * and what is known to have gone out today, whoever sent it. */
 int ledger_rate_quota(struct fp_ledger *l, const char *provider, double per_day, double used_today,
                       struct fp_err *err) FP_MUST_CHECK;
+
+/* Whether a provider's account can be asked what it allows, and was. */
+enum ledger_account { ACCOUNT_NONE, ACCOUNT_UNREAD, ACCOUNT_READ };
+/* What holds for a provider: a mailer's settings and what the account allows, the lower of both. */
+struct ledger_limits {
+    double per_second, per_day; /* 0: none */
+    enum ledger_account account;
+    bool rolls;  /* per_day is the account's: of the last 24 hours, not of a day of UTC */
+    double sent; /* within these, as the account says */
+};
+/* Configure and quota in one, at a mailer's start and whenever the account was read again. The count of
+ * a quota that rolls is the account's, and what was taken since. UNREAD: what a mailer read within 24 hours
+ * is only lowered, and its quota stays. */
+int ledger_rate_limits(struct fp_ledger *l, const char *provider, const struct ledger_limits *limits,
+                       struct fp_err *err) FP_MUST_CHECK;
 /* A slice of n mails by virtual scheduling. *granted 0: too far ahead, ask
  * again in *delay_us; RATE_QUOTA_SPENT: the day's quota is used up, ask again
  * then. Else *granted mails (n, or what is left of the quota) may go from

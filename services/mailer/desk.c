@@ -333,13 +333,12 @@ static int start_pacer(struct desk *d, struct fp_err *err)
     for (int i = 0; i < d->o.n_providers; i++) {
         const struct provider_options *o = &d->o.providers[i];
         d->providers[i].channel = p.n_channels;
-        p.channels[p.n_channels++] =
-            (struct channel_options){o->name, o->mail_rate, o->daily_quota, o->used_today};
+        p.channels[p.n_channels++] = (struct channel_options){o->name, o->limits};
     }
     for (int i = 0; i < d->o.n_domains; i++) {
         d->domains[i] = (struct domain){.o = &d->o.domains[i], .channel = p.n_channels};
         p.channels[p.n_channels++] =
-            (struct channel_options){.name = d->o.domains[i].channel, .mail_rate = d->o.domains[i].mail_rate};
+            (struct channel_options){d->o.domains[i].channel, {.per_second = d->o.domains[i].mail_rate}};
     }
     d->pacer = pacer_start(&p, err);
     return d->pacer ? 0 : -1;
@@ -429,6 +428,11 @@ void desk_drain(struct desk *d)
 {
     atomic_store(&d->draining, true);
     inbox_wake(d->inbox);
+}
+
+void desk_limits(struct desk *d, int provider, const struct ledger_limits *limits)
+{
+    pacer_limits(d->pacer, d->providers[provider].channel, limits);
 }
 
 void desk_report(struct desk *d)

@@ -24,11 +24,9 @@ struct provider_options {
     const char *name; /* of its row in provider_rates */
     const struct transport_ops *transport;
     struct transport_settings transport_settings;
-    double mail_rate;   /* mails a second; 0: no limit */
-    double daily_quota; /* mails a day; 0: none */
-    double used_today;  /* known to have gone out, whoever sent them */
-    int weight;         /* its share of the mails, among those that are well */
-    bool dedicated;     /* takes only the mails that name it */
+    struct ledger_limits limits;
+    int weight;     /* its share of the mails, among those that are well */
+    bool dedicated; /* takes only the mails that name it */
     int connections;
 };
 
@@ -65,6 +63,8 @@ int desk_slots_used(struct desk *d);
 
 /* Takes back what is not sent, lets the rest settle, releases the batches. */
 void desk_drain(struct desk *d);
+/* The account of a provider, by its place, was read again. Any thread. */
+void desk_limits(struct desk *d, int provider, const struct ledger_limits *limits);
 /* Gauges, now and then. */
 void desk_report(struct desk *d);
 /* Ends the threads. What is still out is left to the lease's end. */

@@ -110,7 +110,7 @@ static void who_is_suppressed_while_he_waits_gets_no_mail(void **state)
     (void)state;
     struct desk_options o = f_options();
     int64_t job = t_started(false);
-    o.providers[0].mail_rate = 1; /* fifty mails wait most of a minute */
+    o.providers[0].limits.per_second = 1; /* fifty mails wait most of a minute */
     f_start(&o);
     (void)f_batch(job, 1, 50);
     f_await(f_total() > 0, 10);
@@ -218,7 +218,7 @@ static void a_paused_job_is_given_back_within_seconds(void **state)
     (void)state;
     struct desk_options o = f_options();
     int64_t job = t_started(false);
-    o.providers[0].mail_rate = 10; /* so that the desk waits for the rate most of the time */
+    o.providers[0].limits.per_second = 10; /* so that the desk waits for the rate most of the time */
     f_start(&o);
     int64_t batch = f_batch(job, 1, 100);
     f_await(f_total() >= 3, 5);
@@ -348,7 +348,7 @@ static void a_fault_that_only_one_mail_meets_stops_nobody_else(void **state)
     int64_t job = t_started(false);
     f_verdict = one_is_refused;
     f_code = 550;
-    o.providers[0].mail_rate = 200;
+    o.providers[0].limits.per_second = 200;
     f_start(&o);
     (void)f_batch(job, 1, 200);
     f_await(t_count(job, "state = 'sent'") == 199, 10);
@@ -423,7 +423,7 @@ static void one_mail_throttled_for_ever_is_deferred(void **state)
     int64_t job = t_started(false);
     f_verdict = one_is_throttled;
     f_code = 454;
-    o.providers[0].mail_rate = 100;
+    o.providers[0].limits.per_second = 100;
     f_start(&o);
     (void)f_batch(job, 1, 100);
     (void)f_batch(job, 101, 100);
@@ -450,7 +450,7 @@ static void throttling_lowers_the_rate_and_costs_nobody_his_mail(void **state)
     int64_t job = t_started(false);
     f_verdict = throttled_at_first;
     atomic_store(&throttle_left, 6);
-    o.providers[0].mail_rate = 300;
+    o.providers[0].limits.per_second = 300;
     f_start(&o);
     (void)f_batch(job, 1, 100);
     f_await(t_sql("SELECT round(rate)::bigint FROM foliopost.provider_rates WHERE provider = 'default'") <=
@@ -560,7 +560,7 @@ static void a_claim_is_given_up_only_when_its_row_says_so(void **state)
     struct desk_options o = f_options();
     int64_t job = t_started(false);
     bool held;
-    o.providers[0].mail_rate = 50;
+    o.providers[0].limits.per_second = 50;
     f_start(&o);
     (void)f_batch(job, 1, 100);
     f_await(f_total() >= 10, 5);
@@ -579,7 +579,7 @@ static void postgresql_away_only_delays(void **state)
     (void)state;
     struct desk_options o = f_options();
     int64_t job = t_started(false);
-    o.providers[0].mail_rate = 200;
+    o.providers[0].limits.per_second = 200;
     f_start(&o);
     (void)f_batch(job, 1, 200);
     for (int i = 0; i < 3; i++) {
@@ -687,7 +687,7 @@ static void the_rate_is_used_and_not_passed(void **state)
     (void)state;
     struct desk_options o = f_options();
     int64_t job = t_started(false);
-    o.providers[0].mail_rate = 400;
+    o.providers[0].limits.per_second = 400;
     f_start(&o);
     int64_t start_us = clock_mono_us();
     for (int i = 0; i < 12; i++)
@@ -706,7 +706,7 @@ static void mails_that_waited_for_connections_do_not_arrive_together(void **stat
     (void)state;
     struct desk_options o = f_options();
     int64_t job = t_started(false);
-    o.providers[0].mail_rate = 50;
+    o.providers[0].limits.per_second = 50;
     f_connect_ms = 700;
     f_start(&o);
     for (int i = 0; i < 2; i++)

@@ -74,7 +74,7 @@ static void server_change(struct server *s, struct script script)
     pthread_mutex_unlock(&s->lock);
 }
 
-static int count_of(struct server *s, const int *counter)
+__attribute__((unused)) static int count_of(struct server *s, const int *counter)
 {
     pthread_mutex_lock(&s->lock);
     int n = *counter;

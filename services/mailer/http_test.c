@@ -503,10 +503,13 @@ static void the_accounts_quota_is_read(void **state)
     client_open(&c);
     assert_int_equal(transport_ses.quota(c.transport, &q, &err), 0);
     assert_true(last_holds(c.server, "GET /v2/email/account HTTP/1.1\r\n"));
-    assert_true(q.per_second == 14 && q.per_day == 50000 && q.sent_today == 12);
+    assert_true(q.per_second == 14 && q.per_day == 50000 && q.sent == 12);
     server_change(c.server, (struct script){.status = 403, .headers = TYPE("AccessDeniedException")});
     assert_int_equal(transport_ses.quota(c.transport, &q, &err), -1);
     assert_non_null(strstr(err.msg, "AccessDenied"));
+    server_change(c.server,
+                  (struct script){.status = 200, .body = "{\"ok\":true}"}); /* no account's answer */
+    assert_int_equal(transport_ses.quota(c.transport, &q, &err), -1);
     client_close(&c);
 }
 

@@ -5,6 +5,7 @@
 #include "services/mailer/mailer.h"
 
 #include "lib/log/log.h"
+#include "services/mailer/accounts.h"
 #include "services/mailer/desk.h"
 #include "services/mailer/intake.h"
 #include "services/mailer/letter.h"
@@ -19,6 +20,7 @@ static struct mailer {
     struct desk *desk;
     struct intake *intake;
     struct preview_desk *previews;
+    struct accounts *accounts;
 } the;
 
 /* --- what the parts ask of the skeleton and of the renderer -------------------------------- */
@@ -72,7 +74,7 @@ static int start_desk(struct mailer *m, struct fp_err *err)
         .beat = beat,
         .ctx = m->service,
     };
-    providers_ask_quotas(set->providers);
+    providers_ask_accounts(set->providers);
     providers_to_desk(set->providers, &o);
     service_ledger_options(m->service, &o.ledger);
     m->desk = desk_start(&o, err);
@@ -111,6 +113,17 @@ static int start_previews(struct mailer *m, struct fp_err *err)
     return m->previews ? 0 : -1;
 }
 
+static void tell_limits(void *ctx, int provider, const struct ledger_limits *limits)
+{
+    desk_limits(((struct mailer *)ctx)->desk, provider, limits);
+}
+
+static void start_accounts(struct mailer *m)
+{
+    const struct accounts_options o = {.providers = m->settings->providers, .tell = tell_limits, .ctx = m};
+    m->accounts = accounts_start(&o);
+}
+
 /* A failure here ends the process; the operating system takes back the rest. */
 int mailer_start(struct fp_service *s, void *values, struct fp_err *err)
 {
@@ -118,6 +131,7 @@ int mailer_start(struct fp_service *s, void *values, struct fp_err *err)
     service_set_slots(s, (int)the.settings->slots);
     if (start_desk(&the, err) < 0 || start_intake(&the, err) < 0 || start_previews(&the, err) < 0)
         return -1;
+    start_accounts(&the);
     log_info("", "mailer started",
              "transport=%s provider=%s rate=%g connections=%lld slots=%lld templates=%s",
              the.settings->transport, the.settings->provider, the.settings->mail_rate,
@@ -143,6 +157,7 @@ void mailer_drain(struct fp_service *s, void *values)
     intake_drain(the.intake);
     desk_drain(the.desk);
     preview_desk_drain(the.previews);
+    accounts_drain(the.accounts);
 }
 
 /* A slot is in use from before a claim until the desk has parted with the batch. */
@@ -157,12 +172,13 @@ void mailer_stop(struct fp_service *s, void *values)
 {
     (void)s;
     (void)values;
+    const bool asked = accounts_stop(the.accounts);
     intake_stop(the.intake);
     desk_stop(the.desk);
     const bool shown = preview_desk_drained(the.previews);
     preview_desk_stop(the.previews);
     bus_pull_shut(the.pull);
-    if (!shown) /* it still uses what follows */
+    if (!shown || !asked) /* they still use what follows */
         return;
     providers_free(the.settings->providers);
     letter_close(the.settings);

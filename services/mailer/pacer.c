@@ -38,7 +38,7 @@ struct channel {
     uint64_t voided_told, voided_returned; /* of rate.voided: to the metrics, to the quota */
     size_t waiting;                        /* mails with the desk */
     size_t turnless;                       /* with the senders: they wait in pacer_turn() */
-    bool lower, fault_news, spent;
+    bool lower, fault_news, limit_news, spent;
     bool late; /* the last slice counted from its question */
     char fault[200];
     int64_t raised_us; /* when it was last asked for */
@@ -119,7 +119,7 @@ static void take(struct pacer *p, struct channel *c, size_t n)
 /* Under the lock. */
 static size_t to_return(const struct channel *c)
 {
-    return c->o.daily_quota > 0 ? (size_t)(c->rate.voided - c->voided_returned) : 0;
+    return c->o.limits.per_day > 0 ? (size_t)(c->rate.voided - c->voided_returned) : 0;
 }
 
 /* So that the quota counts mails and not slices. Whatever comes of it, it is not
@@ -177,6 +177,21 @@ static void tell_fault(struct pacer *p, struct channel *c)
     pthread_mutex_unlock(&p->lock);
 }
 
+static void tell_limits(struct pacer *p, struct channel *c)
+{
+    struct fp_err err;
+    pthread_mutex_lock(&p->lock);
+    const struct ledger_limits limits = c->o.limits;
+    c->limit_news = false;
+    pthread_mutex_unlock(&p->lock);
+    if (ledger_rate_limits(p->ledger, c->o.name, &limits, &err) == 0)
+        return;
+    failed(p, c, "limits", &err);
+    pthread_mutex_lock(&p->lock);
+    c->limit_news = true;
+    pthread_mutex_unlock(&p->lock);
+}
+
 static void look_at_window(struct pacer *p)
 {
     struct fp_err err;
@@ -207,7 +222,7 @@ static void look_at_window(struct pacer *p)
 struct todo {
     struct channel *channel; /* NULL: the window alone */
     size_t take, give_back;
-    bool window, lower, raise, fault;
+    bool window, lower, raise, fault, limits;
 };
 
 /* Under the lock. */
@@ -221,7 +236,7 @@ static bool channel_todo(const struct pacer *p, struct channel *c, int64_t now_u
 {
     if (now_us < c->retry_us)
         return false;
-    *out = (struct todo){.channel = c, .lower = c->lower, .fault = c->fault_news};
+    *out = (struct todo){.channel = c, .lower = c->lower, .fault = c->fault_news, .limits = c->limit_news};
     out->raise = c->waiting > 0 && now_us >= c->raised_us + RAISE_ASK_US;
     if (out->raise)
         c->raised_us = now_us;
@@ -229,7 +244,7 @@ static bool channel_todo(const struct pacer *p, struct channel *c, int64_t now_u
         out->take = rate_ask(&c->rate, c->waiting + c->turnless, now_us);
     if (out->take || out->raise || c->spent)
         out->give_back = to_return(c);
-    return out->take || out->lower || out->raise || out->fault || out->give_back;
+    return out->take || out->lower || out->raise || out->fault || out->limits || out->give_back;
 }
 
 /* Under the lock. */
@@ -298,6 +313,8 @@ static void *pacer_main(void *arg)
             lower(p, todo.channel);
         if (todo.fault)
             tell_fault(p, todo.channel);
+        if (todo.limits)
+            tell_limits(p, todo.channel);
         if (todo.raise)
             raise_rate(p, todo.channel);
         if (todo.give_back)
@@ -312,12 +329,9 @@ static int configure(struct fp_ledger *l, const struct pacer_options *o, struct 
 {
     bool open;
     int64_t for_us;
-    for (int i = 0; i < o->n_channels; i++) {
-        const struct channel_options *c = &o->channels[i];
-        if (ledger_rate_configure(l, c->name, c->mail_rate, err) < 0 ||
-            ledger_rate_quota(l, c->name, c->daily_quota, c->used_today, err) < 0)
+    for (int i = 0; i < o->n_channels; i++)
+        if (ledger_rate_limits(l, o->channels[i].name, &o->channels[i].limits, err) < 0)
             return -1;
-    }
     if (o->window.from_minute == o->window.to_minute)
         return 0;
     return ledger_window_look(l, &o->window, &open, &for_us, err) < 0 ? err_prefix(err, "send-window") : 0;
@@ -338,7 +352,7 @@ struct pacer *pacer_start(const struct pacer_options *o, struct fp_err *err)
     p->ledger = ledger;
     for (int i = 0; i < o->n_channels; i++) {
         p->channels[i].o = o->channels[i];
-        rate_init(&p->channels[i].rate, o->channels[i].mail_rate);
+        rate_init(&p->channels[i].rate, o->channels[i].limits.per_second);
     }
     pthread_mutex_init(&p->lock, NULL);
     pthread_condattr_init(&attr);
@@ -451,6 +465,16 @@ bool pacer_spent(struct pacer *p, int channel)
     return spent;
 }
 
+static void quota_waits(const struct channel *c, char out[200])
+{
+    if (c->o.limits.rolls)
+        (void)snprintf(out, 200, "provider %.64s: its account's quota of %.0f mails in 24 hours is used up",
+                       c->o.name, c->o.limits.per_day);
+    else
+        (void)snprintf(out, 200, "provider %.64s: the daily quota of %.0f mails is used up until 00:00 UTC",
+                       c->o.name, c->o.limits.per_day);
+}
+
 void pacer_waits(struct pacer *p, char out[200])
 {
     const struct ledger_window *w = &p->o.window;
@@ -462,9 +486,16 @@ void pacer_waits(struct pacer *p, char out[200])
                        w->zone);
     for (int i = 0; !out[0] && i < p->o.n_channels; i++)
         if (p->channels[i].spent)
-            (void)snprintf(out, 200,
-                           "provider %.64s: the daily quota of %.0f mails is used up until 00:00 UTC",
-                           p->channels[i].o.name, p->channels[i].o.daily_quota);
+            quota_waits(&p->channels[i], out);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pacer_limits(struct pacer *p, int channel, const struct ledger_limits *limits)
+{
+    pthread_mutex_lock(&p->lock);
+    p->channels[channel].o.limits = *limits;
+    p->channels[channel].limit_news = true;
+    pthread_cond_signal(&p->cond);
     pthread_mutex_unlock(&p->lock);
 }
 

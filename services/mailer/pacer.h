@@ -23,10 +23,8 @@
 struct pacer;
 
 struct channel_options {
-    const char *name;   /* of the row in provider_rates */
-    double mail_rate;   /* mails a second; 0: no limit */
-    double daily_quota; /* mails a day; 0: none */
-    double used_today;  /* known to have gone out, whoever sent them */
+    const char *name; /* of the row in provider_rates */
+    struct ledger_limits limits;
 };
 
 struct pacer_options {
@@ -60,6 +58,8 @@ bool pacer_spent(struct pacer *p, int channel);  /* the day's quota is used up *
 /* Why nothing may go although no provider is at fault: the window, a quota. */
 void pacer_waits(struct pacer *p, char out[200]);
 
+/* The account was read again. */
+void pacer_limits(struct pacer *p, int channel, const struct ledger_limits *limits);
 void pacer_throttled(struct pacer *p, int channel);                 /* lower it */
 void pacer_fault(struct pacer *p, int channel, const char *reason); /* "": over */
 

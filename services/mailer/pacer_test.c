@@ -25,7 +25,7 @@ static void nothing(void *ctx)
 static struct pacer *start(double rate)
 {
     const struct pacer_options o = {.ledger = {.dsn = t_dsn, .application = "pacer_test", .prepare = true},
-                                    .channels = {{.name = "default", .mail_rate = rate}},
+                                    .channels = {{.name = "default", .limits.per_second = rate}},
                                     .n_channels = 1,
                                     .changed = nothing};
     struct pacer *p = pacer_start(&o, &t_err);
@@ -136,6 +136,22 @@ static void what_is_to_be_told_is_told(void **state)
     pacer_stop(p);
 }
 
+static void an_account_that_was_read_again_is_told(void **state)
+{
+    const struct ledger_limits read = {
+        .per_second = 14, .per_day = 50000, .account = ACCOUNT_READ, .rolls = true, .sent = 4711};
+    (void)state;
+    struct pacer *p = start(100);
+    pacer_limits(p, 0, &read);
+    int64_t end_us = clock_mono_us() + 3 * FP_US_PER_S;
+    while (t_sql("SELECT count(*) FROM foliopost.provider_rates WHERE rate = 14 AND daily_quota = 50000"
+                 " AND quota_used = 4711") != 1 &&
+           clock_mono_us() < end_us)
+        clock_sleep_us(10000);
+    assert_true(clock_mono_us() < end_us);
+    pacer_stop(p);
+}
+
 static void a_mailer_that_waits_for_nothing_takes_nothing(void **state)
 {
     int64_t next_us;
@@ -170,6 +186,7 @@ int main(void)
         cmocka_unit_test_setup(two_mailers_share_one_rate, t_clean),
         cmocka_unit_test_setup(without_a_ledger_there_are_no_slices_and_with_it_they_come_again, t_clean),
         cmocka_unit_test_setup(what_is_to_be_told_is_told, t_clean),
+        cmocka_unit_test_setup(an_account_that_was_read_again_is_told, t_clean),
         cmocka_unit_test_setup(a_mailer_that_waits_for_nothing_takes_nothing, t_clean),
         cmocka_unit_test_setup(the_slice_of_a_late_answer_is_void, t_clean),
     };

@@ -16,8 +16,8 @@
 struct one {
     const char *name;
     const struct mailer_settings *settings; /* its section's */
-    double mail_rate, daily_quota, used_today;
-    bool dedicated; /* to the brands that name it */
+    struct ledger_limits limits;            /* its settings', and its account's as read at start */
+    bool dedicated;                         /* to the brands that name it */
 };
 
 struct limited {
@@ -92,14 +92,18 @@ bool providers_any_free(const struct providers *p)
     return false;
 }
 
+static struct ledger_limits own_limits(const struct mailer_settings *s)
+{
+    return (struct ledger_limits){.per_second = s->mail_rate, .per_day = s->daily_quota};
+}
+
 static int check(struct one *o, struct fp_err *err)
 {
     const struct transport_settings t = settings_transport(o->settings);
-    o->mail_rate = o->settings->mail_rate;
-    o->daily_quota = o->settings->daily_quota;
+    o->limits = own_limits(o->settings);
     if (strncmp(o->name, RATE_DOMAIN, strlen(RATE_DOMAIN)) == 0)
         return err_set(err, FP_INVALID_ARGUMENT, "provider: a name cannot begin with " RATE_DOMAIN);
-    if (o->daily_quota > 0 && o->mail_rate <= 0)
+    if (o->limits.per_day > 0 && o->limits.per_second <= 0)
         return err_set(err, FP_INVALID_ARGUMENT,
                        "daily-quota: needs a mail-rate, since it is counted with it");
     return transport_by_name(o->settings->transport)->check(&t, err);
@@ -188,37 +192,66 @@ struct providers *providers_load(const struct mailer_settings *s, struct fp_err 
     return NULL;
 }
 
+/* --- accounts ---------------------------------------------------------------------------------- */
+
 static double lower_of(double ours, double theirs)
 {
     return theirs > 0 && (ours <= 0 || theirs < ours) ? theirs : ours;
 }
 
-static void ask_quota(struct one *o)
+/* A quota needs a rate, which it is counted with. */
+static void bound(struct ledger_limits *l, const struct transport_quota *q)
+{
+    l->account = ACCOUNT_READ;
+    l->per_second = lower_of(l->per_second, q->per_second);
+    l->rolls = l->per_second > 0 && q->per_day > 0 && (l->per_day <= 0 || q->per_day < l->per_day);
+    l->per_day = l->per_second > 0 ? lower_of(l->per_day, q->per_day) : 0;
+    l->sent = q->sent;
+}
+
+bool providers_has_account(const struct providers *p, int i)
+{
+    return transport_by_name(p->list[i].settings->transport)->quota != NULL;
+}
+
+bool providers_account_unread(const struct providers *p, int i)
+{
+    return p->list[i].limits.account == ACCOUNT_UNREAD;
+}
+
+bool providers_ask_account(const struct providers *p, int i, struct ledger_limits *out)
 {
     struct fp_err err;
     struct transport_quota q = {0};
+    const struct one *o = &p->list[i];
     const struct transport_ops *ops = transport_by_name(o->settings->transport);
     const struct transport_settings settings = settings_transport(o->settings);
-    if (!ops->quota)
-        return;
+    *out = own_limits(o->settings);
     struct transport *t = ops->open(&settings, &err);
     int rc = t ? ops->quota(t, &q, &err) : -1;
     ops->close(t);
     if (rc < 0) {
-        log_warn("", "quota not read", "provider=%s reason=%s", o->name, err.msg);
-        return;
+        out->account = ACCOUNT_UNREAD;
+        log_warn("", "quota not read", "provider=%s reason=%s: what other mailers read holds", o->name,
+                 err.msg);
+        return false;
     }
-    o->mail_rate = lower_of(o->mail_rate, q.per_second);
-    o->daily_quota = o->mail_rate > 0 ? lower_of(o->daily_quota, q.per_day) : 0;
-    o->used_today = q.sent_today;
+    bound(out, &q);
     log_info("", "quota read", "provider=%s rate=%g per_day=%.0f sent=%.0f: at most %g a second, %.0f a day",
-             o->name, q.per_second, q.per_day, q.sent_today, o->mail_rate, o->daily_quota);
+             o->name, q.per_second, q.per_day, q.sent, out->per_second, out->per_day);
+    return true;
 }
 
-void providers_ask_quotas(struct providers *p)
+void providers_ask_accounts(struct providers *p)
 {
     for (int i = 0; i < p->sections->n; i++)
-        ask_quota(&p->list[i]);
+        if (providers_has_account(p, i))
+            (void)providers_ask_account(p, i, &p->list[i].limits);
+}
+
+int providers_count(const struct providers *p)
+{
+    return p->sections->n;
 }
 
 void providers_to_desk(const struct providers *p, struct desk_options *o)
@@ -228,9 +261,7 @@ void providers_to_desk(const struct providers *p, struct desk_options *o)
         o->providers[i] = (struct provider_options){.name = at->name,
                                                     .transport = transport_by_name(at->settings->transport),
                                                     .transport_settings = settings_transport(at->settings),
-                                                    .mail_rate = at->mail_rate,
-                                                    .daily_quota = at->daily_quota,
-                                                    .used_today = at->used_today,
+                                                    .limits = at->limits,
                                                     .weight = (int)at->settings->weight,
                                                     .dedicated = at->dedicated,
                                                     .connections = (int)at->settings->connections};

@@ -32,9 +32,15 @@ int providers_find(const struct providers *p, const char *name);
 void providers_dedicate(struct providers *p, int i);
 bool providers_is_dedicated(const struct providers *p, int i);
 bool providers_any_free(const struct providers *p); /* one that is not dedicated */
-/* Asks each account what it allows, where that can be asked, and keeps below it.
- * An account that does not answer is warned of: its replies will tell. */
-void providers_ask_quotas(struct providers *p);
+int providers_count(const struct providers *p);
+/* Its account can be asked what it allows. */
+bool providers_has_account(const struct providers *p, int i);
+bool providers_account_unread(const struct providers *p, int i); /* at start */
+/* Asks it: the settings' limits, kept below the account's. False: it did not answer, which is warned of; *out
+ * says so. It can take as long as a mail; any thread. */
+bool providers_ask_account(const struct providers *p, int i, struct ledger_limits *out);
+/* All of them, for providers_to_desk(). */
+void providers_ask_accounts(struct providers *p);
 /* Sets providers, domains and window of the desk. */
 void providers_to_desk(const struct providers *p, struct desk_options *o);
 

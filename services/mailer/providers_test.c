@@ -62,7 +62,7 @@ static void without_a_file_the_flags_are_the_provider(void **state)
     assert_int_equal(o.n_providers, 1);
     assert_string_equal(o.providers[0].name, "default");
     assert_string_equal(o.providers[0].transport->name, "null");
-    assert_true(o.providers[0].mail_rate == 70);
+    assert_true(o.providers[0].limits.per_second == 70);
     assert_int_equal(o.n_domains, 0);
     assert_int_equal(o.window.from_minute, o.window.to_minute);
     providers_free(p);
@@ -82,11 +82,11 @@ static void a_section_says_what_differs_from_the_flags(void **state)
     assert_int_equal(o.n_providers, 2);
     assert_string_equal(o.providers[0].name, "ses-eu");
     assert_string_equal(o.providers[0].transport->name, "null");
-    assert_true(o.providers[0].mail_rate == 500 && o.providers[0].daily_quota == 1e6);
+    assert_true(o.providers[0].limits.per_second == 500 && o.providers[0].limits.per_day == 1e6);
     assert_int_equal(o.providers[0].weight, 80);
     assert_string_equal(o.providers[1].transport->name, "smtp");
     assert_string_equal(o.providers[1].transport_settings.smtp_url, "smtp://relay.example:587");
-    assert_true(o.providers[1].mail_rate == 70);
+    assert_true(o.providers[1].limits.per_second == 70);
     providers_free(p);
 }
 

@@ -112,7 +112,7 @@ static void a_weight_holds_under_rates_too(void **state)
 {
     (void)state;
     struct desk_options o = two(50, 50);
-    o.providers[0].mail_rate = o.providers[1].mail_rate = 200;
+    o.providers[0].limits.per_second = o.providers[1].limits.per_second = 200;
     int64_t start_us = clock_mono_us();
     (void)run(&o, 1000);
     double seconds = (double)(clock_mono_us() - start_us) / 1e6;
@@ -297,8 +297,8 @@ static void a_daily_quota_is_never_passed_and_survives_a_restart(void **state)
 {
     (void)state;
     struct desk_options o = f_options();
-    o.providers[0].mail_rate = 1000;
-    o.providers[0].daily_quota = 150;
+    o.providers[0].limits.per_second = 1000;
+    o.providers[0].limits.per_day = 150;
     int64_t job = give(&o, 300);
     f_await(f_total() == 150, 10);
     clock_sleep_us(500000);
@@ -315,9 +315,9 @@ static void a_spent_quota_leaves_the_mails_to_the_other_provider(void **state)
 {
     (void)state;
     struct desk_options o = two(50, 50);
-    o.providers[0].mail_rate = 200; /* time enough to use up what the other has left, after a stall too */
-    o.providers[1].mail_rate = 1000;
-    o.providers[1].daily_quota = 100;
+    o.providers[0].limits.per_second = 200; /* time enough to use up what the other has left, after a stall too */
+    o.providers[1].limits.per_second = 1000;
+    o.providers[1].limits.per_day = 100;
     int64_t job = run(&o, 600);
     assert_int_equal(t_count(job, "state = 'sent'"), 600);
     assert_in_range(atomic_load(&s_sent), 90, 100);
@@ -458,7 +458,7 @@ static void a_dedicated_provider_that_is_slow_holds_up_nobody_else(void **state)
     (void)state;
     struct desk_options o = two(100, 100);
     o.providers[1].dedicated = true;
-    o.providers[1].mail_rate = 10;
+    o.providers[1].limits.per_second = 10;
     f_names = every_fifth;
     int64_t job = t_started(false), start_us = clock_mono_us();
     f_start(&o);
@@ -486,7 +486,7 @@ static void a_slow_providers_own_users_alone_are_not_put_off(void **state)
     (void)state;
     struct desk_options o = two(100, 100);
     o.providers[1].dedicated = true;
-    o.providers[1].mail_rate = 100;
+    o.providers[1].limits.per_second = 100;
     f_names = everybody;
     int64_t job = give(&o, 700);
     f_await(renewed() && f_idle(), 30);
@@ -541,7 +541,7 @@ static void a_named_provider_that_is_slow_holds_its_share_of_the_others_up_no_lo
 {
     (void)state;
     struct desk_options o = two(50, 50);
-    o.providers[1].mail_rate = 50;
+    o.providers[1].limits.per_second = 50;
     f_names = even;
     int64_t start_us = clock_mono_us();
     int64_t job = give(&o, 300);

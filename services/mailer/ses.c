@@ -317,9 +317,14 @@ static int ses_quota(struct transport *t, struct transport_quota *out, struct fp
     const char *body = http_client_body(t->http, &bytes);
     json_t *account = json_loadb(body, bytes, 0, NULL);
     const json_t *quota = json_object_get(account, "SendQuota");
+    if (!json_is_number(
+            json_object_get(quota, "MaxSendRate"))) { /* of a proxy, perhaps: not to be taken for no limit */
+        json_decref(account);
+        return err_set(err, FP_UNAVAILABLE, "the account's quota cannot be read: the answer has none");
+    }
     *out = (struct transport_quota){.per_second = number_of(quota, "MaxSendRate"),
                                     .per_day = number_of(quota, "Max24HourSend"),
-                                    .sent_today = number_of(quota, "SentLast24Hours")};
+                                    .sent = number_of(quota, "SentLast24Hours")};
     json_decref(account);
     return 0;
 }

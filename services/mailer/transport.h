@@ -69,9 +69,10 @@ struct transport_settings {
     const char *ses_region, *ses_configuration_set;
 };
 
-/* What the account allows; 0: not said. */
+/* What the account allows; 0: no limit. */
 struct transport_quota {
-    double per_second, per_day, sent_today;
+    double per_second, per_day; /* mails; the day is the last 24 hours */
+    double sent;                /* within these */
 };
 
 struct transport; /* the implementation's own */

@@ -19,7 +19,7 @@ static struct desk_options options(const struct script *script, double rate)
     o.providers[0].transport_settings = usual_settings();
     o.providers[0].transport_settings.smtp_url = url;
     o.providers[0].connections = CONNECTIONS;
-    o.providers[0].mail_rate = rate;
+    o.providers[0].limits.per_second = rate;
     return o;
 }
 
