@@ -28,6 +28,8 @@ static char seen[4096];      /* the last request as JSON */
 static atomic_int get_calls; /* GetJob: in progress at first, then as `ending` says */
 static int ending = FOLIOPOST__V1__JOB_STATE__JOB_STATE_COMPLETED;
 static enum fp_code refuse;
+static bool forgets, there_already; /* as a scheduler of before most fields; the request id is known */
+static char stopped[256];           /* what was done to job 12 */
 
 static void note(const ProtobufCMessage *m)
 {
@@ -69,8 +71,33 @@ static ProtobufCMessage *on_submit(struct rpc_call *call, const ProtobufCMessage
     }
     Foliopost__V1__SubmitJobResponse *r = arena_alloc(call->arena, sizeof *r);
     foliopost__v1__submit_job_response__init(r);
-    r->job = new_job(call, 12);
+    const Foliopost__V1__SubmitJobRequest *q = (const void *)m;
+    r->job = new_job(call, q->dry_run && !forgets ? 0 : 12);
+    r->existing = there_already;
+    if (forgets)
+        return &r->base;
+    const Foliopost__V1__JobSpec shown = *r->job->spec;
+    *r->job->spec = *q->spec;
+    r->job->spec->kind = shown.kind;
+    r->job->spec->period_start = shown.period_start;
+    r->job->spec->period_end = shown.period_end;
     return &r->base;
+}
+
+static ProtobufCMessage *on_cancel(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
+{
+    const Foliopost__V1__CancelJobRequest *q = (const void *)m;
+    (void)err;
+    snprintf(stopped, sizeof stopped, "cancelled %d: %s", (int)q->job_id, q->reason);
+    return &new_job(call, q->job_id)->base;
+}
+
+static ProtobufCMessage *on_pause(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
+{
+    const Foliopost__V1__PauseJobRequest *q = (const void *)m;
+    (void)err;
+    snprintf(stopped, sizeof stopped, "paused %d: %s", (int)q->job_id, q->reason);
+    return &new_job(call, q->job_id)->base;
 }
 
 static ProtobufCMessage *on_get(struct rpc_call *call, const ProtobufCMessage *m, struct fp_err *err)
@@ -154,6 +181,10 @@ static const struct rpc_method methods[] = {
      &foliopost__v1__retry_failed_response__descriptor, RPC_ANYBODY, on_retry, 0},
     {"SubmitJob", &foliopost__v1__submit_job_request__descriptor,
      &foliopost__v1__submit_job_response__descriptor, RPC_ANYBODY, on_submit, 0},
+    {"CancelJob", &foliopost__v1__cancel_job_request__descriptor, &foliopost__v1__job__descriptor,
+     RPC_ANYBODY, on_cancel, 0},
+    {"PauseJob", &foliopost__v1__pause_job_request__descriptor, &foliopost__v1__job__descriptor, RPC_ANYBODY,
+     on_pause, 0},
     {"GetJob", &foliopost__v1__get_job_request__descriptor, &foliopost__v1__job__descriptor, RPC_ANYBODY,
      on_get, 0},
     {"ListDeliveries", &foliopost__v1__list_deliveries_request__descriptor,
@@ -233,6 +264,29 @@ static void flags_become_a_specification(void **state)
                     "\"user_ids\":[],\"registered_from_us\":86400000000,\"registered_to_us\":172800000000");
     assert_contains(output, "job 12 submitted: weekly 2026-10-05..2026-10-11, request id the-id");
     assert_null(strstr(seen, "\"request_id\":\"new\""));
+}
+
+static void what_an_older_scheduler_leaves_out_is_told_and_stopped(void **state)
+{
+    (void)state;
+    refuse = FP_OK;
+    forgets = true;
+    stopped[0] = '\0';
+    assert_int_equal(run("submit weekly --rehearse --provider relay --share 5%"), CLI_FAILED);
+    assert_contains(output, "share_ppm, provider, dry_run: submit again after the rollout");
+    assert_contains(output, "Job 12 was cancelled at once");
+    assert_null(strstr(output, "submitted"));
+    assert_contains(stopped, "cancelled 12: the scheduler did not understand");
+    there_already = true;
+    assert_int_equal(run("submit weekly --approval --json"), CLI_FAILED);
+    assert_contains(output, "approval_required: submit again");
+    assert_contains(stopped, "paused 12");
+    there_already = false;
+    assert_int_equal(run("submit weekly --dry-run"), CLI_FAILED);
+    assert_contains(stopped, "cancelled 12");
+    forgets = false;
+    assert_int_equal(run("submit weekly --rehearse --provider relay --share 5% --canary 1% --approval"),
+                     CLI_OK);
 }
 
 static void a_request_id_can_name_the_period(void **state)
@@ -461,6 +515,7 @@ int main(int argc, char **argv)
         return cli_main(commands, argc - 1, argv + 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_become_a_specification),
+        cmocka_unit_test(what_an_older_scheduler_leaves_out_is_told_and_stopped),
         cmocka_unit_test(a_request_id_can_name_the_period),
         cmocka_unit_test(lists_of_users_come_from_files_too),
         cmocka_unit_test(an_empty_value_is_never_taken_for_everybody),

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cli/echo.h"
 #include "cli/format.h"
 #include "cli/job.h"
 #include "lib/base/clock.h"
@@ -345,6 +346,56 @@ static enum cli_exit submit_failed(const struct fp_err *err, const char *request
     return code;
 }
 
+/* --- a scheduler that did not understand ------------------------------------------------------ */
+
+/* Nobody is to get what was not asked for: the job is cancelled, and one that was there before only
+ * paused, since it may be somebody's who meant it so. */
+static enum cli_exit stop_job(struct cli *c, int64_t id, bool existing)
+{
+    static const char reason[] = "the scheduler did not understand all of the submission";
+    Foliopost__V1__CancelJobRequest cancel = FOLIOPOST__V1__CANCEL_JOB_REQUEST__INIT;
+    Foliopost__V1__PauseJobRequest pause = FOLIOPOST__V1__PAUSE_JOB_REQUEST__INIT;
+    struct fp_err err;
+    cancel.job_id = pause.job_id = id;
+    cancel.reason = pause.reason = (char *)reason;
+    const void *done = cli_call(c, existing ? "PauseJob" : "CancelJob", existing ? &pause.base : &cancel.base,
+                                &foliopost__v1__job__descriptor, &err);
+    if (done != NULL) {
+        fprintf(stderr,
+                existing ? "Job %" PRId64 " was there already, and is paused now: look at it\n"
+                         : "Job %" PRId64 " was cancelled at once\n",
+                id);
+        return CLI_FAILED;
+    }
+    cli_fail(&err);
+    fprintf(stderr, "Job %" PRId64 " was NOT stopped: foliopost cancel %" PRId64 "\n", id, id);
+    return CLI_FAILED;
+}
+
+/* CLI_OK: the job is what was asked for. */
+static enum cli_exit check_understood(struct cli *c, const Foliopost__V1__SubmitJobRequest *request,
+                                      const Foliopost__V1__SubmitJobResponse *r)
+{
+    int64_t id = r->job != NULL ? r->job->id : 0;
+    struct fp_str missing;
+    struct fp_err err;
+    enum cli_exit code = CLI_OK;
+    str_init(&missing, 4096);
+    echo_missing(request->spec, r->job, &missing);
+    if (request->dry_run && id > 0)
+        str_puts(&missing, missing.len > 0 ? ", dry_run of the request" : "dry_run of the request");
+    if (missing.len > 0) {
+        err_set(&err, FP_FAILED_PRECONDITION,
+                "the scheduler is of an older version and does not know %s: submit again after the rollout",
+                missing.data);
+        code = cli_fail(&err);
+        if (id > 0 && !job_is_over(r->job))
+            code = stop_job(c, id, r->existing);
+    }
+    str_fini(&missing);
+    return code;
+}
+
 static enum cli_exit submit(struct cli *c, const Foliopost__V1__SubmitJobRequest *request,
                             const struct values *v)
 {
@@ -353,6 +404,9 @@ static enum cli_exit submit(struct cli *c, const Foliopost__V1__SubmitJobRequest
         cli_call(c, "SubmitJob", &request->base, &foliopost__v1__submit_job_response__descriptor, &err);
     if (r == NULL)
         return submit_failed(&err, request->request_id);
+    enum cli_exit code = check_understood(c, request, r);
+    if (code != CLI_OK)
+        return code;
     int64_t id = r->job != NULL ? r->job->id : 0;
     if (cli_json(c))
         cli_print_json(&r->base, v->watch && !v->dry_run);

@@ -5,7 +5,8 @@
  * In common: strings are valid UTF-8 without control characters and not
  * endless, lists are not endless, and in what decides about work (pipelines
  * and requests) an enum has only values that we know. A reply may carry a
- * newer one: an old client shows it as a number.
+ * newer one: an old client shows it as a number. What a client asks for has no
+ * field that we do not know, wherever in it: he meant something by it.
  *
  * The schema has no recursive message (wire_test.c proves it), so the depth is
  * the schema's; the bound here is for the day when somebody changes that.
@@ -99,7 +100,7 @@ int wire_fail(const struct wire_at *at, struct fp_err *err, const char *fmt, ...
     return -1;
 }
 
-static int check_message(const ProtobufCMessage *m, bool strict, const struct wire_at *at, int depth,
+static int check_message(const ProtobufCMessage *m, enum wire_root root, const struct wire_at *at, int depth,
                          struct fp_err *err);
 
 static int check_string(const char *s, const struct wire_limit *l, const struct wire_at *at,
@@ -129,23 +130,23 @@ static int check_number(int64_t v, const struct wire_limit *l, const struct wire
     return wire_fail(at, err, "%" PRId64 " is not in %" PRId64 "..%" PRId64, v, l->min, l->max);
 }
 
-static int check_enum(int v, const ProtobufCFieldDescriptor *f, bool strict, const struct wire_limit *l,
-                      const struct wire_at *at, struct fp_err *err)
+static int check_enum(int v, const ProtobufCFieldDescriptor *f, enum wire_root root,
+                      const struct wire_limit *l, const struct wire_at *at, struct fp_err *err)
 {
-    if (strict && protobuf_c_enum_descriptor_get_value(f->descriptor, v) == NULL)
+    if (root != WIRE_ANY && protobuf_c_enum_descriptor_get_value(f->descriptor, v) == NULL)
         return wire_fail(at, err, "%d is not a value of the enum", v);
     return check_number(v, l, at, err);
 }
 
 /* One value (or element) of a field. */
-static int check_value(const void *p, const ProtobufCFieldDescriptor *f, bool strict,
+static int check_value(const void *p, const ProtobufCFieldDescriptor *f, enum wire_root root,
                        const struct wire_limit *l, const struct wire_at *at, int depth, struct fp_err *err)
 {
     switch (f->type) {
     case PROTOBUF_C_TYPE_STRING:
         return check_string(*(char *const *)p, l, at, err);
     case PROTOBUF_C_TYPE_ENUM:
-        return check_enum(*(const int *)p, f, strict, l, at, err);
+        return check_enum(*(const int *)p, f, root, l, at, err);
     case PROTOBUF_C_TYPE_INT32:
     case PROTOBUF_C_TYPE_SINT32:
     case PROTOBUF_C_TYPE_SFIXED32:
@@ -156,7 +157,7 @@ static int check_value(const void *p, const ProtobufCFieldDescriptor *f, bool st
         return check_number(*(const int64_t *)p, l, at, err);
     case PROTOBUF_C_TYPE_MESSAGE:
         if (*(ProtobufCMessage *const *)p != NULL)
-            return check_message(*(ProtobufCMessage *const *)p, strict, at, depth + 1, err);
+            return check_message(*(ProtobufCMessage *const *)p, root, at, depth + 1, err);
         return l != NULL || f->label == PROTOBUF_C_LABEL_REPEATED ? wire_fail(at, err, "missing") : 0;
     default: /* bool, double, bytes, unsigned: any value is one */
         return 0;
@@ -183,7 +184,7 @@ static size_t element_bytes(ProtobufCType type)
     }
 }
 
-static int check_list(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, bool strict,
+static int check_list(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, enum wire_root root,
                       const struct wire_limit *l, const struct wire_at *at, int depth, struct fp_err *err)
 {
     size_t n = *(const size_t *)((const char *)m + f->quantifier_offset);
@@ -194,28 +195,36 @@ static int check_list(const ProtobufCMessage *m, const ProtobufCFieldDescriptor 
     size_t bytes = element_bytes(f->type);
     for (size_t i = 0; bytes > 0 && i < n; i++) {
         struct wire_at here = {.up = at->up, .field = f->name, .index = (long)i};
-        if (check_value(elements + i * bytes, f, strict, l, &here, depth, err) != 0)
+        if (check_value(elements + i * bytes, f, root, l, &here, depth, err) != 0)
             return -1;
     }
     return 0;
 }
 
-/* Fields of a newer version are kept. Number 0 is none, though protobuf-c reads
- * it: what it packs again it could not read. */
-static int check_unknown(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err)
+/* Fields of a newer version are kept, but in what a client asks for: he would get
+ * something else, such as mails instead of a dry run. Number 0 is none, though
+ * protobuf-c reads it: what it packs again it could not read. */
+static int check_unknown(const ProtobufCMessage *m, enum wire_root root, const struct wire_at *at,
+                         struct fp_err *err)
 {
     for (unsigned i = 0; i < m->n_unknown_fields; i++)
         if (m->unknown_fields[i].tag == 0)
             return wire_fail(at, err, "a field of number 0");
-    return 0;
+    if (root != WIRE_REQUEST || m->n_unknown_fields == 0)
+        return 0;
+    wire_fail(at, err, "field %" PRIu32 " is not known to this version: call again after the rollout",
+              m->unknown_fields[0].tag);
+    if (err != NULL)
+        err->code = FP_FAILED_PRECONDITION; /* nothing is wrong with it: it comes too early */
+    return -1;
 }
 
-static int check_message(const ProtobufCMessage *m, bool strict, const struct wire_at *at, int depth,
+static int check_message(const ProtobufCMessage *m, enum wire_root root, const struct wire_at *at, int depth,
                          struct fp_err *err)
 {
     if (depth > MAX_DEPTH)
         return wire_fail(at, err, "nested deeper than %d messages", MAX_DEPTH);
-    if (check_unknown(m, at, err) != 0)
+    if (check_unknown(m, root, at, err) != 0)
         return -1;
     const struct bound *bound = slot_of(m->descriptor);
     const struct wire_rules *rules = bound->rules;
@@ -224,14 +233,14 @@ static int check_message(const ProtobufCMessage *m, bool strict, const struct wi
         const struct wire_limit *l = rules != NULL ? bound->limits[i] : NULL;
         struct wire_at here = {.up = at, .field = f->name, .index = -1};
         if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-            if (check_list(m, f, strict, l, &here, depth, err) != 0)
+            if (check_list(m, f, root, l, &here, depth, err) != 0)
                 return -1;
             continue;
         }
         if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
             *(const uint32_t *)((const char *)m + f->quantifier_offset) != f->id)
             continue; /* another one of the group is set */
-        if (check_value((const char *)m + f->offset, f, strict, l, &here, depth, err) != 0)
+        if (check_value((const char *)m + f->offset, f, root, l, &here, depth, err) != 0)
             return -1;
     }
     return rules != NULL && rules->check != NULL ? rules->check(m, at, err) : 0;
@@ -241,6 +250,13 @@ int wire_check(const ProtobufCMessage *m, struct fp_err *err)
 {
     pthread_once(&slots_once, bind_all);
     const struct wire_rules *rules = slot_of(m->descriptor)->rules;
-    struct wire_at root = {.field = m->descriptor->short_name, .index = -1};
-    return check_message(m, rules != NULL && rules->strict_enums, &root, 0, err);
+    struct wire_at at = {.field = m->descriptor->short_name, .index = -1};
+    return check_message(m, rules != NULL ? rules->root : WIRE_ANY, &at, 0, err);
+}
+
+int wire_check_request(const ProtobufCMessage *m, struct fp_err *err)
+{
+    pthread_once(&slots_once, bind_all);
+    struct wire_at at = {.field = m->descriptor->short_name, .index = -1};
+    return check_message(m, WIRE_REQUEST, &at, 0, err);
 }

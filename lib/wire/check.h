@@ -26,9 +26,16 @@ struct wire_limit {
 #define WIRE_DEFAULT_COUNT  100
 #define WIRE_DEFAULT_STRING 4096
 
+/* What a message is where it is the root, and so what all of it must keep besides. */
+enum wire_root {
+    WIRE_ANY,    /* a reply, or no root: what a newer version says is kept */
+    WIRE_WORK,   /* values that an enum does not have are refused */
+    WIRE_REQUEST /* so are fields that we do not know: what a client asks for is not left out unsaid */
+};
+
 struct wire_rules {
     const ProtobufCMessageDescriptor *message;
-    bool strict_enums; /* as the root of a message: values that the enum does not have are refused */
+    enum wire_root root;
     struct wire_limit limits[16];
     /* What no limit can say; may be NULL. The fields were checked already. */
     int (*check)(const ProtobufCMessage *m, const struct wire_at *at, struct fp_err *err);

@@ -10,7 +10,7 @@
  * hides: a string with a NUL byte inside arrives cut at the NUL, because all
  * of C takes it so. What is checked is exactly what is used, so nothing slips
  * past a check behind a NUL; the cut text may just fail a check of its own.
- * Unknown fields are kept by protobuf-c (in the arena) and looked at by nobody.
+ * Unknown fields are kept by protobuf-c (in the arena) and looked at by check.c alone.
  */
 #include "lib/wire/wire.h"
 

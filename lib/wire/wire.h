@@ -33,12 +33,16 @@ int wire_pack(const ProtobufCMessage *m, size_t max_bytes, struct fp_str *out,
               struct fp_err *err) FP_MUST_CHECK;
 
 /* Unpacks and checks. The message lives in the arena: never free it by itself.
- * NULL with INVALID_ARGUMENT, naming the message's field, on anything wrong. */
+ * NULL with INVALID_ARGUMENT, naming the message's field, on anything wrong; a client's
+ * request with a field that we do not know is FAILED_PRECONDITION. */
 void *wire_unpack(const ProtobufCMessageDescriptor *d, const void *data, size_t bytes, struct fp_arena *arena,
                   struct fp_err *err) FP_MUST_CHECK;
 
 /* The same checks on a message in memory: what we send passes them too. */
 int wire_check(const ProtobufCMessage *m, struct fp_err *err) FP_MUST_CHECK;
+
+/* As a client's request is checked, whatever m is: no field that we do not know, or FAILED_PRECONDITION. */
+int wire_check_request(const ProtobufCMessage *m, struct fp_err *err) FP_MUST_CHECK;
 
 /* One JSON object: proto field names, int64 as numbers, enums by name, bytes
  * in base64, every field printed. pretty: over several lines, two blanks. */

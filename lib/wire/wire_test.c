@@ -310,6 +310,48 @@ static void enums_are_strict_in_requests_and_not_in_replies(void **state)
     assert_refused(PB(request), "SubmitJobRequest.request_id: empty");
 }
 
+static void assert_too_new(const ProtobufCMessage *m, const char *text)
+{
+    struct fp_err err = {0};
+    assert_int_equal(wire_check(m, &err), -1);
+    assert_int_equal(err.code, FP_FAILED_PRECONDITION);
+    assert_string_equal(err.msg, text);
+}
+
+/* What a newer client asks for is not left out; what a newer peer tells is. */
+static void unknown_fields_are_refused_in_requests_alone(void **state)
+{
+    (void)state;
+    ProtobufCMessageUnknownField newer = {.tag = 31,
+                                          .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT,
+                                          .len = 1,
+                                          .data = (uint8_t *)"\1"};
+    Foliopost__V1__JobSpec spec = FOLIOPOST__V1__JOB_SPEC__INIT;
+    Foliopost__V1__Schedule schedule = FOLIOPOST__V1__SCHEDULE__INIT;
+    Foliopost__V1__SubmitJobRequest submit = FOLIOPOST__V1__SUBMIT_JOB_REQUEST__INIT;
+    Foliopost__V1__UpdateScheduleRequest update = FOLIOPOST__V1__UPDATE_SCHEDULE_REQUEST__INIT;
+    Foliopost__V1__Job job = FOLIOPOST__V1__JOB__INIT;
+    Foliopost__V1__RpcRequest envelope = FOLIOPOST__V1__RPC_REQUEST__INIT;
+    spec.base.n_unknown_fields = envelope.base.n_unknown_fields = 1;
+    spec.base.unknown_fields = envelope.base.unknown_fields = &newer;
+    spec.kind = FOLIOPOST__V1__JOB_KIND__JOB_KIND_WEEKLY;
+    submit.request_id = schedule.name = schedule.cron = envelope.method = "r";
+    submit.spec = schedule.spec = job.spec = &spec;
+    update.schedule = &schedule;
+    envelope.schema_version = 1;
+    assert_passes(PB(job));
+    assert_passes(PB(envelope)); /* what it carries is judged by itself */
+    assert_too_new(
+        PB(submit),
+        "SubmitJobRequest.spec: field 31 is not known to this version: call again after the rollout");
+    assert_too_new(PB(update), "UpdateScheduleRequest.schedule.spec: field 31 is not known to this version: "
+                               "call again after the rollout");
+    struct fp_err err;
+    assert_passes(PB(spec));
+    assert_int_equal(wire_check_request(PB(spec), &err), -1);
+    assert_int_equal(err.code, FP_FAILED_PRECONDITION);
+}
+
 static void a_nul_inside_a_string_cuts_it_before_the_checks(void **state)
 {
     (void)state;
@@ -513,6 +555,7 @@ int main(void)
         cmocka_unit_test(work_names_one_kind_of_work),
         cmocka_unit_test(summaries_are_checked_to_the_last_mover),
         cmocka_unit_test(enums_are_strict_in_requests_and_not_in_replies),
+        cmocka_unit_test(unknown_fields_are_refused_in_requests_alone),
         cmocka_unit_test(a_nul_inside_a_string_cuts_it_before_the_checks),
         cmocka_unit_test(amplification_ends_in_an_error),
         cmocka_unit_test(damaged_messages_never_crash),

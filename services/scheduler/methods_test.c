@@ -75,6 +75,18 @@ static void a_dry_run_says_how_long_it_would_take(void **state)
     assert_true(r->planned_users_per_s == 2 && r->planned_seconds == 50);
 }
 
+/* Each method: what a newer client asks for is not left out unsaid. */
+static void a_field_that_is_not_known_is_refused_by_every_method(void **state)
+{
+    static const char newer[] = "\xf8\x7d\x01"; /* field 2015 */
+    (void)state;
+    for (size_t i = 0; i < methods_n; i++) {
+        assert_null(wire_unpack(methods_table[i].request, newer, sizeof newer - 1, arena, &t_err));
+        if (t_err.code != FP_FAILED_PRECONDITION || !strstr(t_err.msg, "field 2015 is not known"))
+            fail_msg("%s: %s", methods_table[i].name, t_err.msg);
+    }
+}
+
 static void wrong_requests_are_refused_by_name(void **state)
 {
     Foliopost__V1__SubmitJobRequest q = FOLIOPOST__V1__SUBMIT_JOB_REQUEST__INIT;
@@ -575,6 +587,7 @@ int main(void)
         cmocka_unit_test_setup(the_same_request_twice_is_the_same_job, fresh),
         cmocka_unit_test_setup(a_dry_run_plans_and_makes_nothing, fresh),
         cmocka_unit_test_setup(a_dry_run_says_how_long_it_would_take, fresh),
+        cmocka_unit_test_setup(a_field_that_is_not_known_is_refused_by_every_method, fresh),
         cmocka_unit_test_setup(wrong_requests_are_refused_by_name, fresh),
         cmocka_unit_test_setup(a_source_that_is_away_is_said, fresh),
         cmocka_unit_test_setup(open_jobs_have_a_maximum, fresh),

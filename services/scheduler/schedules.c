@@ -85,7 +85,9 @@ static int make_job(struct leader *l, const struct ledger_schedule *s, struct le
     int failed;
 
     if (timetable_job(s, l->o.set, f->due_us, now_us, "", arena, &spec, &j, &why))
-        failed = pass(l, s, f, next_us, "refused", why.msg, err);
+        failed = why.code == FP_FAILED_PRECONDITION /* a newer scheduler's, which will lead soon */
+                     ? put_off(l, s, why.msg)
+                     : pass(l, s, f, next_us, "refused", why.msg, err);
     else if (audience_freeze(l->o.source, l->o.set, spec, &j, &why))
         failed = put_off(l, s, why.msg);
     else

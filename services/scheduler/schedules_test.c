@@ -272,6 +272,27 @@ static void what_is_older_than_the_catch_up_time_is_missed(void **state)
     assert_true(get_schedule("daily")->next_us[0] > clock_wall_us());
 }
 
+/* In the midst of a rollout: what it says that we do not know could be that nobody is to be mailed. */
+static void what_a_newer_scheduler_took_is_left_to_one(void **state)
+{
+    Foliopost__V1__RunScheduleRequest run = FOLIOPOST__V1__RUN_SCHEDULE_REQUEST__INIT;
+    struct wanted w;
+
+    (void)state;
+    want(&w);
+    assert_non_null(create(&w));
+    t_sql("UPDATE foliopost.schedules SET spec = spec || '\\xf80701'::bytea"); /* field 127 */
+    overdue(5);
+    t_tick(&leader);
+    assert_int_equal(jobs(), 0);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.firings"), 0);
+    assert_true(get_schedule("daily")->next_us[0] < clock_wall_us()); /* it stays due */
+    run.name = (char *)"daily";
+    run.request_id = (char *)"by hand";
+    refused("RunSchedule", &run.base, &foliopost__v1__submit_job_response__descriptor, FP_FAILED_PRECONDITION,
+            "field 127 is not known to this version");
+}
+
 static void an_open_job_holds_back_the_next_when_so_told(void **state)
 {
     struct wanted w;
@@ -415,6 +436,7 @@ int main(void)
         TEST(a_due_time_becomes_a_job_once),
         TEST(after_a_downtime_the_latest_fires_once),
         TEST(what_is_older_than_the_catch_up_time_is_missed),
+        TEST(what_a_newer_scheduler_took_is_left_to_one),
         TEST(an_open_job_holds_back_the_next_when_so_told),
         TEST(a_job_that_cannot_be_made_is_refused_and_said),
         TEST(a_source_that_does_not_answer_is_waited_for),

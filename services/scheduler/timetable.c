@@ -121,7 +121,8 @@ int timetable_job(const struct ledger_schedule *s, const struct scheduler_settin
     memset(out, 0, sizeof *out);
     q.spec = wire_unpack(&foliopost__v1__job_spec__descriptor, s->spec, s->spec_bytes, arena, err);
     *spec = q.spec;
-    if (!q.spec || local_day(s, due_us, &today, err))
+    /* a newer scheduler has taken it: not to be made without what we do not know */
+    if (!q.spec || wire_check_request(&q.spec->base, err) || local_day(s, due_us, &today, err))
         return -1;
     if (!q.spec->time_zone[0]) /* the hours are the schedule's too */
         q.spec->time_zone = (char *)s->zone;
