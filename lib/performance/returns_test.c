@@ -137,6 +137,51 @@ static void several_rates_are_flagged(void **state)
     assert_near(m.annual, -0.5, 1e-9); /* 4 is 3.6 times 1.1, and that 2.2 times 0.5 */
 }
 
+/* -1000 (1 - a v)(1 - b v), v a year's factor. */
+static void two_rates(struct returns_flow f[3], double a, double b)
+{
+    f[0] = (struct returns_flow){0, -1000};
+    f[1] = (struct returns_flow){365, 1000 * (a + b)};
+    f[2] = (struct returns_flow){730, -1000 * a * b};
+}
+
+static void two_rates_close_together_are_found(void **state)
+{
+    /* +10 %, and +50 % and +50.5 % */
+    struct returns_flow f[] = {{0, -1000}, {365, 4105}, {730, -5563}, {1095, 2483.25}};
+    struct returns_mwr m = returns_xirr(f, 4);
+
+    (void)state;
+    assert_true(m.defined && m.several);
+    assert_near(m.annual, 0.1, 1e-9);
+    for (double rate = -0.9; rate < 20; rate = rate * 1.1 + 0.13)
+        for (double gap = 1e-5; gap < 0.1; gap *= 2) {
+            two_rates(f, 1 + rate, (1 + rate) * (1 + gap));
+            m = returns_xirr(f, 3);
+            if (!m.defined || !m.several)
+                fail_msg("%g and %g above it: %d %d", rate, gap, m.defined, m.several);
+            assert_true(m.annual > rate - 1e-9 - gap / 100 * (1 + rate) &&
+                        m.annual < (1 + rate) * (1 + gap * 1.01) - 1);
+        }
+    two_rates(f, 1, 1.001); /* 0 % is one of them */
+    m = returns_xirr(f, 3);
+    assert_true(m.several);
+    assert_near(m.annual, 0.001, 1e-9);
+}
+
+/* As far as doubles can tell they are one; a curve that stays short of zero has none. */
+static void a_rate_that_is_touched_is_one(void **state)
+{
+    struct returns_flow f[] = {{0, -100}, {365, 220}, {730, -121}};
+    struct returns_mwr m = returns_xirr(f, 3);
+
+    (void)state;
+    assert_true(m.defined && !m.several);
+    assert_near(m.annual, 0.1, 1e-6);
+    f[1].amount = 219.99999;
+    assert_false(returns_xirr(f, 3).defined);
+}
+
 /* A withdrawal in between turns the sign twice more and leaves one rate. */
 static void a_withdrawal_makes_no_second_rate(void **state)
 {
@@ -406,6 +451,8 @@ int main(void)
         cmocka_unit_test(what_is_undefined),
         cmocka_unit_test(a_total_loss),
         cmocka_unit_test(several_rates_are_flagged),
+        cmocka_unit_test(two_rates_close_together_are_found),
+        cmocka_unit_test(a_rate_that_is_touched_is_one),
         cmocka_unit_test(a_withdrawal_makes_no_second_rate),
         cmocka_unit_test(flows_of_a_day_are_one),
         cmocka_unit_test(out_of_order_is_sorted_or_refused),

@@ -15,8 +15,12 @@
  * last day back. Somebody who invests has one, and it is solved from the
  * Modified Dietz rate by Newton's method inside a bracket. Else a grid that
  * grows outwards finds all changes of sign, up to where the outermost flow
- * outweighs the rest and no root can follow.
+ * outweighs the rest and no root can follow; a cell without one, into which the
+ * curve comes nearer to zero from both ends, is looked at where the curve turns,
+ * so that two roots in one cell are found, too. What remains unseen is a pair in
+ * a cell in which the curve turns three times and more.
  */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -273,23 +277,99 @@ static void found_on(struct roots *r, const struct side *s, double u)
         found(r, s->loss ? 1 / u : u);
 }
 
+/* A point of the curve. */
+struct spot {
+    double u, f, slope;
+};
+
+static struct spot spot_at(const struct side *s, double u)
+{
+    struct spot p = {.u = u};
+
+    p.f = value_at(s, u, &p.slope);
+    return p;
+}
+
+static bool same_sign(double a, double b)
+{
+    return (a > 0 && b > 0) || (a < 0 && b < 0);
+}
+
+/* The curve comes nearer to zero from both ends of the cell: where it turns, it is across
+ * (two roots), or touches zero as far as doubles can tell (one), or stays short of it. */
+static void look_at_turn(const struct side *s, const struct spot *outer, const struct spot *inner,
+                         struct roots *r)
+{
+    double low = outer->u, high = inner->u;
+    struct spot turn = *inner;
+
+    for (int i = 0; i < ITERATIONS; i++) {
+        double m = low + (high - low) / 2;
+
+        if (m <= low || m >= high)
+            break;
+        turn = spot_at(s, m);
+        if (same_sign(turn.slope, inner->slope))
+            high = m;
+        else
+            low = m;
+    }
+    if (fabs(turn.f) <= (double)s->c->n * DBL_EPSILON * s->c->sum_abs) {
+        found_on(r, s, turn.u);
+    } else if (!same_sign(turn.f, inner->f)) {
+        found_on(r, s, solve(s, outer->u, turn.u, outer->f, outer->u));
+        found_on(r, s, solve(s, turn.u, inner->u, turn.f, inner->u));
+    }
+}
+
+/* The inner end is a root, which has been counted: another follows when the curve leaves it
+ * to one side and ends the cell on the other. */
+static void look_behind_root(const struct side *s, const struct spot *outer, const struct spot *inner,
+                             struct roots *r)
+{
+    double width = inner->u - outer->u, slope;
+
+    if (same_sign(-inner->slope, outer->f) || inner->slope == 0)
+        return;
+    for (int i = 0; i < ITERATIONS; i++) {
+        double high = inner->u - (width /= 2);
+
+        if (high >= inner->u)
+            return;
+        if (same_sign(value_at(s, high, &slope), -inner->slope)) {
+            found_on(r, s, solve(s, outer->u, high, outer->f, outer->u));
+            return;
+        }
+    }
+}
+
+static void look_between(const struct side *s, const struct spot *outer, const struct spot *inner,
+                         struct roots *r)
+{
+    if (outer->f == 0)
+        found_on(r, s, outer->u);
+    else if (inner->f == 0)
+        look_behind_root(s, outer, inner, r);
+    else if (!same_sign(outer->f, inner->f))
+        found_on(r, s, solve(s, outer->u, inner->u, outer->f, outer->u));
+    else if (same_sign(inner->f, inner->slope) && same_sign(outer->f, -outer->slope))
+        look_at_turn(s, outer, inner, r);
+}
+
 /* Outwards from u = 1, in steps that grow with the distance, as what there is
  * to see does. Ends where the outermost flow outweighs all others together. */
 static void scan(const struct side *s, struct roots *r)
 {
-    double step = FIRST_STEP / (double)s->c->days, u = 1, before = s->c->total, slope;
+    double step = FIRST_STEP / (double)s->c->days;
+    struct spot inner = spot_at(s, 1), outer;
 
+    inner.f = s->c->total;
     for (int i = 0; i < GRID_POINTS; i++) {
-        double to = u * (1 - step), f = value_at(s, to, &slope);
-
-        if (f == 0)
-            found_on(r, s, to);
-        else if (before != 0 && (f > 0) != (before > 0))
-            found_on(r, s, solve(s, to, u, f, to));
-        if (fabs(s->outer) > power(to, (uint64_t)s->outer_gap) * s->c->sum_abs)
+        outer = spot_at(s, inner.u * (1 - step));
+        look_between(s, &outer, &inner, r);
+        if (fabs(s->outer) > power(outer.u, (uint64_t)s->outer_gap) * s->c->sum_abs)
             return;
-        before = f;
-        u = to;
+        inner = outer;
         step = step * STEP_GROWTH < LARGEST_STEP ? step * STEP_GROWTH : LARGEST_STEP;
     }
 }
