@@ -210,6 +210,21 @@ int endpoint_listen(nng_socket s, const char *url, const struct bus_tls *tls, nn
     return rv == 0 ? 0 : endpoint_err(err, rv, "cannot listen on %s", url);
 }
 
+void endpoint_host_of(nng_pipe pipe, struct endpoint_host *out)
+{
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff}; /* IPv4 at an IPv6 socket */
+    nng_sockaddr a;
+    memset(out, 0, sizeof *out);
+    if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &a) != 0)
+        return;
+    out->family = a.s_family;
+    if (a.s_family == NNG_AF_INET)
+        memcpy(out->address, &a.s_in.sa_addr, 4);
+    if (a.s_family == NNG_AF_INET6)
+        memcpy(out->address, a.s_in6.sa_addr,
+               memcmp(a.s_in6.sa_addr, mapped, sizeof mapped) == 0 ? 16 : 64 / 8);
+}
+
 int endpoint_pipe_event(struct endpoint_pipes *p, nng_pipe pipe, nng_pipe_ev event)
 {
     int id = nng_pipe_id(pipe);

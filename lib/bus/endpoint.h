@@ -34,6 +34,13 @@ const struct bus_tls *endpoint_tls_of(const char *urls, const struct bus_tls *tl
 int endpoint_listen(nng_socket s, const char *url, const struct bus_tls *tls, nng_listener *listener,
                     int *port, struct fp_err *err) FP_MUST_CHECK;
 
+/* Whose a connection is: an address, of IPv6 the network (/64) that one customer has. */
+struct endpoint_host {
+    int family; /* 0: not known */
+    unsigned char address[16];
+};
+void endpoint_host_of(nng_pipe pipe, struct endpoint_host *out);
+
 /* The connections of a socket that are up. NNG tells of the end of a pipe
  * also when it was refused in the handshake (before ADD_POST), and the end can
  * overtake ADD_POST; so each is followed from ADD_PRE on. */

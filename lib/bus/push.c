@@ -21,9 +21,16 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/bus/crowd.h"
 #include "lib/bus/endpoint.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
+
+/* A peer has nothing to say here; what it announces is allocated, up to this. */
+#define RECV_MAX_BYTES 64
+
+/* As many as a puller dials (dialers.c); one host can be a whole installation, or a proxy of it. */
+static const struct crowd_limits limits = {.total = 256, .per_address = 128};
 
 struct send { /* one under way; on its sender's stack */
     nng_aio *aio;
@@ -37,6 +44,7 @@ struct fp_bus_push {
     int port;
     atomic_int peers; /* changed under the lock, so that the gauge is right */
     struct endpoint_pipes pipes;
+    struct fp_crowd *crowd;
     bool shut;
     struct send *sends;
     char label[32];
@@ -51,6 +59,7 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
     int peers = atomic_fetch_add(&p->peers, step) + step;
     metrics_set("foliopost_bus_peers", p->pipe_metric, peers);
     pthread_mutex_unlock(&p->lock);
+    crowd_event(p->crowd, pipe, event); /* after it is counted: its end can come at once */
     if (step != 0)
         log_info(p->label, step > 0 ? "connected" : "disconnected", "peers=%d", peers);
 }
@@ -79,10 +88,11 @@ struct fp_bus_push *bus_push_open(const char *pipe, const char *listen_url, cons
         return NULL;
     endpoint_must(nng_push0_open(&s), "nng_push0_open");
     endpoint_must(nng_socket_set_int(s, NNG_OPT_SENDBUF, 0), "send buffer");
-    endpoint_must(nng_socket_set_size(s, NNG_OPT_RECVMAXSZ, BUS_RECV_MAX_BYTES), "receive limit");
+    endpoint_must(nng_socket_set_size(s, NNG_OPT_RECVMAXSZ, RECV_MAX_BYTES), "receive limit");
     struct fp_bus_push *p = mem_alloc(sizeof *p);
     init_push(p, pipe);
     p->socket = s;
+    p->crowd = crowd_new(&limits, p->label, p->pipe_metric);
     endpoint_notify(s, on_pipe, p);
     if (endpoint_listen(s, listen_url, tls, &listener, &p->port, err) != 0) {
         nng_close(s); /* nobody is connected: safe also in NNG 1.5 */

@@ -21,6 +21,8 @@ const struct metrics_row metrics_table[] = {
     {"foliopost_bus_peers", "all of the pipeline", "connections", "connected peers, by pipe"},
     {"foliopost_bus_dead_peers_total", "all of the pipeline", "connections",
      "connections ended because their peer acknowledged nothing for 20 s"},
+    {"foliopost_bus_refused_total", "scheduler, userstream, stats", "connections",
+     "connections ended because too many were there, by pipe; the RPC door's clients are pipe rpc"},
     {"foliopost_bus_messages_total", "all of the pipeline", "messages",
      "messages sent and received, by pipe"},
     {"foliopost_bus_bytes_total", "all of the pipeline", "bytes", "their size"},

@@ -6,6 +6,9 @@
  * A client that asks on and does not read keeps the thread that has an answer
  * for it. It is disconnected after half a second, or some of them would stop the door.
  *
+ * Nobody needs a token to be connected, and to announce a request of the largest
+ * size: so places are few, and who says nothing loses his to who does (lib/bus/crowd.h).
+ *
  * What is not here: closing the socket, which can hang in NNG 1.5.
  */
 #include "lib/rpc/rpc.h"
@@ -19,6 +22,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
+#include "lib/bus/crowd.h"
 #include "lib/bus/endpoint.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
@@ -28,6 +32,10 @@
 #define SEND_MS     500 /* to a client that has not read the answers before; ours ask one thing at a time */
 #define MAX_THREADS 64
 #define PEER_BYTES  64
+
+/* 48 MiB at most, when each has sent all but one byte. A client asks when it is
+ * connected, and redials by itself when it was quiet and had to go. */
+static const struct crowd_limits limits = {.total = 48, .per_address = 24, .quiet_ms = 2000};
 
 struct worker {
     struct fp_rpc_server *server;
@@ -44,6 +52,7 @@ struct fp_rpc_server {
     struct rpc_dispatch dispatch;
     nng_socket socket;
     int port;
+    struct fp_crowd *crowd; /* lives on: NNG calls it */
     atomic_bool stop;
     struct worker *workers;
 };
@@ -168,9 +177,11 @@ static void *work(void *arg)
         str_clear(&w->packed);
         peer_of(m, peer);
         nng_pipe pipe = nng_msg_get_pipe(m);
+        crowd_asked(w->server->crowd, pipe);
         answer(w, nng_msg_body(m), nng_msg_len(m), peer);
         nng_msg_free(m);
         send_reply(w, pipe, peer);
+        crowd_answered(w->server->crowd, pipe);
     }
     return NULL;
 }
@@ -216,6 +227,8 @@ struct fp_rpc_server *rpc_server_start(const struct rpc_server_options *o, struc
     nng_listener listener = NNG_LISTENER_INITIALIZER;
     endpoint_must(nng_rep0_open(&s->socket), "nng_rep0_open");
     endpoint_must(nng_socket_set_size(s->socket, NNG_OPT_RECVMAXSZ, WIRE_MAX_RPC_BYTES), "receive limit");
+    s->crowd = crowd_new(&limits, "rpc", "pipe=\"rpc\"");
+    crowd_watch(s->crowd, s->socket);
     if (endpoint_listen(s->socket, o->listen_url, endpoint_tls_of(o->listen_url, o->tls), &listener, &s->port,
                         err) != 0) {
         nng_close(s->socket); /* nobody is connected: safe also in NNG 1.5 */
