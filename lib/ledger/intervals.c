@@ -130,7 +130,7 @@ int ledger_grant(struct fp_ledger *l, const char *leader, int64_t job_id, int32_
     pg_arg_i64(&a, no);
     pg_arg_i64(&a, pages);
     pg_arg_i64(&a, due_ms);
-    if (ledger_step(l, "grant", grant_sql, &a, &rows, err) != 0)
+    if (ledger_marks_grant(l, leader, job_id, no, "grant", grant_sql, &a, &rows, err) != 0)
         return -1;
     if (pg_rows_count(rows) > 0) {
         *granted = true;

@@ -46,18 +46,31 @@ static int run(struct fp_ledger *l, const char *name, const char *sql, struct pg
     crash_point("before", name);
     int rc = pg_run(l->pg, name, ledger_sabotaged(name, sql), a, rows, err);
     crash_point("after", name);
+    if (rc == 0 && ledger_loses_reply(l, name)) {
+        pg_rows_free(*rows);
+        rc = err_set(err, FP_UNAVAILABLE, "%s: the connection was lost after the commit", name);
+    }
     return rc;
 }
 
-/* again: also after an answer that was lost. */
-static int step(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a, bool again,
-                struct fp_rows **rows, struct fp_err *err)
+static int nothing(struct fp_ledger *l, struct fp_err *err)
+{
+    (void)l;
+    (void)err;
+    return 0;
+}
+
+/* between: before it is run again after an answer that was lost; NULL: it is not. */
+static int step(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
+                int (*between)(struct fp_ledger *, struct fp_err *), struct fp_rows **rows,
+                struct fp_err *err)
 {
     struct fp_err why;
     bool connected = pg_is_connected(l->pg);
     int rc = run(l, name, sql, a, rows, &why);
     l->in_doubt = rc != 0 && why.code != FP_ABORTED;
-    if (rc != 0 && (why.code == FP_ABORTED || (again && why.code == FP_UNAVAILABLE && connected))) {
+    bool lost = rc != 0 && why.code == FP_UNAVAILABLE && connected && between != NULL;
+    if (rc != 0 && (why.code == FP_ABORTED || (lost && between(l, &why) == 0))) {
         rc = run(l, name, sql, a, rows, &why);
         l->in_doubt |= rc != 0 && why.code != FP_ABORTED;
     }
@@ -69,7 +82,14 @@ static int step(struct fp_ledger *l, const char *name, const char *sql, struct p
 int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
                 struct fp_rows **rows, struct fp_err *err)
 {
-    return step(l, name, sql, a, true, rows, err);
+    return step(l, name, sql, a, nothing, rows, err);
+}
+
+int ledger_step_after(struct fp_ledger *l, int (*between)(struct fp_ledger *, struct fp_err *),
+                      const char *name, const char *sql, struct pg_args *a, struct fp_rows **rows,
+                      struct fp_err *err)
+{
+    return step(l, name, sql, a, between, rows, err);
 }
 
 /* The rows that it changed. */
@@ -84,14 +104,14 @@ int ledger_count(struct fp_ledger *l, const char *name, const char *sql, struct 
                  struct fp_err *err)
 {
     struct fp_rows *rows;
-    return step(l, name, sql, a, true, &rows, err) == 0 ? count(rows) : -1;
+    return step(l, name, sql, a, nothing, &rows, err) == 0 ? count(rows) : -1;
 }
 
 int ledger_count_once(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
                       struct fp_err *err)
 {
     struct fp_rows *rows;
-    return step(l, name, sql, a, false, &rows, err) == 0 ? count(rows) : -1;
+    return step(l, name, sql, a, NULL, &rows, err) == 0 ? count(rows) : -1;
 }
 
 void ledger_text(char *out, size_t cap, const struct fp_rows *r, int row, int col)

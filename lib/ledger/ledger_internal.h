@@ -90,12 +90,29 @@ struct fp_ledger {
     struct fp_pg *pg;
     char salt[129]; /* of the hashes of addresses, in hex; "": not read yet */
     bool in_doubt;  /* a try of the last step got no answer: it may be carried out yet */
+    struct ledger_unsent {
+        char leader[LEDGER_UUID];
+        int64_t job_id; /* of a grant; 0: batches */
+        int32_t interval_no;
+        int64_t since_us; /* CLOCK_MONOTONIC; 0: nothing is in doubt */
+    } unsent;             /* the last step that marked what is to be sent, when its reply was lost */
 };
 
 /* Runs one step. A step whose connection broke, or that lost a deadlock, is
  * run once more: every step is safe to repeat. The arguments are finished. */
 int ledger_step(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
                 struct fp_rows **rows, struct fp_err *err) FP_MUST_CHECK;
+/* The same with something to do before the second try, which is given up when that fails. */
+int ledger_step_after(struct fp_ledger *l, int (*between)(struct fp_ledger *, struct fp_err *),
+                      const char *name, const char *sql, struct pg_args *a, struct fp_rows **rows,
+                      struct fp_err *err) FP_MUST_CHECK;
+/* unsent.c: a step of the leader that marks as sent what it returns: batches, or an interval's grant. When
+ * its reply is lost, what it marked is due at once, before the second try or the next such step. */
+int ledger_marks_batches(struct fp_ledger *l, const char *leader, const char *name, const char *sql,
+                         struct pg_args *a, struct fp_rows **rows, struct fp_err *err) FP_MUST_CHECK;
+int ledger_marks_grant(struct fp_ledger *l, const char *leader, int64_t job_id, int32_t interval_no,
+                       const char *name, const char *sql, struct pg_args *a, struct fp_rows **rows,
+                       struct fp_err *err) FP_MUST_CHECK;
 /* The same for a step of which only the number of rows matters: that number, -1 on error. */
 int ledger_count(struct fp_ledger *l, const char *name, const char *sql, struct pg_args *a,
                  struct fp_err *err) FP_MUST_CHECK;
@@ -108,9 +125,15 @@ struct ledger_record;
 const char *ledger_sabotaged(const char *name, const char *sql);
 /* Says yes to a record and writes nothing, when told to: what then is faster is the ledger's share. */
 bool ledger_keeps_none(struct ledger_record *r);
+/* Test programs: so many times a step that ledger_lose_step names is carried out, its connection is lost
+ * before its reply. */
+extern const char *ledger_lose_step;
+extern int ledger_lose_times;
+bool ledger_loses_reply(struct fp_ledger *l, const char *name);
 #else
 #define ledger_sabotaged(name, sql) (sql)
 #define ledger_keeps_none(r)        false
+#define ledger_loses_reply(l, name) false
 #endif
 /* jobs.c: begins the parameters of a statement with JOB_INSERT. */
 struct ledger_job;

@@ -106,6 +106,19 @@ const char *ledger_sabotaged(const char *name, const char *sql)
     return changed;
 }
 
+const char *ledger_lose_step;
+int ledger_lose_times;
+
+/* The backend ends itself: that statement fails, and the connection is gone. */
+bool ledger_loses_reply(struct fp_ledger *l, const char *name)
+{
+    struct fp_err err;
+    if (ledger_lose_times == 0 || name == NULL || strcmp(name, ledger_lose_step) != 0)
+        return false;
+    ledger_lose_times--;
+    return pg_run(l->pg, NULL, "SELECT pg_terminate_backend(pg_backend_pid())", NULL, NULL, &err) != 0;
+}
+
 bool ledger_keeps_none(struct ledger_record *r)
 {
     const char *what = getenv("FOLIOPOST_SABOTAGE");

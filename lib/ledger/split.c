@@ -95,7 +95,7 @@ static int split_one(struct fp_ledger *l, const char *leader, int64_t batch_id, 
     pg_arg_i64(&a, batch_id);
     pg_arg_i64(&a, epoch);
     pg_arg_i64(&a, due_ms);
-    if (ledger_step(l, "split", split_sql, &a, &rows, err) != 0)
+    if (ledger_marks_batches(l, leader, "split", split_sql, &a, &rows, err) != 0)
         return -1;
     int n = pg_rows_count(rows);
     for (int i = 0; i < n; i++) {

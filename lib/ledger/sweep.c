@@ -184,7 +184,7 @@ int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_ag
     pg_arg_i64(&a, max);
     pg_arg_f64(&a, base_ms);
     pg_arg_i64(&a, min_age_ms);
-    if (ledger_step(l, "redo", redo_sql, &a, &rows, err) != 0)
+    if (ledger_marks_batches(l, leader, "redo", redo_sql, &a, &rows, err) != 0)
         return -1;
     int n = read_emits(out, rows);
     for (int i = 0; i < n; i++) {
@@ -263,7 +263,7 @@ int ledger_retry(struct fp_ledger *l, const char *leader, int64_t job_id, int du
     pg_arg_text(&a, leader);
     pg_arg_i64(&a, job_id);
     pg_arg_i64(&a, due_ms);
-    if (ledger_step(l, "retry", retry_sql, &a, &rows, err) != 0)
+    if (ledger_marks_batches(l, leader, "retry", retry_sql, &a, &rows, err) != 0)
         return -1;
     int n = read_emits(out, rows);
     if (n > 0)

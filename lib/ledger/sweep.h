@@ -2,7 +2,9 @@
  * What the leader does once a second to batches that are late, lost or in dead
  * hands: expire, redo, split, retry; and what it measures by; and to all that
  * waits when the database's clock was set back. The states are
- * those of batches.h. Nothing happens unless the leader's lease holds.
+ * those of batches.h. Nothing happens unless the leader's lease holds. What redo,
+ * retry, split or a grant marked while its reply was lost is due at once from the
+ * next of these calls on (unsent.c).
  */
 #ifndef FP_LEDGER_SWEEP_H
 #define FP_LEDGER_SWEEP_H
