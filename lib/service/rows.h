@@ -27,7 +27,7 @@
 
 /* userstream sets the first due time of a batch, the scheduler those that follow. */
 #define SERVICE_ROW_REDO_AFTER(at)                                                                           \
-    {"redo-after", CONFIG_DURATION_MS, "s", "30s", 1000, 3600e3, NULL,                                       \
+    {"redo-after", CONFIG_DURATION_MS, "s", "25s", 1000, 3600e3, NULL,                                       \
      "a batch nobody claimed by then is sent down the pipeline again; the same for scheduler and userstream", at}
 
 /* The scheduler ends an audience by it; userstream asks a replica to have come as far. */
