@@ -56,6 +56,7 @@ int leader_init(struct leader *l, const struct leader_options *o, struct fp_err 
     l->measured_per_s = -1;
     l->jobs = mem_array(LEADER_MAX_JOBS, sizeof *l->jobs);
     l->tracks = mem_array(LEADER_MAX_JOBS, sizeof *l->tracks);
+    l->tracks_before = mem_array(LEADER_MAX_JOBS, sizeof *l->tracks_before);
     return 0;
 }
 
@@ -72,8 +73,9 @@ void leader_fini(struct leader *l)
         forget_jobs(l);
     mem_free(l->jobs);
     mem_free(l->tracks);
+    mem_free(l->tracks_before);
     l->jobs = NULL;
-    l->tracks = NULL;
+    l->tracks = l->tracks_before = NULL;
 }
 
 /* --- the lead ---------------------------------------------------------------------- */
@@ -100,18 +102,20 @@ static struct leader_track *find_track(struct leader_track *tracks, int n, int64
     return NULL;
 }
 
-/* tracks[i] follows jobs[i]: both are in the order of ids, and a job that left
- * only moves the others forward. */
+/* tracks[i] follows jobs[i]. Jobs leave, come, and come back before others that are
+ * there (a reopened one is older): so into the other array. */
 static void align_tracks(struct leader *l, int n_before)
 {
+    struct leader_track *before = l->tracks;
+
+    l->tracks = l->tracks_before;
+    l->tracks_before = before;
     for (int i = 0; i < l->n_jobs; i++) {
-        struct leader_track *t = find_track(l->tracks + i, n_before > i ? n_before - i : 0, l->jobs[i].id);
-        struct leader_track keep = {.job_id = l->jobs[i].id,
-                                    .progress_mono_us = clock_mono_us(),
-                                    .moved_mono_us = clock_mono_us()};
-        if (t)
-            keep = *t;
-        l->tracks[i] = keep;
+        const struct leader_track *t = find_track(before, n_before, l->jobs[i].id);
+        const struct leader_track fresh = {.job_id = l->jobs[i].id,
+                                           .progress_mono_us = clock_mono_us(),
+                                           .moved_mono_us = clock_mono_us()};
+        l->tracks[i] = t ? *t : fresh;
     }
 }
 

@@ -71,9 +71,10 @@ struct leader {
     bool leading;
     int64_t term;
     int64_t next_sweep_mono_us, next_backlog_mono_us;
-    int64_t next_fire_mono_us;   /* schedules are looked at again */
-    struct ledger_job *jobs;     /* open ones, oldest first; without user ids */
-    struct leader_track *tracks; /* tracks[i] belongs to jobs[i] */
+    int64_t next_fire_mono_us;          /* schedules are looked at again */
+    struct ledger_job *jobs;            /* open ones, oldest first; without user ids */
+    struct leader_track *tracks;        /* tracks[i] belongs to jobs[i] */
+    struct leader_track *tracks_before; /* those of the turn before */
     int n_jobs;
     unsigned turn;            /* which job is first in this tick */
     bool send_failed;         /* in this tick: nothing more is emitted or granted until the next one */

@@ -635,6 +635,36 @@ static void tracks_follow_their_jobs(void **state)
     t_scheduler_down(&s);
 }
 
+/* It comes back in front of the others, which go on as they were. */
+static void a_reopened_job_takes_no_others_track(void **state)
+{
+    struct t_scheduler s;
+    int64_t job[3];
+
+    (void)state;
+    t_users(10, "2024-01-01", "1 hour");
+    t_scheduler_up(&s);
+    for (int i = 0; i < 3; i++) {
+        struct ledger_job spec = t_spec();
+        job[i] = t_submit(&spec);
+    }
+    (void)lead_turn(&s.lead);
+    assert_true(leader_holds(&s.leader));
+    t_sql("UPDATE foliopost.jobs SET state = 'COMPLETED' WHERE id = %lld", (long long)job[0]);
+    assert_ok(leader_load_jobs(&s.leader, &t_err));
+    assert_int_equal(s.leader.n_jobs, 2);
+    for (int i = 0; i < 2; i++)
+        s.leader.tracks[i].window = 101 + i;
+    t_sql("UPDATE foliopost.jobs SET state = 'IN_PROGRESS' WHERE id = %lld", (long long)job[0]);
+    assert_ok(leader_load_jobs(&s.leader, &t_err));
+    assert_int_equal(s.leader.n_jobs, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(s.leader.tracks[i].job_id, job[i]);
+        assert_int_equal(s.leader.tracks[i].window, i == 0 ? 0 : 100 + i);
+    }
+    t_scheduler_down(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -662,6 +692,7 @@ int main(void)
         cmocka_unit_test_setup(a_paused_job_gets_nothing_and_goes_on_after_resume, t_clean),
         cmocka_unit_test_setup(a_job_past_its_deadline_fails, t_clean),
         cmocka_unit_test_setup(tracks_follow_their_jobs, t_clean),
+        cmocka_unit_test_setup(a_reopened_job_takes_no_others_track, t_clean),
     };
 
     return cmocka_run_group_tests(tests, t_up, t_down);
