@@ -17,17 +17,27 @@ static const char open_sql[] =
     "  AND ($1 = ANY (j.user_ids) OR EXISTS (SELECT FROM foliopost.batches b"
     "   WHERE b.job_id = j.id AND $1 = ANY (b.user_ids))) ORDER BY j.id LIMIT 1";
 
-/* who: nobody while an open job has him. Texts name users as "user 7" or
+/* locked: a job of his that is being reopened is waited for, and none is until all is done. Whoever came
+ * between the snapshot and the lock shows by the state or by the round: what is erased is what the snapshot
+ * has, and a batch of the new round would keep his id, and never find his delivery. In their order, so that
+ * two who are erased at once do not wait for each other.
+ * who: nobody while an open job has him. Texts name users as "user 7" or
  * "user=7" alone. A row of suppressions without any hash stays under the pseudonym. */
 /* clang-format off */
 #define NAMED       "'(user[ =]|user_id[ =])' || $1::text || '\\M'"
 #define UNNAMED(c)  c " = regexp_replace(" c ", " NAMED ", '\\1' || who.id::text, 'g')"
 static const char erase_sql[] =
-    "WITH who AS ("
+    "WITH locked AS MATERIALIZED ("
+    "  SELECT j.id, j.state, j.round FROM foliopost.jobs j"
+    "  WHERE EXISTS (SELECT FROM foliopost.deliveries d WHERE d.job_id = j.id AND d.user_id = $1)"
+    "  ORDER BY j.id FOR NO KEY UPDATE),"
+    " who AS ("
     "  SELECT foliopost.user_hash($1) AS hash, foliopost.user_pseudonym($1) AS id WHERE NOT EXISTS ("
     "   SELECT FROM foliopost.jobs j WHERE j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED')"
     "    AND ($1 = ANY (j.user_ids) OR EXISTS (SELECT FROM foliopost.batches b"
-    "     WHERE b.job_id = j.id AND $1 = ANY (b.user_ids))))),"
+    "     WHERE b.job_id = j.id AND $1 = ANY (b.user_ids))))"
+    "   AND NOT EXISTS (SELECT FROM locked JOIN foliopost.jobs j ON j.id = locked.id"
+    "    WHERE locked.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED') OR locked.round <> j.round)),"
     " known AS ("
     "  INSERT INTO foliopost.erased (user_hash) SELECT hash FROM who ON CONFLICT DO NOTHING RETURNING 1),"
     " hashes AS ("

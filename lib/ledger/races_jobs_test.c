@@ -1,6 +1,8 @@
 /* Ends of jobs, submissions, leaders and migrations that meet. */
 #include "lib/ledger/testing_race.h"
 
+#include "lib/ledger/erase.h"
+
 static void step_complete(struct fp_ledger *l, struct other *o)
 {
     struct ledger_proof proof;
@@ -64,6 +66,77 @@ static void a_proof_may_take_longer_than_the_lease(void **state)
     join(&c);
     assert_true(c.result);
     assert_int_equal(t_state(job), JOB_COMPLETED);
+}
+
+static void step_erase(struct fp_ledger *l, struct other *o)
+{
+    struct ledger_erased erased;
+    o->result = ledger_erase_user(l, 3, "", "tester", &erased, &o->err) == 0 ? 0 : o->err.code;
+}
+
+static const char *const failed[] = {"failed"};
+
+static int64_t a_job_with_a_failed_user(void)
+{
+    struct ledger_proof proof;
+    bool done;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 5, true);
+    int32_t epoch = t_claimed(batch);
+    assert_true(t_record(t_mailer, batch, epoch, DELIVERY_FAILED, 3, 1, 0, 0));
+    assert_true(t_record(t_mailer, batch, epoch, DELIVERY_SENT, 1, 5, 0, 0));
+    assert_ok(ledger_finish(t_ledger, t_mailer, batch, epoch, &done, &t_err));
+    assert_ok(ledger_job_complete(t_ledger, t_leader, job, &done, &proof, &t_err));
+    assert_true(done);
+    return job;
+}
+
+/* Else his delivery has another id than his batch, and the job never ends. */
+static void who_is_opened_again_in_this_moment_is_not_erased(void **state)
+{
+    struct ledger_emit e;
+    struct ledger_proof proof;
+    bool done;
+    int64_t users, job = a_job_with_a_failed_user();
+    (void)state;
+    struct other o = {.step = step_erase};
+    begin();
+    assert_ok(ledger_job_reopen(first, job, failed, 1, NULL, "tester", &users, &t_err));
+    assert_int_equal(users, 1);
+    assert_int_equal(ledger_retry(first, t_leader, job, 30000, &e, &t_err), 1);
+    start(&o, 1);
+    commit();
+    join(&o);
+    assert_int_equal(o.result, FP_FAILED_PRECONDITION);
+    assert_int_equal(t_count(job, "user_id = 3 AND state = 'requeued'"), 1);
+    t_sent(e.batch_id, 3, 1);
+    assert_ok(ledger_job_complete(t_ledger, t_leader, job, &done, &proof, &t_err));
+    assert_true(done);
+}
+
+/* The whole round is over when the job's row is had, and unknown to the snapshot. */
+static void who_was_opened_and_sent_in_this_moment_is_erased_by_another_call(void **state)
+{
+    struct ledger_emit e;
+    struct ledger_erased erased;
+    struct ledger_proof proof;
+    bool done;
+    int64_t users, job = a_job_with_a_failed_user();
+    (void)state;
+    struct other o = {.step = step_erase};
+    begin();
+    assert_ok(ledger_job_reopen(first, job, failed, 1, NULL, "tester", &users, &t_err));
+    assert_int_equal(ledger_retry(first, t_leader, job, 30000, &e, &t_err), 1);
+    t_sql_on(first, "UPDATE foliopost.deliveries SET state = 'sent' WHERE user_id = 3");
+    t_sql_on(first, "UPDATE foliopost.batches SET state = 'done', sent = 1 WHERE origin = 'retry'");
+    assert_ok(ledger_job_complete(first, t_leader, job, &done, &proof, &t_err));
+    assert_true(done);
+    start(&o, 1);
+    commit();
+    join(&o);
+    assert_int_equal(o.result, FP_ABORTED);
+    assert_ok(ledger_erase_user(t_ledger, 3, "", "tester", &erased, &t_err));
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.batches WHERE 3 = ANY (user_ids)"), 0);
+    assert_int_equal(t_count(job, "user_id = 3"), 0);
 }
 
 /* --- submit, lead, migrate ---------------------------------------------------------------- */
@@ -150,6 +223,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RACE(a_late_truth_in_the_last_moment_keeps_the_job_open),
         RACE(a_pause_in_the_last_moment_wins),
+        RACE(who_is_opened_again_in_this_moment_is_not_erased),
+        RACE(who_was_opened_and_sent_in_this_moment_is_erased_by_another_call),
         RACE(a_proof_may_take_longer_than_the_lease),
         RACE(two_submissions_of_one_request_are_one_job),
         RACE(of_two_who_take_the_lead_one_has_it),
