@@ -9,6 +9,11 @@
  * renewal that took long without the lead being lost: the lease of an
  * instance may have run out in the same gap.
  *
+ * How long there was no gap counts from the first answer on, whoever led then: a
+ * standby that the database has answered all the while knows as well as a leader
+ * that missing renewals are not the database's fault. So a leader and a mailer that
+ * die together are seen within one lease and not two.
+ *
  * What it does not do: make the thread (scheduler.c), or act.
  */
 #include "services/scheduler/lead.h"
@@ -52,6 +57,7 @@ static void lost(struct lead *d, const char *why)
         return;
     pthread_mutex_lock(&d->lock);
     d->leading = false;
+    d->answered_boot_us = 0;
     pthread_mutex_unlock(&d->lock);
     log_warn("", "lead lost", "term=%" PRId64 " reason=%s", d->term, why);
 }
@@ -67,25 +73,38 @@ static void follow_process(struct lead *d)
     lost(d, "this process's lease was swept");
     pthread_mutex_lock(&d->lock);
     memcpy(d->owner, now, sizeof now);
+    d->answered_boot_us = 0;
     pthread_mutex_unlock(&d->lock);
+}
+
+/* How long ago what was answered before was sent. */
+static int64_t gap_us(const struct lead *d, int64_t now)
+{
+    return d->answered_boot_us == 0 ? INT64_MAX : now - d->answered_boot_us;
+}
+
+/* Under the lock. */
+static void answered(struct lead *d, int64_t sent_boot_us, int64_t now)
+{
+    if (gap_us(d, now) > GAP_US)
+        d->since_boot_us = now;
+    d->answered_boot_us = sent_boot_us;
 }
 
 static void renewed(struct lead *d, int64_t term, int64_t sent_boot_us)
 {
-    int64_t now = clock_boot_us(), gap_us = now - d->renewed_boot_us;
+    int64_t now = clock_boot_us(), gap = gap_us(d, now);
     bool taken = !d->leading || term != d->term;
 
     if (taken)
         log_info("", "lead taken", "term=%" PRId64 " owner=%s", term, d->owner);
-    else if (gap_us > GAP_US)
+    else if (gap > GAP_US)
         log_warn("", "lead renewed late", "gap_ms=%" PRId64 " effect=nobody is declared dead for %d s",
-                 gap_us / 1000, LEDGER_LEASE_MS / 1000);
+                 gap / 1000, LEDGER_LEASE_MS / 1000);
     pthread_mutex_lock(&d->lock);
-    if (taken || gap_us > GAP_US)
-        d->since_boot_us = now;
+    answered(d, sent_boot_us, now);
     d->leading = true;
     d->term = term;
-    d->renewed_boot_us = sent_boot_us;
     d->until_boot_us = sent_boot_us + LEAD_US;
     pthread_mutex_unlock(&d->lock);
 }
@@ -104,6 +123,9 @@ static void renew(struct lead *d, int64_t sent_boot_us)
         renewed(d, term, sent_boot_us);
     } else {
         lost(d, "another scheduler has it");
+        pthread_mutex_lock(&d->lock);
+        answered(d, sent_boot_us, clock_boot_us());
+        pthread_mutex_unlock(&d->lock);
     }
 }
 

@@ -21,16 +21,17 @@ struct lead {
     char owner[LEDGER_UUID];
     bool leading;
     int64_t term;
-    int64_t renewed_boot_us; /* when the last renewal that succeeded was sent */
-    int64_t until_boot_us;   /* the lead's end by our own clock */
-    int64_t since_boot_us;   /* renewals have come in time since then */
+    int64_t
+        answered_boot_us;  /* when the last try that was answered was sent; 0: none since the lead was lost */
+    int64_t until_boot_us; /* the lead's end by our own clock */
+    int64_t since_boot_us; /* answers have come in time since then */
 };
 
 struct lead_view {
     bool held; /* now */
     char owner[LEDGER_UUID];
     int64_t term;
-    int64_t steady_ms; /* so long the lead was renewed without a gap */
+    int64_t steady_ms; /* so long the ledger has answered without a gap, as leader and as standby before */
 };
 
 void lead_init(struct lead *d, struct fp_ledger *ledger, void *ctx,

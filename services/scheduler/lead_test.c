@@ -89,7 +89,7 @@ static void who_stood_still_longer_than_its_lead_begins_anew(void **state)
     (void)lead_turn(&s.lead);
     int64_t term = s.lead.term;
     s.lead.since_boot_us -= 60 * FP_US_PER_S;
-    s.lead.renewed_boot_us -= FP_US_PER_S; /* as each second */
+    s.lead.answered_boot_us -= FP_US_PER_S; /* as each second */
     (void)lead_turn(&s.lead);
     assert_true(steady_ms(&s) >= 60000);
     s.lead.until_boot_us = clock_boot_us() - 1;
@@ -107,7 +107,7 @@ static void a_renewal_that_came_late_begins_the_wait_anew(void **state)
     t_scheduler_up(&s);
     (void)lead_turn(&s.lead);
     s.lead.since_boot_us -= 60 * FP_US_PER_S;
-    s.lead.renewed_boot_us -= 6 * FP_US_PER_S; /* the lead was not lost, a lease may have been */
+    s.lead.answered_boot_us -= 6 * FP_US_PER_S; /* the lead was not lost, a lease may have been */
     (void)lead_turn(&s.lead);
     assert_true(steady_ms(&s) < 10000);
     t_scheduler_down(&s);
@@ -140,6 +140,47 @@ static void a_loop_that_stands_keeps_its_lead(void **state)
     assert_true(leader_holds(&s.leader));
     assert_true(s.lead.until_boot_us > until_us);
     t_scheduler_down(&s);
+}
+
+/* It has seen for long that the database answers. */
+static void a_standby_that_takes_over_need_not_wait_another_lease(void **state)
+{
+    struct t_scheduler a, b;
+
+    (void)state;
+    t_scheduler_up(&a);
+    t_scheduler_up(&b);
+    (void)lead_turn(&a.lead);
+    (void)lead_turn(&b.lead);
+    assert_false(leader_holds(&b.leader));
+    for (int gap_s = 1; gap_s <= 6; gap_s += 5) { /* the second time it heard nothing for six seconds */
+        b.lead.since_boot_us -= 60 * FP_US_PER_S;
+        b.lead.answered_boot_us -= gap_s * FP_US_PER_S;
+        t_sql("UPDATE foliopost.leader SET lease_until = clock_timestamp() - interval '1 s'");
+        (void)lead_turn(&b.lead);
+        assert_true(gap_s == 1 ? steady_ms(&b) >= 60000 : steady_ms(&b) < 10000);
+        lead_resign(&b.lead);
+        (void)lead_turn(&a.lead);
+        (void)lead_turn(&b.lead);
+    }
+    t_scheduler_down(&a);
+    t_scheduler_down(&b);
+}
+
+/* Expiry needs a connection as old as a lease. */
+static void the_loop_of_a_standby_is_connected(void **state)
+{
+    struct t_scheduler a, b;
+
+    (void)state;
+    t_scheduler_up(&a);
+    t_scheduler_up(&b);
+    t_tick(&a);
+    t_tick(&b);
+    assert_false(b.leader.leading);
+    assert_true(pg_connected_ms(ledger_pg(b.leader.o.ledger)) >= 0);
+    t_scheduler_down(&a);
+    t_scheduler_down(&b);
 }
 
 static void a_new_owner_uuid_begins_anew(void **state)
@@ -187,6 +228,8 @@ int main(void)
         cmocka_unit_test_setup(who_stood_still_longer_than_its_lead_begins_anew, t_clean),
         cmocka_unit_test_setup(a_renewal_that_came_late_begins_the_wait_anew, t_clean),
         cmocka_unit_test_setup(a_loop_that_stands_keeps_its_lead, t_clean),
+        cmocka_unit_test_setup(a_standby_that_takes_over_need_not_wait_another_lease, t_clean),
+        cmocka_unit_test_setup(the_loop_of_a_standby_is_connected, t_clean),
         cmocka_unit_test_setup(a_new_owner_uuid_begins_anew, t_clean),
     };
 

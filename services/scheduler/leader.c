@@ -199,13 +199,27 @@ static int sweep(struct leader *l, struct fp_err *err)
     return leader_holds(l) ? complete_jobs(l, err) : 0;
 }
 
+/* A standby's connection is there when the lead comes: by its age the sweep knows that
+ * missing renewals are not the database's fault. */
+static int stand_by(struct leader *l)
+{
+    struct fp_err err;
+    int64_t now = clock_mono_us();
+
+    if (!pg_is_connected(ledger_pg(l->o.ledger)) && now >= l->next_connect_mono_us) {
+        l->next_connect_mono_us = now + SWEEP_US;
+        (void)!pg_connect(ledger_pg(l->o.ledger), &err); /* the lead's own thread says what is wrong */
+    }
+    return (int)l->o.set->tick_ms;
+}
+
 int leader_tick(struct leader *l)
 {
     static long long said_us;
     struct fp_err err;
 
     if (!leader_holds(l))
-        return (int)l->o.set->tick_ms;
+        return stand_by(l);
     l->send_failed = false;
     l->turn++;
     if (leader_load_jobs(l, &err) || start_pending(l, &err) || sweep(l, &err) || grant_jobs(l, &err)) {

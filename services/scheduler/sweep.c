@@ -9,9 +9,9 @@
  *   waiting what only the leader knows about why a job stands
  *
  * Nobody is declared dead by a leader that was itself away: expire waits until
- * the leader's connection is as old as a lease and its lead was renewed for as
- * long without a gap, since before that the missing renewals may be the
- * database's fault.
+ * the leader's connection is as old as a lease and the ledger has answered it for as
+ * long without a gap, as leader or as standby before (lead.c), since before that the missing renewals may be
+ * the database's fault.
  */
 #include <inttypes.h>
 #include <stdio.h>
