@@ -38,6 +38,31 @@ int ledger_canary_wait(struct fp_ledger *l, const char *leader, int64_t job_id, 
     return n < 0 ? -1 : 0;
 }
 
+/* clang-format off */
+static const char canary_pause_sql[] =
+    "WITH changed AS ("
+    "  UPDATE foliopost.jobs j SET state = 'PAUSED', response = $3, waiting = '', canary_until = clock_timestamp()"
+    "  FROM foliopost.leader l WHERE j.id = $2 AND j.state = 'IN_PROGRESS' AND j.canary_users > 0"
+    "   AND j.canary_until IS NULL AND " LEADS
+    "  RETURNING j.id),"
+    " noted AS (INSERT INTO foliopost.audit (actor, action, job_id, detail)"
+    "  SELECT 'guard', 'pause', id, $3 FROM changed)"
+    " SELECT id FROM changed";
+/* clang-format on */
+
+int ledger_canary_pause(struct fp_ledger *l, const char *leader, int64_t job_id, const char *reason,
+                        bool *done, struct fp_err *err)
+{
+    struct pg_args a;
+    pg_args_init(&a);
+    pg_arg_text(&a, leader);
+    pg_arg_i64(&a, job_id);
+    pg_arg_text(&a, reason);
+    int n = ledger_count(l, "canary_pause", canary_pause_sql, &a, err);
+    *done = n > 0;
+    return n < 0 ? -1 : 0;
+}
+
 static const char events_sql[] = "SELECT event, count(DISTINCT user_id) FROM foliopost.delivery_events"
                                  " WHERE job_id = $1 AND event IN ('bounced', 'complained') GROUP BY event";
 

@@ -12,6 +12,11 @@ int ledger_job_paged(struct fp_ledger *l, int64_t job_id, int64_t *users, struct
 int ledger_canary_wait(struct fp_ledger *l, const char *leader, int64_t job_id, bool *done,
                        struct fp_err *err) FP_MUST_CHECK;
 
+/* The same, but it waits for a person: IN_PROGRESS -> PAUSED with the reason, and after a resume the rest
+ * follows. */
+int ledger_canary_pause(struct fp_ledger *l, const char *leader, int64_t job_id, const char *reason,
+                        bool *done, struct fp_err *err) FP_MUST_CHECK;
+
 /* In the order of jobs.guard_base. */
 struct ledger_guard_sums {
     int64_t mails, failed; /* of batches that are done: the caller's */

@@ -9,7 +9,9 @@
  * events of one kind, read along an index. What it counted when it paused a job
  * stays with the job, so that after a resume only what came since counts.
  * Nothing is judged below a least number of mails; a canary is a sample of its
- * own, and half of it is enough.
+ * own, and half of it is enough. Once all of its users have outcomes, LEAST_MAILS are, since
+ * most of them may be skipped: a canary that nobody judges would let the rest follow
+ * unseen. One of fewer mails than that shows nothing, and waits for a person.
  */
 #include "services/scheduler/guard.h"
 
@@ -68,15 +70,54 @@ const char *guard_canary_waits(const struct ledger_job *j, int64_t now_us, char 
     return out;
 }
 
-static int end_canary(struct leader *l, const struct ledger_job *j, const struct leader_track *t,
-                      struct fp_err *err)
+/* All of its users have outcomes, and its wait has not begun. */
+static bool canary_sent(const struct ledger_job *j, const struct leader_track *t)
+{
+    return canary_goes(j) && t->counted && t->counts.batches_open == 0 && t->granted == 0 &&
+           t->counts.users >= j->canary_users;
+}
+
+/* Who is deferred is going to get his mail; a person who asked for a handful gets that. */
+bool guard_canary_too_few(const struct ledger_job *j, const struct ledger_counts *c, char *reason, size_t cap)
+{
+    int64_t mails = c->sent + c->failed + c->ambiguous + c->deferred;
+    int64_t least = j->canary_users < LEAST_MAILS ? j->canary_users : LEAST_MAILS;
+
+    if (mails >= least)
+        return false;
+    snprintf(reason, cap,
+             "canary: of its %" PRId64 " users only %" PRId64
+             " were sent a mail, too few to judge by (%" PRId64 "): look at `foliopost report %" PRId64
+             "`, then resume for the rest",
+             c->users, mails, least, j->id);
+    return true;
+}
+
+static int pause_canary(struct leader *l, const struct ledger_job *j, const char *reason, struct fp_err *err)
 {
     bool done;
     char id[32];
 
-    if (!canary_goes(j) || !t->counted || t->counts.batches_open > 0 || t->granted > 0 ||
-        t->counts.users < j->canary_users)
+    if (ledger_canary_pause(l->o.ledger, l->owner, j->id, reason, &done, err))
+        return -1;
+    if (!done)
         return 0;
+    snprintf(id, sizeof id, "job=%" PRId64, j->id);
+    log_trace(j->traceparent);
+    log_error(id, "PAUSED", "reason=%s", reason);
+    return 0;
+}
+
+static int end_canary(struct leader *l, const struct ledger_job *j, const struct leader_track *t,
+                      struct fp_err *err)
+{
+    bool done;
+    char id[32], reason[400];
+
+    if (!canary_sent(j, t))
+        return 0;
+    if (guard_canary_too_few(j, &t->counts, reason, sizeof reason))
+        return pause_canary(l, j, reason, err);
     if (ledger_canary_wait(l->o.ledger, l->owner, j->id, &done, err))
         return -1;
     if (!done)
@@ -117,11 +158,13 @@ bool guard_judge(const struct scheduler_settings *set, const struct ledger_job *
     return false;
 }
 
-static int64_t least_mails(const struct scheduler_settings *set, const struct ledger_job *j, int64_t now_us)
+int64_t guard_least(const struct scheduler_settings *set, const struct ledger_job *j, bool sent)
 {
     int64_t least = set->guard_after, half = j->canary_users / 2;
 
-    if ((canary_goes(j) || canary_rests(j, now_us)) && half < least)
+    if (sent || canary_rests(j, j->read_us))
+        least = LEAST_MAILS;
+    else if (canary_goes(j) && half < least)
         least = half > LEAST_MAILS ? half : LEAST_MAILS;
     return least < set->guard_after ? least : set->guard_after;
 }
@@ -132,10 +175,13 @@ static int guard_job(struct leader *l, const struct ledger_job *j, struct leader
     struct ledger_guard_sums all = {.mails = c->sent + c->failed + c->ambiguous, .failed = c->failed};
     struct ledger_guard_sums since;
     char reason[400], id[32];
-    bool paused;
+    bool paused, sent = canary_sent(j, t);
 
-    int64_t least = least_mails(l->o.set, j, j->read_us);
-    if (!t->counted || all.mails - j->guard_base[0] < least || clock_mono_us() < t->next_guard_mono_us)
+    int64_t least = guard_least(l->o.set, j, sent);
+    if (!t->counted || all.mails - j->guard_base[0] < least)
+        return 0;
+    if (!sent &&
+        clock_mono_us() < t->next_guard_mono_us) /* the last look before its wait, which can be none */
         return 0;
     t->next_guard_mono_us = clock_mono_us() + LOOK_EVERY_US;
     if (ledger_guard_events(l->o.ledger, j->id, &all, err))
@@ -157,6 +203,7 @@ static int guard_job(struct leader *l, const struct ledger_job *j, struct leader
     return 0;
 }
 
+/* Judged first: a job that a guard paused is no longer in progress for the second. */
 int guard_jobs(struct leader *l, struct fp_err *err)
 {
     for (int i = 0; i < l->n_jobs; i++) {

@@ -12,6 +12,13 @@ int guard_canary_room(struct leader *l, const struct ledger_job *j, const struct
 /* "" when the job does not wait for its canary. */
 const char *guard_canary_waits(const struct ledger_job *j, int64_t now_us, char out[160]);
 
+/* Pure: so few mails came of a canary whose users all have outcomes that it shows nothing; with what to do.
+ */
+bool guard_canary_too_few(const struct ledger_job *j, const struct ledger_counts *c, char *reason,
+                          size_t cap);
+/* Pure: mails below which no guard judges. sent: its canary's users all have outcomes, and its wait is yet to
+ * begin. */
+int64_t guard_least(const struct scheduler_settings *set, const struct ledger_job *j, bool sent);
 /* Pure: which guard trips, with what to do; false: none. `sums` since the last time. */
 bool guard_judge(const struct scheduler_settings *set, const struct ledger_job *j,
                  const struct ledger_guard_sums *sums, int64_t least, char *reason, size_t cap);

@@ -58,12 +58,48 @@ static void a_canary_rests_until_its_time(void **state)
     assert_string_equal(guard_canary_waits(&j, 5 * FP_US_PER_S, text), "");
 }
 
+static void a_canary_that_is_sent_is_judged_however_many_of_its_users_were_skipped(void **state)
+{
+    const struct scheduler_settings set = {.guard_after = 1000};
+    struct ledger_job j = {.canary_users = 500, .read_us = FP_US_PER_S};
+
+    (void)state;
+    assert_int_equal(guard_least(&set, &j, false), 250); /* it goes */
+    assert_int_equal(guard_least(&set, &j, true), 20);
+    j.canary_until_us = 2 * FP_US_PER_S; /* it is waited for */
+    assert_int_equal(guard_least(&set, &j, false), 20);
+    j.read_us = 3 * FP_US_PER_S; /* the rest goes */
+    assert_int_equal(guard_least(&set, &j, false), 1000);
+    const struct scheduler_settings few = {.guard_after = 5};
+    assert_int_equal(guard_least(&few, &j, true), 5);
+}
+
+static void a_canary_of_too_few_mails_is_for_a_person(void **state)
+{
+    struct ledger_job j = {.id = 12, .canary_users = 500};
+    struct ledger_counts c = {.users = 500, .sent = 10, .failed = 4, .ambiguous = 3, .deferred = 2};
+
+    (void)state;
+    assert_true(guard_canary_too_few(&j, &c, reason, sizeof reason));
+    assert_string_equal(reason, "canary: of its 500 users only 19 were sent a mail, too few to judge by (20):"
+                                " look at `foliopost report 12`, then resume for the rest");
+    c.deferred++;
+    assert_false(guard_canary_too_few(&j, &c, reason, sizeof reason));
+    j.canary_users = 10; /* he who asked for ten has seen ten */
+    c = (struct ledger_counts){.users = 100, .sent = 10};
+    assert_false(guard_canary_too_few(&j, &c, reason, sizeof reason));
+    c.sent--;
+    assert_true(guard_canary_too_few(&j, &c, reason, sizeof reason));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_share_above_its_limit_trips),
         cmocka_unit_test(few_mails_are_no_sample_and_zero_is_off),
         cmocka_unit_test(a_canary_rests_until_its_time),
+        cmocka_unit_test(a_canary_that_is_sent_is_judged_however_many_of_its_users_were_skipped),
+        cmocka_unit_test(a_canary_of_too_few_mails_is_for_a_person),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,7 +49,7 @@ const struct config_setting settings_rows[] = {
     {"guard-failed", CONFIG_DOUBLE, "%", "50", 0, 100, NULL, "the same for mails that failed, for any reason",
      AT(guard_failed)},
     {"guard-after", CONFIG_INT, "mails", "1000", 1, 1e9, NULL,
-     "no guard judges fewer mails; while a canary is watched half of it is enough", AT(guard_after)},
+     "no guard judges fewer mails; while a canary is sent half of it is enough, once it is sent 20", AT(guard_after)},
     {"test-domains", CONFIG_STRING, NULL, "", 0, 1024, NULL,
      "domains that SendTest may mail a user's figures to, by commas: example.com; empty: any",
      AT(test_domains)},

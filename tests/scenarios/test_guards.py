@@ -74,3 +74,33 @@ def test_a_guard_pauses_a_job_whose_mails_fail(new_stack, judge):
     assert "--guard-failed 1" in j.job(job)["response"]
     assert processed(j, job) < 1900
     j.call("cancel", job)
+
+
+def skip_most(j, but_every):
+    j.sql("INSERT INTO portfolio.preferences (user_id, kind, enabled) SELECT id, 'monthly', false FROM portfolio.users"
+          f" WHERE id % {but_every} <> 0 ON CONFLICT (user_id, kind) DO UPDATE SET enabled = false")
+
+
+def test_a_canary_whose_users_are_mostly_skipped_is_judged_all_the_same(new_stack, judge):
+    j = judge(new_stack())
+    skip_most(j, but_every=5)
+    job = j.submit("monthly", "--canary", "200", "--canary-wait", "8s")
+    await_(lambda: "canary" in waiting(j, job))
+    j.sql("INSERT INTO foliopost.delivery_events (job_id, user_id, event, occurred_at)"
+          f" SELECT {job}, user_id, 'bounced', now() FROM foliopost.deliveries WHERE job_id = {job} AND state = 'sent' LIMIT 10")
+    await_(lambda: j.state(job) == "PAUSED")
+    assert "guard-bounced" in j.job(job)["response"]
+    j.call("cancel", job)
+
+
+def test_a_canary_without_mails_to_judge_waits_for_a_person(new_stack, judge):
+    j = judge(new_stack())
+    skip_most(j, but_every=60)
+    job = j.submit("monthly", "--canary", "200", "--canary-wait", "1s")
+    await_(lambda: j.state(job) == "PAUSED")
+    response = j.job(job)["response"]
+    assert "canary: of its" in response and "were sent a mail, too few to judge by (20)" in response, response
+    time.sleep(3)
+    assert j.state(job) == "PAUSED" and processed(j, job) <= 300
+    j.call("resume", job)
+    j.wait_state(job, "COMPLETED")
