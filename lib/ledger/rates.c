@@ -75,22 +75,29 @@ int ledger_rate_configure(struct fp_ledger *l, const char *provider, double per_
     "(CASE WHEN r.quota_day = " TODAY " OR (r.quota_rolls AND " ACCOUNT_KNOWN                                \
     ") THEN r.quota_used ELSE 0 END)"
 
+/* A quota is counted with slices, and without a rate there are none: an operator's
+ * "no limit" ends where a mailer brings a quota. */
 /* clang-format off */
+#define UNLIMITED "$2 > 0 AND r.rate_limit = 0"
+#define SET_QUOTA \
+    "daily_quota = $2, operator_limit = CASE WHEN " UNLIMITED " THEN NULL ELSE r.operator_limit END," \
+    "  rate_limit = CASE WHEN " UNLIMITED " THEN r.configured_limit ELSE r.rate_limit END," \
+    "  rate = CASE WHEN " UNLIMITED " THEN r.configured_limit ELSE r.rate END"
 static const char quota_sql[] =
-    "UPDATE foliopost.provider_rates r SET daily_quota = $2, quota_day = " TODAY ","
+    "UPDATE foliopost.provider_rates r SET " SET_QUOTA ", quota_day = " TODAY ","
     "  quota_used = greatest($3, CASE WHEN r.quota_rolls THEN 0 ELSE " USED_TODAY " END),"
     "  account_read_at = NULL, quota_rolls = false"
     " WHERE r.provider = $1";
 /* What is taken and has yet to go is in no account's count. */
 static const char account_sql[] =
-    "UPDATE foliopost.provider_rates r SET daily_quota = $2, quota_day = " TODAY ", quota_rolls = $3::boolean,"
+    "UPDATE foliopost.provider_rates r SET " SET_QUOTA ", quota_day = " TODAY ", quota_rolls = $3::boolean,"
     "  quota_used = CASE WHEN $3::boolean THEN $4 + floor(greatest(0, r.rate * extract(epoch FROM"
     "    greatest(" NEXT_FREE ", clock_timestamp()) - clock_timestamp())))"
     "   WHEN r.quota_rolls THEN 0 ELSE " USED_TODAY " END,"
     "  account_read_at = clock_timestamp()"
     " WHERE r.provider = $1";
 static const char unread_quota_sql[] =
-    "UPDATE foliopost.provider_rates r SET daily_quota = $2, quota_rolls = false,"
+    "UPDATE foliopost.provider_rates r SET " SET_QUOTA ", quota_rolls = false,"
     "  quota_used = CASE WHEN r.quota_rolls THEN 0 ELSE r.quota_used END"
     " WHERE r.provider = $1 AND NOT " ACCOUNT_KNOWN;
 static const char return_sql[] =
@@ -388,12 +395,32 @@ static const char set_sql[] =
     "  UPDATE foliopost.provider_rates r SET operator_limit = $2::float8, lowered_until = NULL,"
     "   rate_limit = coalesce($2::float8, r.configured_limit), rate = coalesce($2::float8, r.configured_limit),"
     "   next_free = least(r.next_free, clock_timestamp() + " MAX_AHEAD ")"
-    "  WHERE r.provider = $1 RETURNING r.provider),"
+    "  WHERE r.provider = $1 AND NOT coalesce($2::float8 = 0 AND r.daily_quota > 0, false) RETURNING r.provider),"
     " noted AS (" AUDIT_INSERT
     "  SELECT " AUDIT_BY("$3") ", 'set_rate', NULL::bigint,"
     "   provider || ': ' || coalesce($2::float8 || ' mails a second', 'as configured') FROM changed)"
     " SELECT provider FROM changed";
 /* clang-format on */
+
+static int why_not_set(struct fp_ledger *l, const char *provider, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+    pg_args_init(&a);
+    pg_arg_text(&a, provider);
+    if (ledger_step(l, "rate_quota_of",
+                    "SELECT daily_quota FROM foliopost.provider_rates WHERE provider = $1", &a, &rows,
+                    err) != 0)
+        return -1;
+    double quota = pg_rows_count(rows) > 0 ? pg_f64(rows, 0, 0) : -1;
+    pg_rows_free(rows);
+    if (quota < 0)
+        return err_set(err, FP_NOT_FOUND, "no mailer has used a provider %s", provider);
+    return err_set(err, FP_FAILED_PRECONDITION,
+                   "provider %s has a daily quota of %.0f mails, which is counted with its rate: it cannot be"
+                   " without one; set a high rate",
+                   provider, quota);
+}
 
 int ledger_rate_set(struct fp_ledger *l, const char *provider, const double *per_second, const char *actor,
                     struct fp_err *err)
@@ -408,7 +435,7 @@ int ledger_rate_set(struct fp_ledger *l, const char *provider, const double *per
     pg_arg_text(&a, actor);
     int n = ledger_count(l, "rate_set", set_sql, &a, err);
     if (n == 0)
-        return err_set(err, FP_NOT_FOUND, "no mailer has used a provider %s", provider);
+        return why_not_set(l, provider, err);
     return n < 0 ? -1 : 0;
 }
 

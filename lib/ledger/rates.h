@@ -78,7 +78,8 @@ struct ledger_rate {
 int ledger_rates(struct fp_ledger *l, struct ledger_rate *out, int max, struct fp_err *err) FP_MUST_CHECK;
 /* An operator's limit from now on, for every mailer, until the next one; 0: no
  * limit; NULL: as the mailers are configured. It ends a lowering. NOT_FOUND:
- * no mailer ever used that provider. */
+ * no mailer ever used that provider; FAILED_PRECONDITION: no limit, and it has a daily
+ * quota, which is counted with the rate. */
 int ledger_rate_set(struct fp_ledger *l, const char *provider, const double *per_second, const char *actor,
                     struct fp_err *err) FP_MUST_CHECK;
 

@@ -253,6 +253,27 @@ static void a_rate_that_an_operator_set_outlives_a_mailers_start(void **state)
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'set_rate'"), 3);
 }
 
+/* Without a limit there are no slices to count. */
+static void a_daily_quota_needs_a_rate(void **state)
+{
+    (void)state;
+    assert_ok(ledger_rate_configure(t_ledger, "relay", 100, &t_err));
+    assert_non_null(set_rate("relay", 0, false));
+    assert_ok(ledger_rate_configure(t_ledger, "relay", 100, &t_err)); /* a mailer starts, with a quota */
+    assert_ok(ledger_rate_quota(t_ledger, "relay", 1000, 0, &t_err));
+    assert_int_equal(t_sql(
+                         "SELECT count(*) FROM foliopost.provider_rates WHERE rate = 100 AND rate_limit = 100"
+                         " AND operator_limit IS NULL"),
+                     1);
+    assert_null(set_rate("relay", 0, false));
+    assert_int_equal(t_err.code, FP_FAILED_PRECONDITION);
+    assert_non_null(strstr(t_err.msg, "daily quota of 1000 mails"));
+    assert_int_equal(t_sql("SELECT rate::bigint FROM foliopost.provider_rates"), 100);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'set_rate'"), 1);
+    assert_non_null(set_rate("relay", 50, false));
+    assert_non_null(set_rate("relay", 0, true));
+}
+
 static void wrong_rates_are_refused_and_leave_no_line(void **state)
 {
     (void)state;
@@ -337,6 +358,7 @@ int main(void)
         cmocka_unit_test_setup(an_old_report_is_sent_again_as_it_was, fresh),
         cmocka_unit_test_setup(a_user_is_erased_once_he_is_gone_from_the_source, fresh),
         cmocka_unit_test_setup(a_rate_that_an_operator_set_outlives_a_mailers_start, fresh),
+        cmocka_unit_test_setup(a_daily_quota_needs_a_rate, fresh),
         cmocka_unit_test_setup(wrong_rates_are_refused_and_leave_no_line, fresh),
         cmocka_unit_test_setup(the_audit_says_who_did_what_and_from_where, fresh),
         cmocka_unit_test_setup(a_list_of_50000_users_fits_both_ways, fresh),
