@@ -54,6 +54,7 @@ struct pacer {
     pthread_cond_t cond;  /* there is something to do */
     pthread_cond_t turns; /* there is a new slice */
     struct channel channels[PACER_MAX_CHANNELS];
+    int next_channel; /* behind the one served last: a slow ledger is slow for all alike */
     bool stop;
     int64_t open_until_us; /* the window; 0: it is shut */
     int64_t look_us;       /* at the window again */
@@ -253,9 +254,13 @@ static bool find_todo(struct pacer *p, int64_t now_us, struct todo *out)
     *out = (struct todo){.window = has_window(p) && now_us >= p->look_us};
     if (out->window)
         return true;
-    for (int i = 0; i < p->o.n_channels; i++)
-        if (channel_todo(p, &p->channels[i], now_us, out))
+    for (int i = 0; i < p->o.n_channels; i++) {
+        int at = (p->next_channel + i) % p->o.n_channels;
+        if (channel_todo(p, &p->channels[at], now_us, out)) {
+            p->next_channel = (at + 1) % p->o.n_channels;
             return true;
+        }
+    }
     *out = (struct todo){0};
     return false;
 }

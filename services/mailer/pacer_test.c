@@ -165,6 +165,38 @@ static void a_mailer_that_waits_for_nothing_takes_nothing(void **state)
     pacer_stop(NULL);
 }
 
+/* A statement takes longer than a slice: the first channel always wants its next one by then. */
+static void a_slow_ledger_is_slow_for_all_channels_alike(void **state)
+{
+    const struct pacer_options o = {.ledger = {.dsn = t_dsn, .application = "pacer_test", .prepare = true},
+                                    .channels = {{"first", {.per_second = 100}},
+                                                 {"second", {.per_second = 100}}},
+                                    .n_channels = 2,
+                                    .changed = nothing};
+    size_t went[2] = {0};
+    int64_t next_us;
+    (void)state;
+    t_sql("CREATE FUNCTION foliopost.slowly() RETURNS trigger LANGUAGE plpgsql"
+          " AS $$ BEGIN PERFORM pg_sleep(0.15); RETURN NEW; END $$");
+    t_sql("CREATE TRIGGER slowly BEFORE UPDATE ON foliopost.provider_rates FOR EACH ROW"
+          " EXECUTE FUNCTION foliopost.slowly()");
+    struct pacer *p = pacer_start(&o, &t_err);
+    assert_non_null(p);
+    int64_t end_us = clock_mono_us() + 4 * FP_US_PER_S;
+    while (clock_mono_us() < end_us) {
+        for (int c = 0; c < 2; c++) {
+            size_t n = pacer_offer(p, c, 500, 64, &next_us);
+            (void)pacer_use(p, c, n);
+            went[c] += n;
+        }
+        clock_sleep_us(2000);
+    }
+    pacer_stop(p);
+    t_sql("DROP FUNCTION foliopost.slowly CASCADE");
+    print_message("a statement of 150 ms: %zu through the first, %zu through the second\n", went[0], went[1]);
+    assert_true(went[1] >= went[0] / 2 && went[0] >= went[1] / 2 && went[1] > 20);
+}
+
 /* The answer waits for a lock on the row: its slice was for a time that is over. */
 static void the_slice_of_a_late_answer_is_void(void **state)
 {
@@ -188,6 +220,7 @@ int main(void)
         cmocka_unit_test_setup(what_is_to_be_told_is_told, t_clean),
         cmocka_unit_test_setup(an_account_that_was_read_again_is_told, t_clean),
         cmocka_unit_test_setup(a_mailer_that_waits_for_nothing_takes_nothing, t_clean),
+        cmocka_unit_test_setup(a_slow_ledger_is_slow_for_all_channels_alike, t_clean),
         cmocka_unit_test_setup(the_slice_of_a_late_answer_is_void, t_clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
