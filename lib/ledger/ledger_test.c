@@ -104,7 +104,7 @@ static void slices_add_up_and_are_capped(void **state)
     assert_ok(ledger_rate_configure(t_ledger, "smtp", 1000, &t_err));
     int64_t start_us = clock_mono_us();
     for (;;) {
-        assert_ok(ledger_rate_take(t_ledger, "smtp", 100, &granted, &delay_us, &rate, &t_err));
+        assert_ok(ledger_rate_take(t_ledger, "smtp", 100, &granted, &delay_us, &rate, &t_day, &t_err));
         assert_true(fabs(rate - 1000) < 0.001);
         if (granted == 0)
             break;
@@ -116,10 +116,11 @@ static void slices_add_up_and_are_capped(void **state)
     assert_in_range(total, 2000, 2300); /* two seconds ahead, and one slice */
     assert_in_range(delay_us, 1000, 110000);
     clock_sleep_us(delay_us + 5000);
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 100, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 100, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(granted, 100);
     assert_in_range(delay_us, 1900000, 2000000);
-    assert_code(ledger_rate_take(t_ledger, "nobody", 1, &granted, &delay_us, &rate, &t_err), FP_NOT_FOUND);
+    assert_code(ledger_rate_take(t_ledger, "nobody", 1, &granted, &delay_us, &rate, &t_day, &t_err),
+                FP_NOT_FOUND);
     assert_code(ledger_rate_configure(t_ledger, "smtp", -1, &t_err), FP_INVALID_ARGUMENT);
 }
 
@@ -138,21 +139,21 @@ static void a_clock_that_is_set_back_stops_nothing_and_makes_nothing_faster(void
     double rate;
     assert_ok(ledger_rate_configure(t_ledger, "smtp", 10, &t_err));
     for (int touched = 0; touched < 3; touched++) {
-        assert_ok(ledger_rate_take(t_ledger, "smtp", 10, &granted, &delay_us, &rate, &t_err));
+        assert_ok(ledger_rate_take(t_ledger, "smtp", 10, &granted, &delay_us, &rate, &t_day, &t_err));
         set_the_clock_back();
         if (touched == 1) /* by a mailer that starts, or by a probe, before the next slice */
             assert_ok(ledger_rate_configure(t_ledger, "smtp", 10, &t_err));
         if (touched == 2)
             assert_ok(ledger_provider_fault(t_ledger, "smtp", "", &t_err));
-        assert_ok(ledger_rate_take(t_ledger, "smtp", 5, &granted, &delay_us, &rate, &t_err));
+        assert_ok(ledger_rate_take(t_ledger, "smtp", 5, &granted, &delay_us, &rate, &t_day, &t_err));
         assert_int_equal(granted, 5);
         /* behind the second before; it ran on since the row was touched */
         assert_in_range(delay_us, touched == 0 ? 900000 : 0, 1001000);
         t_sql("UPDATE foliopost.provider_rates SET next_free = clock_timestamp()");
     }
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 30, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 30, &granted, &delay_us, &rate, &t_day, &t_err));
     set_the_clock_back();
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 1, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 1, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(granted, 0); /* three seconds ahead still */
     assert_in_range(delay_us, 900000, 1001000);
 }
@@ -178,9 +179,9 @@ static void an_unused_rate_is_not_saved_up(void **state)
     double rate;
     assert_ok(ledger_rate_configure(t_ledger, "smtp", 10, &t_err));
     t_sql("UPDATE foliopost.provider_rates SET next_free = clock_timestamp() - interval '1 h'");
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 10, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 10, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(delay_us, 0);
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 10, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 10, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_in_range(delay_us, 900000, 1000000);
 }
 
@@ -194,7 +195,7 @@ static void no_limit_is_a_rate_of_nothing(void **state)
     assert_ok(ledger_rates_total(t_ledger, &rate, fault, &fault_s, &t_err));
     assert_true(rate < 0.001); /* there is none */
     assert_ok(ledger_rate_configure(t_ledger, "null", 0, &t_err));
-    assert_ok(ledger_rate_take(t_ledger, "null", 500, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "null", 500, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(granted, 500);
     assert_int_equal(delay_us, 0);
     assert_true(rate < 0.001);
@@ -266,24 +267,24 @@ static void a_daily_quota_counts_the_mails_of_a_day(void **state)
     double rate;
     assert_ok(ledger_rate_configure(t_ledger, "smtp", 1e5, &t_err));
     assert_ok(ledger_rate_quota(t_ledger, "smtp", 100, 30, &t_err));
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 60, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 60, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(granted, 60);
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 60, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 60, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(granted, 10); /* what is left */
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 1, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 1, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(granted, RATE_QUOTA_SPENT);
     assert_in_range(delay_us, 1000, 10000000);
     assert_ok(ledger_rate_quota(t_ledger, "smtp", 100, 0, &t_err)); /* another mailer starts */
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 1, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 1, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(granted, RATE_QUOTA_SPENT);
-    assert_ok(ledger_rate_return(t_ledger, "smtp", 5, &t_err));
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 9, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_return(t_ledger, "smtp", 5, t_day, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 9, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(granted, 5);
     t_sql("UPDATE foliopost.provider_rates SET quota_day = quota_day - 1");
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 100, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 100, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(granted, 100);
     assert_ok(ledger_rate_quota(t_ledger, "smtp", 0, 0, &t_err));
-    assert_ok(ledger_rate_take(t_ledger, "smtp", 500, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "smtp", 500, &granted, &delay_us, &rate, &t_day, &t_err));
     assert_int_equal(granted, 500);
 }
 

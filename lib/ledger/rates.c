@@ -101,8 +101,9 @@ static const char unread_quota_sql[] =
     "  quota_used = CASE WHEN r.quota_rolls THEN 0 ELSE r.quota_used END"
     " WHERE r.provider = $1 AND NOT " ACCOUNT_KNOWN;
 static const char return_sql[] =
-    "UPDATE foliopost.provider_rates SET quota_used = greatest(0, quota_used - $2)"
-    " WHERE provider = $1 AND daily_quota > 0 AND quota_day = " TODAY;
+    "UPDATE foliopost.provider_rates r SET quota_used = greatest(0, quota_used - $2)"
+    " WHERE r.provider = $1 AND r.daily_quota > 0"
+    "  AND (r.quota_day = $3::date OR (r.quota_rolls AND " ACCOUNT_KNOWN "))";
 /* clang-format on */
 
 int ledger_rate_quota(struct fp_ledger *l, const char *provider, double per_day, double used_today,
@@ -154,12 +155,13 @@ int ledger_rate_limits(struct fp_ledger *l, const char *provider, const struct l
     return ledger_rate_quota(l, provider, limits->per_day, 0, err);
 }
 
-int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, struct fp_err *err)
+int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, int32_t day, struct fp_err *err)
 {
     struct pg_args a;
     pg_args_init(&a);
     pg_arg_text(&a, provider);
     pg_arg_f64(&a, n);
+    pg_arg_day(&a, day);
     return ledger_count_once(l, "rate_return", return_sql, &a, err) < 0 ? -1 : 0;
 }
 
@@ -175,7 +177,8 @@ static const char take_sql[] =
     "  quota_day = " TODAY ", quota_used = " USED_TODAY " + $2"
     " WHERE r.provider = $1 AND (r.daily_quota = 0 OR " USED_TODAY " + $2 <= r.daily_quota) AND (r.rate = 0 OR " NEXT_FREE " <= clock_timestamp() + " MAX_AHEAD ")"
     " RETURNING r.rate, CASE WHEN r.rate > 0 THEN greatest(0,"
-    "  extract(epoch FROM r.next_free - " SLICE " - clock_timestamp()) * 1000000)::bigint ELSE 0 END";
+    "  extract(epoch FROM r.next_free - " SLICE " - clock_timestamp()) * 1000000)::bigint ELSE 0 END,"
+    " r.quota_day - date '1970-01-01'";
 /* clang-format on */
 
 /* A spent quota is looked at again now and then: it may have been raised. */
@@ -222,7 +225,7 @@ static int rate_wait(struct fp_ledger *l, const char *provider, struct rate_wait
 
 /* 1: taken; 0: not. */
 static int take_slice(struct fp_ledger *l, const char *provider, int n, int *granted, int64_t *delay_us,
-                      double *rate, struct fp_err *err)
+                      double *rate, int32_t *day, struct fp_err *err)
 {
     struct pg_args a;
     struct fp_rows *rows;
@@ -236,13 +239,14 @@ static int take_slice(struct fp_ledger *l, const char *provider, int n, int *gra
         *granted = n;
         *rate = pg_f64(rows, 0, 0);
         *delay_us = pg_i64(rows, 0, 1);
+        *day = (int32_t)pg_i64(rows, 0, 2);
     }
     pg_rows_free(rows);
     return taken;
 }
 
 int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *granted, int64_t *delay_us,
-                     double *rate, struct fp_err *err)
+                     double *rate, int32_t *day, struct fp_err *err)
 {
     struct rate_wait wait;
     *granted = 0;
@@ -250,13 +254,13 @@ int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *gran
     *rate = 0;
     if (n <= 0)
         return 0;
-    int taken = take_slice(l, provider, n, granted, delay_us, rate, err);
+    int taken = take_slice(l, provider, n, granted, delay_us, rate, day, err);
     if (taken != 0)
         return taken < 0 ? -1 : 0;
     if (rate_wait(l, provider, &wait, err) < 0)
         return -1;
     if (wait.left > 0 && wait.left < n &&
-        (taken = take_slice(l, provider, (int)wait.left, granted, delay_us, rate, err)) != 0)
+        (taken = take_slice(l, provider, (int)wait.left, granted, delay_us, rate, day, err)) != 0)
         return taken < 0 ? -1 : 0;
     *granted = wait.left == 0 ? RATE_QUOTA_SPENT : 0;
     *delay_us = wait.left == 0 ? wait.tomorrow_us : wait.delay_us;

@@ -36,15 +36,18 @@ int ledger_rate_limits(struct fp_ledger *l, const char *provider, const struct l
  * again in *delay_us; RATE_QUOTA_SPENT: the day's quota is used up, ask again
  * then. Else *granted mails (n, or what is left of the quota) may go from
  * *delay_us on (counted from the database's now), over *granted / *rate
- * seconds. *rate 0: no limit. */
+ * seconds. *rate 0: no limit. *day, set when there are any: the day of UTC that they
+ * count for, since 1970. */
 #define RATE_QUOTA_SPENT (-1)
 int ledger_rate_take(struct fp_ledger *l, const char *provider, int n, int *granted, int64_t *delay_us,
-                     double *rate, struct fp_err *err) FP_MUST_CHECK;
+                     double *rate, int32_t *day, struct fp_err *err) FP_MUST_CHECK;
 /* The next three are not tried again by themselves when their answer is lost: a step
  * carried out twice would pass the quota, or lower the rate by the factor's square.
  *
- * Mails of slices that were not used: they do not count against the quota. */
-int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, struct fp_err *err) FP_MUST_CHECK;
+ * Mails of slices that were not used: they do not count against the quota of the
+ * day that they were taken on. */
+int ledger_rate_return(struct fp_ledger *l, const char *provider, int n, int32_t day,
+                       struct fp_err *err) FP_MUST_CHECK;
 /* Throttled: rate * factor for hold_s, not below 1/20 of the limit. 1; or 0: nothing
  * changed, another mailer had lowered it for the same wave of replies, or it has no limit. */
 #define RATE_HOLD_MAX_S    60

@@ -59,7 +59,7 @@ static void a_rate_rises_at_one_pace_however_many_mailers_ask(void **state)
 static void step_return(struct fp_ledger *l, struct other *o)
 {
     assert_ok(pg_connect(ledger_pg(l), &o->err)); /* a step is tried again only on what was a connection */
-    o->result = ledger_rate_return(l, "relay", 10, &o->err);
+    o->result = ledger_rate_return(l, "relay", 10, t_day, &o->err);
 }
 
 /* Whoever lost the answer cannot know whether it is done. */
@@ -68,6 +68,7 @@ static void what_goes_back_to_the_quota_is_not_told_twice(void **state)
     (void)state;
     configured();
     assert_ok(ledger_rate_quota(t_ledger, "relay", 100, 50, &t_err));
+    t_day = (int32_t)t_sql("SELECT quota_day - date '1970-01-01' FROM foliopost.provider_rates");
     struct other other = {.step = step_return};
     begin();
     t_sql_on(first, "SELECT 1 FROM foliopost.provider_rates FOR UPDATE");
@@ -80,6 +81,21 @@ static void what_goes_back_to_the_quota_is_not_told_twice(void **state)
     assert_int_equal(t_sql("SELECT quota_used::bigint FROM foliopost.provider_rates"), 50);
 }
 
+static void what_was_taken_yesterday_does_not_go_back_to_today(void **state)
+{
+    int granted;
+    int64_t delay_us;
+    double rate;
+    (void)state;
+    configured();
+    assert_ok(ledger_rate_quota(t_ledger, "relay", 100, 0, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "relay", 40, &granted, &delay_us, &rate, &t_day, &t_err));
+    assert_ok(ledger_rate_return(t_ledger, "relay", 10, t_day, &t_err));
+    assert_int_equal(t_sql("SELECT quota_used::bigint FROM foliopost.provider_rates"), 30);
+    assert_ok(ledger_rate_return(t_ledger, "relay", 10, t_day - 1, &t_err));
+    assert_int_equal(t_sql("SELECT quota_used::bigint FROM foliopost.provider_rates"), 30);
+}
+
 /* --- an account that says what it allows --------------------------------------------------- */
 
 #define USED() t_sql("SELECT quota_used::bigint FROM foliopost.provider_rates")
@@ -89,7 +105,7 @@ static int taken(int n)
     int granted;
     int64_t delay_us;
     double rate;
-    assert_ok(ledger_rate_take(t_ledger, "ses", n, &granted, &delay_us, &rate, &t_err));
+    assert_ok(ledger_rate_take(t_ledger, "ses", n, &granted, &delay_us, &rate, &t_day, &t_err));
     return granted;
 }
 
@@ -173,6 +189,7 @@ int main(void)
         RACE(a_wave_of_throttling_lowers_once_however_many_mailers_it_reaches),
         RACE(a_rate_rises_at_one_pace_however_many_mailers_ask),
         RACE(what_goes_back_to_the_quota_is_not_told_twice),
+        cmocka_unit_test_setup(what_was_taken_yesterday_does_not_go_back_to_today, t_clean),
         cmocka_unit_test_setup(a_mailer_that_cannot_read_the_account_leaves_what_another_read, t_clean),
         cmocka_unit_test_setup(a_quota_that_is_spent_before_the_first_mail_is_no_error, t_clean),
         cmocka_unit_test_setup(the_accounts_own_count_is_taken_and_ends_with_no_day, t_clean),

@@ -33,6 +33,8 @@ static struct fp_ledger *t_ledger; /* of the main thread */
 static char t_leader[37], t_mailer[37];
 static struct fp_err t_err;
 
+static T_UNUSED int32_t t_day; /* of ledger_rate_take() */
+
 #define assert_ok(call)                                                                                      \
     do {                                                                                                     \
         t_err.msg[0] = '\0';                                                                                 \

@@ -35,9 +35,11 @@
 struct channel {
     struct channel_options o;
     struct rate rate;
-    uint64_t voided_told, voided_returned; /* of rate.voided: to the metrics, to the quota */
-    size_t waiting;                        /* mails with the desk */
-    size_t turnless;                       /* with the senders: they wait in pacer_turn() */
+    uint64_t voided_told,
+        voided_returned; /* of rate.voided: to the metrics; to the quota, or no more its own */
+    int32_t day;         /* that the last slice counts for, in the quota */
+    size_t waiting;      /* mails with the desk */
+    size_t turnless;     /* with the senders: they wait in pacer_turn() */
     bool lower, fault_news, limit_news, spent;
     bool late; /* the last slice counted from its question */
     char fault[200];
@@ -87,20 +89,31 @@ static int64_t base_us(struct channel *c, int64_t asked_us, int64_t now_us)
     return c->late ? asked_us : now_us;
 }
 
+/* Under the lock. What is void, or may be yet, of slices that counted for the day
+ * before is nothing to the quota of this one. */
+static void new_day(struct channel *c, int32_t day)
+{
+    c->voided_returned = c->rate.voided + rate_held(&c->rate);
+    c->day = day;
+}
+
 static void take(struct pacer *p, struct channel *c, size_t n)
 {
     struct fp_err err;
     int granted = 0;
     int64_t delay_us = 0;
     double per_second = 0;
+    int32_t day = c->day;
     int64_t asked_us = clock_mono_us();
-    if (ledger_rate_take(p->ledger, c->o.name, (int)n, &granted, &delay_us, &per_second, &err) < 0) {
+    if (ledger_rate_take(p->ledger, c->o.name, (int)n, &granted, &delay_us, &per_second, &day, &err) < 0) {
         failed(p, c, "take", &err);
         return;
     }
     int64_t now_us = clock_mono_us();
     pthread_mutex_lock(&p->lock);
     c->spent = granted == RATE_QUOTA_SPENT;
+    if (day != c->day)
+        new_day(c, day);
     if (granted > 0 || (per_second <= 0 && !c->spent))
         rate_add(&c->rate, base_us(c, asked_us, now_us) + delay_us, (size_t)granted, per_second, now_us);
     else
@@ -120,7 +133,9 @@ static void take(struct pacer *p, struct channel *c, size_t n)
 /* Under the lock. */
 static size_t to_return(const struct channel *c)
 {
-    return c->o.limits.per_day > 0 ? (size_t)(c->rate.voided - c->voided_returned) : 0;
+    return c->o.limits.per_day > 0 && c->rate.voided > c->voided_returned
+               ? (size_t)(c->rate.voided - c->voided_returned)
+               : 0;
 }
 
 /* So that the quota counts mails and not slices. Whatever comes of it, it is not
@@ -132,7 +147,7 @@ static void give_back(struct pacer *p, struct channel *c, size_t n)
     c->voided_returned += n;
     c->slice_us = c->spent ? 0 : c->slice_us; /* there is something left again */
     pthread_mutex_unlock(&p->lock);
-    if (ledger_rate_return(p->ledger, c->o.name, (int)n, &err) < 0)
+    if (ledger_rate_return(p->ledger, c->o.name, (int)n, c->day, &err) < 0)
         failed(p, c, "return", &err);
 }
 

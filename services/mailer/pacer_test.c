@@ -165,6 +165,41 @@ static void a_mailer_that_waits_for_nothing_takes_nothing(void **state)
     pacer_stop(NULL);
 }
 
+/* The mailer uses nothing of what it takes. Yesterday's trigger makes the rows' day of
+ * its slices the day before; then it is midnight, and another mailer takes fifty. */
+static void slices_of_yesterday_give_nothing_back_to_today(void **state)
+{
+    const struct pacer_options o = {.ledger = {.dsn = t_dsn, .application = "pacer_test", .prepare = true},
+                                    .channels = {{"default", {.per_second = 100, .per_day = 100000}}},
+                                    .n_channels = 1,
+                                    .changed = nothing};
+    (void)state;
+    t_sql(
+        "CREATE FUNCTION foliopost.yesterday() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN NEW.quota_day := (clock_timestamp() AT TIME ZONE 'UTC')::date - 1; RETURN NEW; END $$");
+    t_sql("CREATE TRIGGER yesterday BEFORE UPDATE ON foliopost.provider_rates FOR EACH ROW"
+          " EXECUTE FUNCTION foliopost.yesterday()");
+    struct pacer *p = pacer_start(&o, &t_err);
+    assert_non_null(p);
+    int64_t next_us, end_us = clock_mono_us() + FP_US_PER_S;
+    while (clock_mono_us() < end_us) {
+        (void)pacer_offer(p, 0, 500, 64, &next_us);
+        clock_sleep_us(2000);
+    }
+    t_sql("DROP FUNCTION foliopost.yesterday CASCADE");
+    t_sql(
+        "UPDATE foliopost.provider_rates SET quota_used = 50, quota_day = (clock_timestamp() AT TIME ZONE 'UTC')::date");
+    int64_t least = 50;
+    for (end_us = clock_mono_us() + FP_US_PER_S; clock_mono_us() < end_us;) {
+        (void)pacer_offer(p, 0, 500, 64, &next_us);
+        int64_t used = t_sql("SELECT quota_used::bigint FROM foliopost.provider_rates");
+        least = used < least ? used : least;
+        clock_sleep_us(2000);
+    }
+    pacer_stop(p);
+    assert_int_equal(least, 50);
+}
+
 /* A statement takes longer than a slice: the first channel always wants its next one by then. */
 static void a_slow_ledger_is_slow_for_all_channels_alike(void **state)
 {
@@ -220,6 +255,7 @@ int main(void)
         cmocka_unit_test_setup(what_is_to_be_told_is_told, t_clean),
         cmocka_unit_test_setup(an_account_that_was_read_again_is_told, t_clean),
         cmocka_unit_test_setup(a_mailer_that_waits_for_nothing_takes_nothing, t_clean),
+        cmocka_unit_test_setup(slices_of_yesterday_give_nothing_back_to_today, t_clean),
         cmocka_unit_test_setup(a_slow_ledger_is_slow_for_all_channels_alike, t_clean),
         cmocka_unit_test_setup(the_slice_of_a_late_answer_is_void, t_clean),
     };

@@ -212,6 +212,14 @@ void rate_lose(struct rate *r)
     r->voided++;
 }
 
+size_t rate_held(const struct rate *r)
+{
+    size_t held = 0;
+    for (size_t i = 0; i < r->n_slices; i++)
+        held += r->slices[i].n - gone(&r->slices[i]);
+    return held;
+}
+
 int64_t rate_next_us(struct rate *r, size_t wanted, int64_t now_us)
 {
     if (now_us < r->unlimited_until_us)
@@ -222,15 +230,13 @@ int64_t rate_next_us(struct rate *r, size_t wanted, int64_t now_us)
 
 size_t rate_ask(struct rate *r, size_t wanted, int64_t now_us)
 {
-    size_t held = 0;
     if (wanted == 0 || now_us < r->unlimited_until_us)
         return 0;
     drop_old(r, now_us);
-    for (size_t i = 0; i < r->n_slices; i++) {
+    for (size_t i = 0; i < r->n_slices; i++)
         if (r->slices[i].start_us > now_us)
             return 0;
-        held += r->slices[i].n - gone(&r->slices[i]);
-    }
+    size_t held = rate_held(r);
     if (held >= wanted || r->n_slices == RATE_MAX_SLICES)
         return 0;
     size_t n = whole_slice(r);

@@ -47,6 +47,8 @@ size_t rate_offer(struct rate *r, size_t wanted, int64_t now_us);
 int64_t rate_use(struct rate *r, size_t n, int64_t now_us);
 /* One that was used did not go while it was good. */
 void rate_lose(struct rate *r);
+/* Mails of the slices at hand that are neither used nor void. */
+size_t rate_held(const struct rate *r);
 /* When more may go than now; INT64_MAX: when a slice comes. */
 int64_t rate_next_us(struct rate *r, size_t wanted, int64_t now_us);
 /* How many mails to ask for now: 0 when the next slice is held already, or
