@@ -99,28 +99,40 @@ static void remember_price(struct perf_holding *h, const struct perf_tx *t, int 
     h->trade_cash = cash;
 }
 
+/* What a change of position without a close cost or, negative, brought, before fees. */
+static bool paid_for(struct fp_performance *p, const struct entry *e, fp_i128 *out_e8)
+{
+    *out_e8 = -e->gross_e8;
+    return e->traits & SETTLED ||
+           perf_to_base(p, e->cash, fixed_div((fp_i128)e->change_e8 * e->t->price_e8, FP_E8), out_e8);
+}
+
 /* Average cost, before fees, of what has no close: rounded once, and the last
- * sale takes the rest. */
+ * sale takes the rest. A short position stands at what it brought, as a debt. */
 static bool book_cost(struct fp_performance *p, const struct entry *e)
 {
     struct perf_holding *h = e->h;
-    fp_i128 cost_e8;
+    const int64_t after_e8 = h->quantity_e8;
+    bool was_long = e->before_e8 > 0, is_long = after_e8 > 0;
+    fp_i128 paid_e8;
 
-    if (e->change_e8 > 0) {
-        cost_e8 = -e->gross_e8;
-        if (!(e->traits & SETTLED) &&
-            !perf_to_base(p, e->cash, fixed_div((fp_i128)e->change_e8 * e->t->price_e8, FP_E8), &cost_e8))
-            return false;
-        h->cost_e8 += cost_e8;
-        return true;
-    }
-    if (-e->change_e8 >= e->before_e8) {
+    if (!after_e8) {
         h->cost_e8 = 0;
-        return true;
+    } else if (e->before_e8 && was_long == is_long && was_long != (e->change_e8 > 0)) { /* less of it */
+        if (!perf_mul(p, h->cost_e8, after_e8, &paid_e8))
+            return false;
+        h->cost_e8 = fixed_div(paid_e8, e->before_e8);
+    } else {
+        if (!paid_for(p, e, &paid_e8))
+            return false;
+        if (e->before_e8 && was_long != is_long) { /* all of it, and so much the other way */
+            if (!perf_mul(p, paid_e8, after_e8, &paid_e8))
+                return false;
+            h->cost_e8 = fixed_div(paid_e8, e->change_e8);
+        } else {
+            h->cost_e8 += paid_e8;
+        }
     }
-    if (!perf_mul(p, h->cost_e8, e->before_e8 + e->change_e8, &cost_e8))
-        return false;
-    h->cost_e8 = fixed_div(cost_e8, e->before_e8);
     return true;
 }
 

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHECKPOINT_VERSION   7
+#define CHECKPOINT_VERSION   8
 #define CHECKPOINT_MAX_BYTES (64 * 1024) /* a larger state is not kept: that user's life is read again */
 
 struct perf_checkpoint_info {

@@ -48,6 +48,8 @@ static bool value_holding(struct fp_performance *p, struct perf_holding *h, stru
     h->today_e8 += h->value_e8 - before_e8;
     if (PERF_TRACES(p) && p->in_period && h->quantity_e8)
         trace_holding(p, h);
+    if (h->quantity_e8 < 0)
+        p->day_flags |= PERF_SHORT_POSITION;
     if (!perf_is_priced(h)) {
         v->at_cost_e8 += h->value_e8;
         return true;
@@ -55,8 +57,6 @@ static bool value_holding(struct fp_performance *p, struct perf_holding *h, stru
     v->in_return_e8 += h->value_e8;
     if (!h->quantity_e8)
         return true;
-    if (h->quantity_e8 < 0)
-        p->day_flags |= PERF_SHORT_POSITION;
     v->quoted |= h->valued_price.quote_day == p->day;
     if (h->valued_price.flags & PERF_STALE_PRICE || h->valued_price.quote_day > p->day)
         v->stale_e8 += h->value_e8 < 0 ? -h->value_e8 : h->value_e8;

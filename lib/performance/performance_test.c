@@ -577,6 +577,33 @@ static void a_sale_of_more_than_is_held_is_flagged(void **state)
     world_free(w);
 }
 
+/* What it brought is owed: a sale alone earns nothing. */
+static void a_short_position_without_any_close_stands_at_what_it_brought(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-05", "2024-03-08");
+    int a = world_instrument(w, "EUR");
+
+    world_cash(w, "2024-03-01", PERF_DEPOSIT, "100", "EUR");
+    world_trade(w, "2024-03-05", PERF_SELL, a, "3", "30", "EUR");
+    run(w);
+    assert_int_equal(w->summary.flags, PERF_SHORT_POSITION | PERF_NOT_PRICED);
+    assert_int_equal(w->summary.n_events, 1);
+    assert_int_equal(w->summary.events[0].kind, PERF_EVENT_NOT_PRICED);
+    assert_int_equal(w->summary.close_value_minor, 10000);
+    assert_int_equal(w->summary.gain_minor, 0);
+    world_trade(w, "2024-03-06", PERF_BUY, a, "1", "-12", "EUR");
+    run(w);
+    assert_int_equal(w->summary.close_value_minor, 11800 - 2000);
+    world_trade(w, "2024-03-07", PERF_BUY, a, "4", "-60", "EUR"); /* two of them close it */
+    run(w);
+    assert_int_equal(w->summary.close_value_minor, 5800 + 3000);
+    world_trade(w, "2024-03-08", PERF_SELL, a, "5", "100", "EUR");
+    run(w);
+    assert_int_equal(w->summary.close_value_minor, 15800 - 6000);
+    world_free(w);
+}
+
 static void what_cannot_be_meant_fails_with_a_code(void **state)
 {
     (void)state;
@@ -658,6 +685,7 @@ int main(void)
         cmocka_unit_test(the_order_of_input_does_not_matter),
         cmocka_unit_test(nothing_to_report_is_said),
         cmocka_unit_test(a_sale_of_more_than_is_held_is_flagged),
+        cmocka_unit_test(a_short_position_without_any_close_stands_at_what_it_brought),
         cmocka_unit_test(what_cannot_be_meant_fails_with_a_code),
         cmocka_unit_test(a_listing_that_is_gone_matters_only_while_held),
     };
