@@ -279,8 +279,9 @@ static void print_span(const struct explain *e, const char *name, const struct p
     printf("  %-16s since %s  opened %s, contributed %s, gain %s\n", name, since,
            minor(e, f->open_value_minor, a), minor(e, f->net_contributions_minor, b),
            minor(e, f->gain_minor, c));
-    printf("    time-weighted %s (a year: %s)%s\n", rate(f->twr, a), rate(f->twr_annual, b),
-           f->modified_dietz ? ", some days linked by Modified Dietz" : "");
+    printf("    time-weighted %s (a year: %s)%s%s\n", rate(f->twr, a), rate(f->twr_annual, b),
+           f->modified_dietz ? ", some days linked by Modified Dietz" : "",
+           f->suspect_day ? ", over a SUSPECT day" : "");
     printf("    money-weighted %s (a year: %s)%s\n", rate(f->mwr, a), rate(f->mwr_annual, b),
            f->mwr_several_roots ? ", one of several solutions" : "");
     printf("    benchmark %s, volatility %s, largest fall %s (%s to %s)\n", rate(f->benchmark, a),

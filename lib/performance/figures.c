@@ -94,6 +94,7 @@ static bool span_figures(struct fp_performance *p, const struct perf_span *s, in
     if (days >= RETURNS_YEAR_DAYS && returns_annualise(c->wealth - 1.0, days, &annual))
         f->twr_annual = rate_of(true, annual);
     f->modified_dietz = c->dietz;
+    f->suspect_day = c->suspect;
     money_weighted(p, s, f);
     risk(c, f);
     if (s->benchmark_e8 > 0 && p->benchmark_e8 > 0)

@@ -195,6 +195,31 @@ static void a_total_loss_is_total_a_year_too(void **state)
     }
 }
 
+/* Each span knows of its own days; the flag is the period's. */
+static void a_suspect_day_before_the_period_is_told_by_the_spans_that_have_it(void **state)
+{
+    static const char *const days[] = {"2025-05-05", "2026-05-05", "2026-10-05"};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct world *w = world_new("EUR", "2026-10-01", "2026-10-31");
+        const struct perf_span_figures *spans = w->summary.spans;
+        int a = world_instrument(w, "EUR");
+
+        w->in.carry_prices = true;
+        world_close(w, a, "2025-01-02", "100");
+        world_close(w, a, days[i], "777");
+        world_cash(w, "2025-01-02", PERF_DEPOSIT, "1000", "EUR");
+        world_trade(w, "2025-01-02", PERF_BUY, a, "10", "-1000", "EUR");
+        run(w);
+        assert_true(spans[PERF_SPAN_SINCE_INCEPTION].suspect_day);
+        assert_int_equal(spans[PERF_SPAN_YEAR_TO_DATE].suspect_day, i > 0);
+        assert_int_equal(spans[PERF_SPAN_PERIOD].suspect_day, i == 2);
+        assert_int_equal((w->summary.flags & PERF_SUSPECT_DAY) != 0, i == 2);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_portfolio_has_no_peak_before_its_first_capital),
         cmocka_unit_test(an_emptied_accounts_rate_is_annual_by_the_days_that_it_had_money),
         cmocka_unit_test(a_total_loss_is_total_a_year_too),
+        cmocka_unit_test(a_suspect_day_before_the_period_is_told_by_the_spans_that_have_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,7 @@ struct perf_span_figures {
     int64_t open_value_minor, net_contributions_minor, gain_minor;
     struct perf_rate twr, twr_annual, mwr, mwr_annual, benchmark, volatility, max_drawdown;
     bool mwr_several_roots, modified_dietz;
+    bool suspect_day; /* one of the span's, maybe before the period: no flag of the summary says that */
     int32_t drawdown_peak_day, drawdown_trough_day;
 };
 

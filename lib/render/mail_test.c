@@ -183,6 +183,23 @@ static void a_return_that_is_not_defined_is_not_printed(void **state)
     str_fini(&mail);
 }
 
+static void a_suspect_day_before_the_period_is_told_of_the_longer_spans(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    struct fp_str mail;
+    fixture_anna(&f);
+    f.summary.spans[2]->suspect_day = true;
+    render(&f, &mail);
+    assert_non_null(strstr(part(&mail, "text/plain"), "on a day before this"));
+    str_fini(&mail);
+    f.flags[0] = FOLIOPOST__V1__SUMMARY_FLAG__SUMMARY_FLAG_SUSPECT_DAY; /* of the period itself */
+    render(&f, &mail);
+    assert_null(strstr(part(&mail, "text/plain"), "on a day before this"));
+    assert_non_null(strstr(part(&mail, "text/plain"), "on a single day"));
+    str_fini(&mail);
+}
+
 static void render_named(const char *first, const char *last, struct fp_str *mail)
 {
     struct fixture f = {0};
@@ -401,6 +418,7 @@ int main(void)
         cmocka_unit_test(the_same_input_gives_the_same_mail_and_another_user_another_id),
         cmocka_unit_test(both_parts_say_the_same),
         cmocka_unit_test(a_return_that_is_not_defined_is_not_printed),
+        cmocka_unit_test(a_suspect_day_before_the_period_is_told_of_the_longer_spans),
         cmocka_unit_test(names_are_escaped_in_html_and_never_templates),
         cmocka_unit_test(names_add_no_lines_and_no_headers),
         cmocka_unit_test(names_turn_nothing_round),

@@ -120,6 +120,18 @@ static bool has_several_roots(const Foliopost__V1__PortfolioSummary *m)
     return false;
 }
 
+/* A day of the period has its own remark. */
+static bool has_suspect_day_before(const Foliopost__V1__PortfolioSummary *m)
+{
+    for (size_t i = 0; i < m->n_flags; i++)
+        if (m->flags[i] == FOLIOPOST__V1__SUMMARY_FLAG__SUMMARY_FLAG_SUSPECT_DAY)
+            return false;
+    for (size_t i = 0; i < m->n_spans; i++)
+        if (m->spans[i]->suspect_day && m->spans[i]->twr && m->spans[i]->twr->defined)
+            return true;
+    return false;
+}
+
 void fill_remarks(struct filling *f)
 {
     unsigned told = 0;
@@ -129,6 +141,8 @@ void fill_remarks(struct filling *f)
         for (size_t i = 0; i < f->m->n_flags; i++)
             if ((int)f->m->flags[i] == flags[k].flag && !(told >> flags[k].flag & 1))
                 add(f->s, f->words->word[flags[k].word]);
+    if (has_suspect_day_before(f->m))
+        add(f->s, f->words->word[WORD_REMARK_SUSPECT_BEFORE]);
     if (has_several_roots(f->m))
         add(f->s, f->words->word[WORD_REMARK_SEVERAL_ROOTS]);
     f->s->has_remarks = f->s->n_remarks > 0;

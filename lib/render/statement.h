@@ -19,7 +19,7 @@
 #define STATEMENT_MAX_SPANS   3
 #define STATEMENT_MAX_SHARES  8  /* of a portfolio; the rest is one row more */
 #define STATEMENT_MAX_COLUMNS 32 /* of the chart: 10 pixels each on a phone */
-#define STATEMENT_MAX_NOTES   18 /* one for each flag, six events and how many more, several roots */
+#define STATEMENT_MAX_NOTES   19 /* one for each flag, six events and how many more, several roots */
 #define STATEMENT_NAME_BYTES  256
 #define STATEMENT_LINE_BYTES  400
 #define STATEMENT_LABEL_BYTES 400 /* a message: some words in any script */

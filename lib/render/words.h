@@ -66,6 +66,7 @@
     X(REMARK_NEGATIVE_VALUE, "remark.negative_value", "")                                                    \
     X(REMARK_OPENED, "remark.opened", "")                                                                    \
     X(REMARK_SUSPECT_DAY, "remark.suspect_day", "")                                                          \
+    X(REMARK_SUSPECT_BEFORE, "remark.suspect_before", "")                                                    \
     X(REMARK_SHORT_POSITION, "remark.short_position", "")                                                    \
     X(REMARK_SUSPECTED_SPLIT, "remark.suspected_split", "")                                                  \
     X(REMARK_SUSPECT_PRICE, "remark.suspect_price", "")                                                      \

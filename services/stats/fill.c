@@ -141,6 +141,7 @@ static void put_span(struct filling *w, const struct perf_span_figures *from, Fo
     s->mwr_annual = put_rate(w, from->mwr_annual);
     s->mwr_several_roots = from->mwr_several_roots;
     s->modified_dietz = from->modified_dietz;
+    s->suspect_day = from->suspect_day;
     s->benchmark = put_rate(w, from->benchmark);
     s->volatility = put_rate(w, from->volatility);
     s->max_drawdown = put_rate(w, from->max_drawdown);
