@@ -11,7 +11,7 @@
 #include "lib/performance/trace.h"
 
 #define PERF_E4_TO_E8    10000
-#define PERF_EVENTS_KEPT 64 /* before the first PERF_EVENTS by day are chosen */
+#define PERF_EVENTS_KEPT 64 /* before the first PERF_EVENTS by rank are chosen */
 
 /* How one currency becomes the base currency: nothing, one rate, or two over
  * a third currency. Looked up at its first use. */
@@ -163,7 +163,8 @@ bool perf_to_minor(struct fp_performance *p, fp_i128 v_e8, int64_t *out);
 /* Is the rate finite, and within an int64 of 1e-8? What is not is undefined. */
 bool perf_rate_fits(double rate);
 void perf_event(struct fp_performance *p, const struct perf_event *e);
-int perf_event_compare(const void *a, const void *b);
+int perf_event_compare(const void *a, const void *b); /* by day */
+int perf_event_by_rank(const void *a, const void *b); /* what must not be missed first, then by day */
 /* qsort() for what is nearly always in order already, or empty. */
 void perf_sort(void *base, size_t n, size_t bytes, int (*compare)(const void *, const void *));
 /* Calls the trace, which must be there. */

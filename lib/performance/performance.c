@@ -143,7 +143,31 @@ int perf_event_compare(const void *a, const void *b)
     return x->amount_minor < y->amount_minor ? -1 : x->amount_minor > y->amount_minor;
 }
 
-/* The first ones are kept, in whatever order they come. */
+/* What may be wrong before what happened, of which there can be much. */
+static int rank_of(enum perf_event_kind kind)
+{
+    switch (kind) {
+    case PERF_EVENT_DIVIDEND:
+        return 4;
+    case PERF_EVENT_SPLIT:
+        return 3;
+    case PERF_EVENT_STALE_PRICE:
+        return 2;
+    case PERF_EVENT_NOT_PRICED:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+int perf_event_by_rank(const void *a, const void *b)
+{
+    int x = rank_of(((const struct perf_event *)a)->kind), y = rank_of(((const struct perf_event *)b)->kind);
+
+    return x != y ? x - y : perf_event_compare(a, b);
+}
+
+/* The first ones by rank are kept, in whatever order they come. */
 void perf_event(struct fp_performance *p, const struct perf_event *e)
 {
     struct perf_event *last = &p->events[0];
@@ -153,9 +177,9 @@ void perf_event(struct fp_performance *p, const struct perf_event *e)
         return;
     }
     for (int i = 1; i < p->n_events; i++)
-        if (perf_event_compare(&p->events[i], last) > 0)
+        if (perf_event_by_rank(&p->events[i], last) > 0)
             last = &p->events[i];
-    if (perf_event_compare(e, last) < 0)
+    if (perf_event_by_rank(e, last) < 0)
         *last = *e;
 }
 

@@ -227,9 +227,10 @@ static bool sum_holdings(struct fp_performance *p, struct perf_summary *s)
 
 static void put_events(struct fp_performance *p, struct perf_summary *s)
 {
-    perf_sort(p->events, (size_t)p->n_events, sizeof p->events[0], perf_event_compare);
+    perf_sort(p->events, (size_t)p->n_events, sizeof p->events[0], perf_event_by_rank);
     s->n_events = p->n_events < PERF_EVENTS ? p->n_events : PERF_EVENTS;
     memcpy(s->events, p->events, (size_t)s->n_events * sizeof s->events[0]);
+    perf_sort(s->events, (size_t)s->n_events, sizeof s->events[0], perf_event_compare);
 }
 
 static unsigned flags_of(const struct fp_performance *p)

@@ -324,6 +324,32 @@ static void a_jump_by_a_round_ratio_is_a_suspected_split(void **state)
     world_free(w);
 }
 
+/* Eighty dividends before it, twelve events in all. */
+static void a_finding_is_not_displaced_by_what_happens_often(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-04", "2024-03-08");
+    int a = world_instrument(w, "EUR"), b = world_instrument(w, "EUR"), findings = 0;
+
+    world_close(w, a, "2024-03-01", "100");
+    world_close(w, a, "2024-03-08", "777");
+    world_cash(w, "2024-01-02", PERF_DEPOSIT, "1000", "EUR");
+    world_trade(w, "2024-01-02", PERF_BUY, a, "5", "-500", "EUR");
+    world_trade(w, "2024-01-02", PERF_BUY, b, "5", "-50", "EUR"); /* without any close */
+    for (int i = 0; i < 80; i++)
+        world_trade(w, "2024-03-05", PERF_DIVIDEND, a, "0", "1", "EUR");
+    run(w);
+    assert_int_equal(w->summary.n_events, PERF_EVENTS);
+    for (int i = 0; i < PERF_EVENTS; i++) {
+        const struct perf_event *e = &w->summary.events[i];
+
+        findings += e->kind == PERF_EVENT_PRICE_JUMP || e->kind == PERF_EVENT_NOT_PRICED;
+        assert_true(i == 0 || e[-1].day <= e->day);
+    }
+    assert_int_equal(findings, 2);
+    world_free(w);
+}
+
 static void a_quote_unlike_the_one_before_is_a_finding(void **state)
 {
     (void)state;
@@ -627,6 +653,7 @@ int main(void)
         cmocka_unit_test(a_pair_may_lie_across_a_checkpoint),
         cmocka_unit_test(a_jump_by_a_round_ratio_is_a_suspected_split),
         cmocka_unit_test(a_quote_unlike_the_one_before_is_a_finding),
+        cmocka_unit_test(a_finding_is_not_displaced_by_what_happens_often),
         cmocka_unit_test(only_a_day_that_was_held_through_is_judged),
         cmocka_unit_test(an_allocation_adds_up),
         cmocka_unit_test(of_many_classes_the_smallest_are_other_and_a_debt_stands_for_itself),

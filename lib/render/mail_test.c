@@ -183,6 +183,33 @@ static void a_return_that_is_not_defined_is_not_printed(void **state)
     str_fini(&mail);
 }
 
+/* What may be wrong is told beside any number of splits; without room for it, in general. */
+static void a_finding_is_told_beside_many_splits(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    struct fp_str mail;
+    fixture_anna(&f);
+    f.summary.n_events = 0;
+    for (int i = 0; i < 8; i++)
+        fixture_event(&f, FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_SPLIT, f.job.period_start_day + i, "Acme", 0);
+    fixture_event(&f, FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_PRICE_JUMP, f.job.period_end_day, "Globex", 0);
+    render(&f, &mail);
+    assert_non_null(strstr(part(&mail, "text/plain"), "Globex: the price of"));
+    str_fini(&mail);
+    f.summary.n_events = 0;
+    for (int i = 0; i < 7; i++)
+        fixture_event(&f, FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_PRICE_JUMP, f.job.period_end_day, "Globex",
+                      0);
+    fixture_event(&f, FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_STALE_PRICE, f.job.period_end_day, "Acme", 0);
+    f.flags[0] = FOLIOPOST__V1__SUMMARY_FLAG__SUMMARY_FLAG_STALE_PRICE;
+    f.summary.n_flags = 1;
+    render(&f, &mail);
+    assert_null(strstr(part(&mail, "text/plain"), "Acme: "));
+    assert_non_null(strstr(part(&mail, "text/plain"), "no recent price"));
+    str_fini(&mail);
+}
+
 static void a_suspect_day_before_the_period_is_told_of_the_longer_spans(void **state)
 {
     (void)state;
@@ -418,6 +445,7 @@ int main(void)
         cmocka_unit_test(the_same_input_gives_the_same_mail_and_another_user_another_id),
         cmocka_unit_test(both_parts_say_the_same),
         cmocka_unit_test(a_return_that_is_not_defined_is_not_printed),
+        cmocka_unit_test(a_finding_is_told_beside_many_splits),
         cmocka_unit_test(a_suspect_day_before_the_period_is_told_of_the_longer_spans),
         cmocka_unit_test(names_are_escaped_in_html_and_never_templates),
         cmocka_unit_test(names_add_no_lines_and_no_headers),

@@ -87,10 +87,32 @@ static void add_more(struct filling *f, int n)
     add(f->s, text);
 }
 
-/* Dividends are the most and the least remarkable: last, and only while there is room. */
+/* What may be wrong first; dividends are the most and the least remarkable. */
+static int rank_of(int kind)
+{
+    if (kind == FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_DIVIDEND)
+        return 3;
+    if (kind == FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_SPLIT)
+        return 2;
+    return kind == FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_STALE_PRICE ||
+           kind == FOLIOPOST__V1__EVENT_KIND__EVENT_KIND_NOT_PRICED;
+}
+
+/* Among the first MAX_EVENTS by rank? */
+static bool is_shown(const Foliopost__V1__PortfolioSummary *m, size_t at)
+{
+    int rank = rank_of((int)m->events[at]->kind), before = 0;
+    for (size_t i = 0; i < m->n_events; i++) {
+        int other = rank_of((int)m->events[i]->kind);
+        before += other < rank || (other == rank && i < at);
+    }
+    return before < MAX_EVENTS;
+}
+
+/* A remark whose event is not shown is still made in general. */
 static void add_events(struct filling *f, unsigned *told)
 {
-    int shown = 0, more = 0;
+    int more = 0;
     for (int dividends = 0; dividends < 2; dividends++) {
         for (size_t i = 0; i < f->m->n_events; i++) {
             const Foliopost__V1__Event *e = f->m->events[i];
@@ -99,11 +121,12 @@ static void add_events(struct filling *f, unsigned *told)
             for (size_t k = 0; k < sizeof events / sizeof events[0]; k++) {
                 if (events[k].kind != (int)e->kind)
                     continue;
+                if (!is_shown(f->m, i)) {
+                    more++;
+                    continue;
+                }
                 *told |= 1u << events[k].flag;
-                if (shown < MAX_EVENTS)
-                    add_event(f, e, events[k].word);
-                more += shown >= MAX_EVENTS;
-                shown++;
+                add_event(f, e, events[k].word);
             }
         }
     }
