@@ -15,17 +15,12 @@ struct fp_rpc_client {
 
 static bool begins(const char *url, const char *scheme)
 {
-    return scheme[0] == '\0' || strncmp(url, scheme, strlen(scheme)) == 0;
+    return strncmp(url, scheme, strlen(scheme)) == 0;
 }
 
 static const struct client_door *door_of(const char *url)
 {
-    static const struct client_door *const doors[] = {&client_grpc,
-                                                      &client_bus}; /* the last takes all others */
-    size_t i = 0;
-    while (!begins(url, doors[i]->scheme) && !begins(url, doors[i]->tls_scheme))
-        i++;
-    return doors[i];
+    return begins(url, CLIENT_GRPC) || begins(url, CLIENT_TLS_GRPC) ? &client_grpc : &client_bus;
 }
 
 struct fp_rpc_client *rpc_client_new(const char *url, const char *token, const struct bus_tls *tls,

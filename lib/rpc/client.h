@@ -6,6 +6,9 @@
 #include "lib/bus/bus.h"
 #include "lib/rpc/rpc.h"
 
+#define CLIENT_GRPC     "grpc://"
+#define CLIENT_TLS_GRPC "tls+grpc://" /* every other scheme is the bus's */
+
 /* One call on its way, checked and packed. */
 struct client_call {
     const char *method;
@@ -17,8 +20,6 @@ struct client_call {
 };
 
 struct client_door {
-    /* "": addresses without another's scheme. */
-    const char *scheme, *tls_scheme;
     void *(*open)(const char *url, const char *token, const struct bus_tls *tls, struct fp_err *err);
     /* Never two at once. */
     ProtobufCMessage *(*call)(void *door, const struct client_call *call, struct fp_err *err);

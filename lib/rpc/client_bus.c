@@ -176,4 +176,4 @@ static ProtobufCMessage *call_client(void *door, const struct client_call *call,
     return m;
 }
 
-const struct client_door client_bus = {"", "", open_client, call_client, close_client};
+const struct client_door client_bus = {open_client, call_client, close_client};

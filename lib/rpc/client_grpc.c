@@ -23,8 +23,6 @@
 #include "lib/base/text.h"
 #include "lib/rpc/client.h"
 
-#define SCHEME           "grpc://"
-#define TLS_SCHEME       "tls+grpc://"
 #define SERVICE          "/foliopost.v1.JobService/"
 #define CONNECT_MS       3000  /* a scheduler that does not run is the commonest fault: it is told soon */
 #define PREFIX           5     /* of a gRPC message: a flag, and its length in 4 bytes */
@@ -484,13 +482,15 @@ static int split_address(const char *address, char **host, struct fp_err *err)
     OPENSSL_free(*host);
     text_clean(shown, sizeof shown, address);
     return err_set(err, FP_INVALID_ARGUMENT,
-                   "\"%s\" is not an address: one of " SCHEME "host:port or " TLS_SCHEME "host:port", shown);
+                   "\"%s\" is not an address: one of " CLIENT_GRPC "host:port or " CLIENT_TLS_GRPC
+                   "host:port",
+                   shown);
 }
 
 static void *open_client(const char *url, const char *token, const struct bus_tls *tls, struct fp_err *err)
 {
-    const bool is_tls = strncmp(url, TLS_SCHEME, strlen(TLS_SCHEME)) == 0;
-    const char *address = url + strlen(is_tls ? TLS_SCHEME : SCHEME);
+    const bool is_tls = strncmp(url, CLIENT_TLS_GRPC, strlen(CLIENT_TLS_GRPC)) == 0;
+    const char *address = url + strlen(is_tls ? CLIENT_TLS_GRPC : CLIENT_GRPC);
     char *host;
     SSL_CTX *ctx = NULL;
     if (split_address(address, &host, err) != 0)
@@ -526,4 +526,4 @@ static void close_client(void *door)
     mem_free(c);
 }
 
-const struct client_door client_grpc = {SCHEME, TLS_SCHEME, open_client, call_client, close_client};
+const struct client_door client_grpc = {open_client, call_client, close_client};
