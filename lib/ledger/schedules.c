@@ -114,6 +114,30 @@ int ledger_firings(struct fp_ledger *l, const char *name, struct ledger_firing *
     return n;
 }
 
+/* By way of the schedules: firings are found by the schedule, a year of them is kept, and what was missed may
+ * have been due long before. One that is due each minute has sixty in an hour. */
+/* clang-format off */
+static const char missed_sql[] =
+    "SELECT count(*) FILTER (WHERE f.outcome = 'missed'), count(*) FILTER (WHERE f.outcome = 'refused')"
+    " FROM foliopost.schedules s CROSS JOIN LATERAL ("
+    "  SELECT outcome, at FROM foliopost.firings WHERE schedule = s.name ORDER BY due DESC LIMIT 64) f"
+    " WHERE f.at > clock_timestamp() - interval '1 hour'";
+/* clang-format on */
+
+int ledger_schedules_missed(struct fp_ledger *l, int64_t *missed, int64_t *refused, struct fp_err *err)
+{
+    struct pg_args a;
+    struct fp_rows *rows;
+
+    pg_args_init(&a);
+    if (ledger_step(l, "schedules_missed", missed_sql, &a, &rows, err) != 0)
+        return -1;
+    *missed = pg_i64(rows, 0, 0);
+    *refused = pg_i64(rows, 0, 1);
+    pg_rows_free(rows);
+    return 0;
+}
+
 /* --- what operators do ----------------------------------------------------------------------- */
 
 /* clang-format off */

@@ -64,6 +64,10 @@ int ledger_schedules(struct fp_ledger *l, struct ledger_schedule *out, int max,
 int ledger_firings(struct fp_ledger *l, const char *name, struct ledger_firing *out, int max,
                    struct fp_err *err) FP_MUST_CHECK;
 
+/* Due times that made no job, noted within the last hour. */
+int ledger_schedules_missed(struct fp_ledger *l, int64_t *missed, int64_t *refused,
+                            struct fp_err *err) FP_MUST_CHECK;
+
 /* --- the leader's steps ------------------------------------------------------------------ */
 
 /* Those that are due, longest first; *now_us: the database's time. Returns how many. */

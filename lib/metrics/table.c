@@ -67,6 +67,8 @@ const struct metrics_row metrics_table[] = {
     {"foliopost_schedule_firings_total", "leader", "due times", "due times of schedules, by outcome"},
     {"foliopost_schedule_late_seconds", "leader", "s",
      "how long the schedule that is due longest has been so; 0: none is"},
+    {"foliopost_schedules_missed", "leader", "due times",
+     "due times of schedules that made no job, noted within the last hour, as the ledger has them, by outcome"},
     {"foliopost_guards_tripped_total", "leader", "jobs", "jobs that a guard paused"},
     {"foliopost_users_per_second", "leader", "users/s", "users finished a second, of all jobs in progress"},
     {"foliopost_leader_errors_total", "leader", "steps", "steps that failed for one job"},

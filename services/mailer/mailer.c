@@ -5,6 +5,7 @@
 #include "services/mailer/mailer.h"
 
 #include "lib/log/log.h"
+#include "lib/metrics/metrics.h"
 #include "services/mailer/accounts.h"
 #include "services/mailer/desk.h"
 #include "services/mailer/intake.h"
@@ -129,6 +130,7 @@ int mailer_start(struct fp_service *s, void *values, struct fp_err *err)
 {
     the = (struct mailer){.service = s, .settings = values};
     service_set_slots(s, (int)the.settings->slots);
+    metrics_add("foliopost_throttled_total", "", 0); /* an alert waits for its first one */
     if (start_desk(&the, err) < 0 || start_intake(&the, err) < 0 || start_previews(&the, err) < 0)
         return -1;
     start_accounts(&the);

@@ -85,8 +85,10 @@ bool leader_holds(struct leader *l)
     struct lead_view v;
 
     l->leading = lead_look(l->o.lead, &v);
-    if (v.term != l->term)
+    if (v.term != l->term) {
         l->measured_per_s = -1; /* of another time */
+        l->next_missed_mono_us = 0;
+    }
     l->term = v.term;
     memcpy(l->owner, v.owner, sizeof l->owner);
     return l->leading;

@@ -73,6 +73,7 @@ struct leader {
     int64_t next_sweep_mono_us, next_backlog_mono_us;
     int64_t next_connect_mono_us;       /* of a standby */
     int64_t next_fire_mono_us;          /* schedules are looked at again */
+    int64_t next_missed_mono_us;        /* what they missed is counted again */
     struct ledger_job *jobs;            /* open ones, oldest first; without user ids */
     struct leader_track *tracks;        /* tracks[i] belongs to jobs[i] */
     struct leader_track *tracks_before; /* those of the turn before */

@@ -22,6 +22,8 @@
 #define AT_ONCE 16 /* in one turn; the rest a second later */
 /* When the source does not answer, or too many jobs are open. */
 #define RETRY_US INT64_C(10000000)
+/* How often what was missed is counted. */
+#define MISSED_EVERY_US (30 * FP_US_PER_S)
 /* An expression that can be read no more is looked at again: ICU may know the zone tomorrow. */
 #define BROKEN_US (3600 * FP_US_PER_S)
 
@@ -45,6 +47,7 @@ static int pass(struct leader *l, const struct ledger_schedule *s, struct ledger
     snprintf(f->outcome, sizeof f->outcome, "%s", outcome);
     text_clean(f->reason, sizeof f->reason, why);
     tell(s, f);
+    l->next_missed_mono_us = 0;
     return ledger_schedule_pass(l->o.ledger, l->owner, s, f, next_us, err);
 }
 
@@ -127,11 +130,28 @@ static bool is_outage(struct leader *l, const struct ledger_schedule *s, const s
     return false;
 }
 
+/* For whoever is alarmed: a counter would begin at 1 where the process has been started just before. */
+static int show_missed(struct leader *l, struct fp_err *err)
+{
+    int64_t missed, refused;
+
+    if (clock_mono_us() < l->next_missed_mono_us)
+        return 0;
+    l->next_missed_mono_us = clock_mono_us() + MISSED_EVERY_US;
+    if (ledger_schedules_missed(l->o.ledger, &missed, &refused, err))
+        return -1;
+    metrics_set("foliopost_schedules_missed", "outcome=\"missed\"", (double)missed);
+    metrics_set("foliopost_schedules_missed", "outcome=\"refused\"", (double)refused);
+    return 0;
+}
+
 int sweep_schedules(struct leader *l, struct fp_err *err)
 {
     int64_t now_us;
     bool failed = false;
 
+    if (show_missed(l, err))
+        return -1;
     if (clock_mono_us() < l->next_fire_mono_us)
         return 0;
     struct ledger_schedule *due = mem_array(AT_ONCE, sizeof *due);

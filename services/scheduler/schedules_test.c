@@ -1,5 +1,6 @@
 /* Schedules: what JobService says of them, and what the leader makes of a due time. */
 #include "lib/ledger/schedules.h"
+#include "lib/metrics/metrics.h"
 #include "services/scheduler/door.h"
 #include "services/scheduler/timetable.h"
 
@@ -270,6 +271,20 @@ static void what_is_older_than_the_catch_up_time_is_missed(void **state)
     assert_int_equal(jobs(), 0);
     assert_int_equal(outcomes("missed"), 1);
     assert_true(get_schedule("daily")->next_us[0] > clock_wall_us());
+    /* Told also by a process that has just begun, and that missed nothing itself. */
+    struct t_scheduler next;
+    metrics_reset();
+    lead_resign(&leader.lead);
+    t_scheduler_up(&next);
+    t_tick(&next);
+    assert_true(next.leader.leading);
+    assert_int_equal(metrics_value("foliopost_schedules_missed", "outcome=\"missed\""), 1);
+    assert_int_equal(metrics_value("foliopost_schedules_missed", "outcome=\"refused\""), 0);
+    t_sql("UPDATE foliopost.firings SET at = at - interval '61 minutes'");
+    next.leader.next_missed_mono_us = 0;
+    t_tick(&next);
+    assert_int_equal(metrics_value("foliopost_schedules_missed", "outcome=\"missed\""), 0);
+    t_scheduler_down(&next);
 }
 
 /* In the midst of a rollout: what it says that we do not know could be that nobody is to be mailed. */
