@@ -18,10 +18,16 @@ def used(text):
     return {n if n in KNOWN else re.sub("_(bucket|sum|count)$", "", n) for n in names}
 
 
+def alerts():
+    return [r["expr"] for g in yaml.safe_load((MONITORING / "rules.yaml").read_text())["spec"]["groups"] for r in g["rules"]]
+
+
+def panels():
+    return [t["expr"] for p in json.loads((MONITORING / "dashboard.json").read_text())["panels"] for t in p["targets"]]
+
+
 def queries():
-    rules = yaml.safe_load((MONITORING / "rules.yaml").read_text())["spec"]["groups"]
-    panels = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
-    return [r["expr"] for g in rules for r in g["rules"]] + [t["expr"] for p in panels for t in p["targets"]]
+    return alerts() + panels()
 
 
 def test_the_page_is_made_from_the_table():
@@ -39,6 +45,14 @@ def test_queries_name_metrics_that_exist():
     assert set().union(*map(used, queries())) <= KNOWN
 
 
+def test_installations_in_one_prometheus_are_kept_apart():
+    for q in alerts():
+        assert not re.search(r"\b(sum|max|min|avg|count)\b(?! by \(namespace\b)", q), q
+        assert not re.search(r"\bon \((?!namespace, )", q), q
+    for q in panels():
+        assert len(re.findall(r"\b(?:foliopost|process)_[a-z_]+[{]", q)) == q.count('namespace=~"$namespace"}') > 0, q
+
+
 def test_no_query_takes_the_name_from_series_of_several():
     """rate() and its like take it off, and what was two series is one twice: Prometheus refuses the whole query."""
     assert not [q for q in queries() if "__name__" in q]
@@ -54,14 +68,14 @@ def test_counters_that_alerts_wait_for_are_there_from_the_start():
 
 
 def test_every_alert_has_a_line_of_what_to_do():
-    alerts = re.findall(r"- alert: (\w+)", (MONITORING / "rules.yaml").read_text())
+    names = re.findall(r"- alert: (\w+)", (MONITORING / "rules.yaml").read_text())
     page = (ROOT / "docs/operations.md").read_text()
-    assert alerts and re.findall(r"^\| `(Foliopost\w+)`", page, re.M) == alerts
+    assert names and re.findall(r"^\| `(Foliopost\w+)`", page, re.M) == names
 
 
 def test_every_alert_is_seen_to_fire():
     """And some not to; promtool runs them."""
-    alerts = set(re.findall(r"- alert: (\w+)", (MONITORING / "rules.yaml").read_text()))
+    names = set(re.findall(r"- alert: (\w+)", (MONITORING / "rules.yaml").read_text()))
     tests = [t for g in yaml.safe_load((MONITORING / "tests.yaml").read_text())["tests"] for t in g["alert_rule_test"]]
-    assert {t["alertname"] for t in tests if t.get("exp_alerts")} == alerts
-    assert {t["alertname"] for t in tests if not t.get("exp_alerts")} == alerts
+    assert {t["alertname"] for t in tests if t.get("exp_alerts")} == names
+    assert {t["alertname"] for t in tests if not t.get("exp_alerts")} == names
