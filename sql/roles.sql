@@ -3,8 +3,9 @@
 --
 --   psql -v ON_ERROR_STOP=1 -f sql/roles.sql "$LEDGER_DSN"
 --
--- Where the source is another database, the grants on schema portfolio are run
--- there. Passwords (or certificates) are yours to give: ALTER ROLE ... PASSWORD.
+-- Where the source is another database, run it there too, as the owner of that
+-- schema: it gives rights on those of the two schemas that are there. It is one
+-- transaction: while it runs, again, services keep what they have. Passwords (or certificates) are yours to give: ALTER ROLE ... PASSWORD.
 -- tests/scenarios/test_roles.py sends a whole job under these roles, and tries
 -- what they must not do.
 --
@@ -16,10 +17,17 @@
 --   inbound      who got which mail                    suppressions, events
 --   autoscaler   the view backlog, and nothing else    nothing
 -- and each but the last its row of instances and lines of error_log.
+BEGIN;
+
 DO $$
 DECLARE
     r text;
+    s text;
 BEGIN
+    IF coalesce(to_regnamespace('foliopost'), to_regnamespace('portfolio')) IS NULL THEN
+        RAISE 'neither schema foliopost nor schema portfolio is in this database'
+            USING HINT = 'Run foliopost migrate first.';
+    END IF;
     FOREACH r IN ARRAY ARRAY['scheduler', 'userstream', 'stats', 'mailer', 'inbound'] LOOP
         r := 'foliopost_' || r;
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
@@ -30,21 +38,31 @@ BEGIN
         EXECUTE format('ALTER ROLE %I SET lock_timeout = ''20s''', r);
         EXECUTE format('ALTER ROLE %I SET statement_timeout = ''10min''', r);
         EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = ''30s''', r);
-        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA foliopost, portfolio FROM %I', r);
-        EXECUTE format('GRANT USAGE ON SCHEMA foliopost TO %I', r);
-        EXECUTE format('GRANT SELECT ON foliopost.schema_version TO %I', r);
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE ON foliopost.instances TO %I', r);
-        EXECUTE format('GRANT INSERT ON foliopost.error_log TO %I', r);
+        FOR s IN SELECT nspname FROM pg_namespace WHERE nspname IN ('foliopost', 'portfolio') LOOP
+            EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %I', s, r);
+        END LOOP;
     END LOOP;
-END $$;
-
-DO $$
-BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'foliopost_autoscaler') THEN
         CREATE ROLE foliopost_autoscaler LOGIN;
     END IF;
+    ALTER ROLE foliopost_autoscaler SET statement_timeout = '5s';
 END $$;
-GRANT USAGE ON SCHEMA foliopost TO foliopost_autoscaler;
+
+-- The ledger.
+DO $$
+DECLARE
+    r text;
+BEGIN
+IF to_regnamespace('foliopost') IS NULL THEN
+    RETURN;
+END IF;
+FOREACH r IN ARRAY ARRAY['scheduler', 'userstream', 'stats', 'mailer', 'inbound'] LOOP
+    r := 'foliopost_' || r;
+    EXECUTE format('GRANT USAGE ON SCHEMA foliopost TO %I', r);
+    EXECUTE format('GRANT SELECT ON foliopost.schema_version TO %I', r);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON foliopost.instances TO %I', r);
+    EXECUTE format('GRANT INSERT ON foliopost.error_log TO %I', r);
+END LOOP;
 
 -- scheduler: every step of a job, and every question about one.
 GRANT SELECT ON ALL TABLES IN SCHEMA foliopost TO foliopost_scheduler;
@@ -61,24 +79,18 @@ GRANT EXECUTE ON FUNCTION foliopost.ensure_delivery_partition(bigint) TO foliopo
 -- of a preview what it asks and what it is answered, not the figures in between
 REVOKE SELECT ON foliopost.previews FROM foliopost_scheduler;
 GRANT SELECT (id, state, expires_at, answer), INSERT, DELETE ON foliopost.previews TO foliopost_scheduler;
-GRANT USAGE ON SCHEMA portfolio TO foliopost_scheduler;
-GRANT SELECT ON portfolio.users, portfolio.preferences, portfolio.instruments, portfolio.prices TO foliopost_scheduler;
 
 -- userstream: pages of users.
 GRANT SELECT ON foliopost.jobs, foliopost.leader, foliopost.intervals, foliopost.batches, foliopost.suppressions,
     foliopost.address_salt, foliopost.deliveries TO foliopost_userstream;
 GRANT UPDATE ON foliopost.intervals TO foliopost_userstream;
 GRANT INSERT, UPDATE (due_at) ON foliopost.batches TO foliopost_userstream;
-GRANT USAGE ON SCHEMA portfolio TO foliopost_userstream;
-GRANT SELECT ON portfolio.users, portfolio.preferences TO foliopost_userstream;
 
 -- stats: figures. It touches nothing of a delivery.
 GRANT SELECT, INSERT, UPDATE, DELETE ON foliopost.checkpoints TO foliopost_stats;
 GRANT SELECT (id, state, due_at), UPDATE (due_at) ON foliopost.batches TO foliopost_stats;
 GRANT SELECT (id, state, created_at, expires_at, owner, send_to, provider, users),
     UPDATE (state, owner, users, summary, answer) ON foliopost.previews TO foliopost_stats;
-GRANT USAGE ON SCHEMA portfolio TO foliopost_stats;
-GRANT SELECT ON ALL TABLES IN SCHEMA portfolio TO foliopost_stats;
 
 -- mailer: batches and their outcomes. What users own is none of its business.
 GRANT SELECT, UPDATE ON foliopost.jobs, foliopost.batches TO foliopost_mailer;
@@ -90,10 +102,25 @@ GRANT SELECT ON foliopost.address_salt TO foliopost_mailer;
 GRANT INSERT ON foliopost.audit TO foliopost_mailer;
 
 -- An autoscaler: how much is still to do, and no row of it.
+GRANT USAGE ON SCHEMA foliopost TO foliopost_autoscaler;
 GRANT SELECT ON foliopost.backlog TO foliopost_autoscaler;
-ALTER ROLE foliopost_autoscaler SET statement_timeout = '5s';
 
 -- inbound: what recipients and providers say.
 GRANT SELECT ON foliopost.jobs, foliopost.deliveries, foliopost.address_salt, foliopost.erased TO foliopost_inbound;
 GRANT SELECT, INSERT, UPDATE ON foliopost.suppressions TO foliopost_inbound;
 GRANT SELECT, INSERT ON foliopost.delivery_events TO foliopost_inbound;
+END $$;
+
+-- The source, which nobody changes.
+DO $$
+BEGIN
+IF to_regnamespace('portfolio') IS NULL THEN
+    RETURN;
+END IF;
+GRANT USAGE ON SCHEMA portfolio TO foliopost_scheduler, foliopost_userstream, foliopost_stats;
+GRANT SELECT ON portfolio.users, portfolio.preferences, portfolio.instruments, portfolio.prices TO foliopost_scheduler;
+GRANT SELECT ON portfolio.users, portfolio.preferences TO foliopost_userstream;
+GRANT SELECT ON ALL TABLES IN SCHEMA portfolio TO foliopost_stats;
+END $$;
+
+COMMIT;

@@ -1,9 +1,10 @@
 """Least privilege in the database: sql/roles.sql."""
 import subprocess
+import time
 
 import pytest
 
-from foliostack import ROOT, SERVICES, StackError
+from foliostack import ROOT, SERVICES, StackError, psql_path
 
 # What each must not do, although a bug or a thief would like to.
 DENIED = {
@@ -26,6 +27,18 @@ DENIED = {
 def give_roles(stack):
     subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", ROOT / "sql" / "roles.sql", stack.dsn],
                    check=True, capture_output=True, text=True)
+
+
+def run_roles(postgres, database):
+    """What psql says of it; like whoever runs it by hand, it goes on after an error."""
+    return subprocess.Popen([psql_path(), "-X", "-q", "-f", ROOT / "sql" / "roles.sql", postgres.dsn(database)],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def rights(postgres, database, schema):
+    """All that our roles hold there, column by column."""
+    return postgres.sql(database, f"""SELECT grantee, table_name, column_name, privilege_type FROM information_schema.column_privileges
+        WHERE table_schema = '{schema}' AND grantee LIKE 'foliopost\\_%' ORDER BY 1, 2, 3, 4""")
 
 
 def as_role(stack, service):
@@ -63,3 +76,50 @@ def test_a_role_may_do_its_work_and_nothing_else(new_stack):
         for statement in statements:
             with pytest.raises(StackError, match="permission denied"):
                 stack.postgres.sql(stack.database, f"SET ROLE foliopost_{service}; {statement}")
+
+
+def test_services_keep_their_rights_while_the_file_runs_again(new_stack):
+    """It is stopped in its midst, by somebody who changes a function's rights just then, and nobody lacks anything."""
+    stack = new_stack(start=False)
+    give_roles(stack)
+    postgres, database = stack.postgres, stack.database
+    before = rights(postgres, database, "foliopost"), rights(postgres, database, "portfolio")
+    other = subprocess.Popen([psql_path(), "-X", "-q", "-A", "-t", postgres.dsn(database)], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True)
+    try:
+        other.stdin.write("BEGIN; GRANT EXECUTE ON FUNCTION foliopost.ensure_delivery_partition(bigint) TO foliopost_scheduler;"
+                          "SELECT 'granted';\n")
+        other.stdin.flush()
+        assert other.stdout.readline().strip() == "granted"
+        again = run_roles(postgres, database)
+        end = time.monotonic() + 20
+        while not postgres.sql(database, """SELECT 1 FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'"""):
+            assert time.monotonic() < end and again.poll() is None, "it was not stopped"
+            time.sleep(0.05)
+        assert (rights(postgres, database, "foliopost"), rights(postgres, database, "portfolio")) == before
+        other.stdin.write("ROLLBACK;\n")
+        other.stdin.close()
+        other.wait(10)
+    finally:
+        other.kill()
+    assert again.communicate(timeout=20)[0] == ""
+    assert (rights(postgres, database, "foliopost"), rights(postgres, database, "portfolio")) == before
+
+
+def test_ledger_and_source_may_be_two_databases(new_stack):
+    stack = new_stack(start=False)
+    give_roles(stack)
+    postgres, both = stack.postgres, stack.database
+    for schema, other in (("foliopost", "portfolio"), ("portfolio", "foliopost")):
+        database = f"{both}_{schema}"
+        postgres.sql("postgres", f'CREATE DATABASE "{database}" TEMPLATE "{both}"')
+        postgres.sql(database, f"DROP SCHEMA {other} CASCADE")
+        postgres.sql(database, f"""DO $$ BEGIN EXECUTE (SELECT string_agg(format('REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM %I', rolname), ';')
+            FROM pg_roles WHERE rolname LIKE 'foliopost\\_%'); END $$""")
+        assert rights(postgres, database, schema) == []
+        said = run_roles(postgres, database).communicate(timeout=20)[0]
+        assert said == ""
+        assert rights(postgres, database, schema) == rights(postgres, both, schema) != []
+        postgres.sql("postgres", f'DROP DATABASE "{database}"')
+    assert "neither schema" in run_roles(postgres, "postgres").communicate(timeout=20)[0]
