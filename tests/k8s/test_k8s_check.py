@@ -29,9 +29,9 @@ def container(docs):
     return pod(docs)["containers"][0]
 
 
-def variable(docs, name, value):
+def variable(docs, name, value, deployment="foliopost-stats"):
     """Sets it, or takes it away."""
-    c = container(docs)
+    c = pod(docs, deployment)["containers"][0]
     c["env"] = [e for e in c["env"] if e["name"] != name] + ([{"name": name, "value": value}] if value else [])
 
 
@@ -97,7 +97,9 @@ BROKEN = {
                  lambda d: d.remove(find(d, "Service", "foliopost-stats"))],
     "probes": [lambda d: container(d)["livenessProbe"]["httpGet"].update(path="/readyz"),
                lambda d: container(d).pop("startupProbe")],
-    "grace": [lambda d: pod(d).update(terminationGracePeriodSeconds=25)],
+    "grace": [lambda d: pod(d).update(terminationGracePeriodSeconds=25),
+              lambda d: variable(d, "FOLIOPOST_DRAIN_TIMEOUT", "60s", "foliopost-mailer"),
+              lambda d: variable(d, "FOLIOPOST_REPLY_TIMEOUT", "10m", "foliopost-mailer")],
     "policies": [lambda d: d.remove(find(d, "NetworkPolicy", "foliopost-deny-all")),
                  lambda d: d.remove(find(d, "NetworkPolicy", "foliopost-dns")),
                  lambda d: find(d, "NetworkPolicy", "foliopost-stats")["spec"].pop("ingress"),
