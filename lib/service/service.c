@@ -74,6 +74,21 @@ void service_ask_end(struct fp_service *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+void service_ask_leave(struct fp_service *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool leaves = s->phase == SERVICE_RUNNING && s->set.drain_delay_ms > 0;
+    if (leaves) {
+        s->phase = SERVICE_LEAVING;
+        s->drain_at_us = clock_mono_us() + s->set.drain_delay_ms * 1000;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (leaves)
+        log_info("", "leaving", "unready from now on, drains in_ms=%lld", (long long)s->set.drain_delay_ms);
+    else
+        service_ask_end(s);
+}
+
 bool service_sleep_ms(struct fp_service *s, int64_t ms)
 {
     int64_t until_us = clock_mono_us() + ms * 1000;
@@ -266,15 +281,29 @@ static void wait_for_lease(struct fp_service *s)
 
 /* --- the middle and the end ---------------------------------------------------------- */
 
+/* Until the drain, at most `ms`; 0: it is time. */
+static int64_t before_drain_ms(struct fp_service *s, int64_t ms)
+{
+    pthread_mutex_lock(&s->lock);
+    bool leaving = s->phase == SERVICE_LEAVING;
+    int64_t left_us = s->drain_at_us - clock_mono_us();
+    pthread_mutex_unlock(&s->lock);
+    if (!leaving || left_us > ms * 1000)
+        return ms;
+    return left_us > 0 ? (left_us + 999) / 1000 : 0;
+}
+
 static void turn(struct fp_service *s)
 {
-    int tick_ms = s->def->tick_ms > 0 ? s->def->tick_ms : TICK_DEFAULT_MS;
+    int64_t tick_ms = s->def->tick_ms > 0 ? s->def->tick_ms : TICK_DEFAULT_MS, ms;
 
     do {
         service_beat(s, BEAT_MAIN, "main");
         if (s->def->tick)
             s->def->tick(s, s->def->values);
-    } while (!service_sleep_ms(s, tick_ms));
+        ms = before_drain_ms(s, tick_ms);
+    } while (ms > 0 && !service_sleep_ms(s, ms));
+    service_ask_end(s);
 }
 
 static void drain(struct fp_service *s)

@@ -5,7 +5,8 @@
  * The start, in this order: settings, log, signals, validate, admin port,
  * ledger and its schema version (a service whose schema is not there yet waits
  * unready and says so), instance and lease, start(), ready. The end, in
- * reverse: SIGTERM or SIGINT makes it unready, drain() takes no new work,
+ * reverse: SIGTERM or SIGINT makes it unready, drain() (after drain-delay, in
+ * which it works on for who has not heard yet) takes no new work,
  * drained() is asked until it is true or the grace period is over, stop(),
  * the instance ends, exit 0. Works as PID 1. SIGPIPE is ignored.
  *

@@ -14,10 +14,11 @@
  *
  *   WAITING  -> RUNNING   ledger there, lease held, start() came back
  *   WAITING  -> STOPPED   told to end before that, or start() failed
- *   RUNNING  -> DRAINING  SIGTERM, SIGINT, service_fail()
+ *   RUNNING  -> LEAVING   SIGTERM, SIGINT, with a drain-delay: unready, and works on
+ *   RUNNING, LEAVING -> DRAINING  the delay is over or none, or service_fail()
  *   DRAINING -> STOPPED   drained, or the grace period is over
  */
-enum service_phase { SERVICE_WAITING, SERVICE_RUNNING, SERVICE_DRAINING, SERVICE_STOPPED };
+enum service_phase { SERVICE_WAITING, SERVICE_RUNNING, SERVICE_LEAVING, SERVICE_DRAINING, SERVICE_STOPPED };
 
 /* settings.c: the rows that every service has. */
 struct service_settings {
@@ -28,7 +29,7 @@ struct service_settings {
     char *admin_listen;
     char *log_format;
     char *log_level;
-    int64_t drain_timeout_ms;
+    int64_t drain_timeout_ms, drain_delay_ms;
     char *instance_address;
     char *trace_endpoint; /* may hold a password: never logged */
 };
@@ -59,7 +60,8 @@ struct fp_service {
     char note[256];
     int slots;
     int exit_code;
-    atomic_bool ending; /* told to drain; never taken back */
+    int64_t drain_at_us; /* LEAVING: when the drain begins */
+    atomic_bool ending;  /* told to drain; never taken back */
 
     pthread_mutex_t ready_gate; /* health.c */
     struct service_beat_slot beats[BEAT_SLOTS];
@@ -70,7 +72,8 @@ struct fp_service {
 /* service.c */
 void service_set_phase(struct fp_service *s, enum service_phase phase);
 enum service_phase service_phase(struct fp_service *s);
-void service_ask_end(struct fp_service *s); /* drain and leave; any thread */
+void service_ask_end(struct fp_service *s);   /* drain and leave; any thread */
+void service_ask_leave(struct fp_service *s); /* the same after drain-delay, where it runs */
 /* Sleeps; true when the service was told to end. */
 bool service_sleep_ms(struct fp_service *s, int64_t ms);
 /* Why it waits: in the log when it changed (and now and then), and for /readyz. */

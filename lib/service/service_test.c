@@ -399,6 +399,45 @@ static void the_grace_period_is_kept(void **state)
     assert_non_null(strstr(log_text(), "tiny stop"));
 }
 
+/* Whoever still sends clients has until then to hear that it is unready. */
+static void before_the_drain_it_works_on_unready(void **state)
+{
+    (void)state;
+    launch("--drain-delay=700ms", NULL);
+    await_port();
+    await_page("/readyz", "200 OK");
+    int64_t t = clock_mono_us();
+    kill(child, SIGTERM);
+    await_page("/readyz", "draining");
+    assert_non_null(strstr(get("/livez"), "200 OK"));
+    assert_null(strstr(log_text(), "tiny drain"));
+    assert_int_equal(await_exit(), 0);
+    assert_true(clock_mono_us() - t >= 700000);
+    assert_non_null(strstr(log_text(), "tiny drain draining=1"));
+}
+
+static void a_second_signal_does_not_wait_for_the_drain(void **state)
+{
+    (void)state;
+    launch("--drain-delay=5m", NULL);
+    await_port();
+    await_page("/readyz", "200 OK");
+    kill(child, SIGTERM);
+    await_log("leaving");
+    assert_int_equal(end_by(SIGTERM), 130);
+}
+
+static void what_does_not_run_yet_does_not_wait_for_the_drain(void **state)
+{
+    (void)state;
+    snprintf(dsn, sizeof dsn, "host=127.0.0.1 port=1 user=x dbname=y");
+    launch("--drain-delay=5m", NULL);
+    await_log("waiting");
+    int64_t t = clock_mono_us();
+    assert_int_equal(end_by(SIGTERM), 0);
+    assert_true(clock_mono_us() - t < 60 * FP_US_PER_S);
+}
+
 static void a_second_signal_ends_at_once(void **state)
 {
     (void)state;
@@ -587,6 +626,9 @@ int main(void)
         TEST(a_life_from_start_to_drain),
         TEST(sigint_drains_too_and_the_note_is_published),
         TEST(the_grace_period_is_kept),
+        TEST(before_the_drain_it_works_on_unready),
+        TEST(a_second_signal_does_not_wait_for_the_drain),
+        TEST(what_does_not_run_yet_does_not_wait_for_the_drain),
         TEST(a_second_signal_ends_at_once),
         TEST(a_second_signal_works_when_a_callback_hangs),
         BARE(it_waits_for_the_schema),

@@ -60,6 +60,17 @@ const struct config_setting service_rows[] = {
      .help = "How long SIGTERM waits for work in hand; keep it some seconds below Kubernetes' "
              "terminationGracePeriodSeconds.",
      .offset = AT(drain_timeout_ms)},
+    {.name = "drain-delay",
+     .type = CONFIG_DURATION_MS,
+     .unit = "s",
+     .def = "0",
+     .min = 0,
+     .max = 300e3,
+     .help =
+         "How long after SIGTERM /readyz says no while the doors are still open, before the drain begins: "
+         "for load balancers that send new clients until they have heard of it. The grace period must "
+         "hold both.",
+     .offset = AT(drain_delay_ms)},
     {.name = "instance-address",
      .type = CONFIG_STRING,
      .def = "",

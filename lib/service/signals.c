@@ -48,7 +48,7 @@ static void *signals_run(void *arg)
             _exit(EXIT_IMPATIENT);
         }
         log_info("", "told to end", "signal=%s", strsignal(got));
-        service_ask_end(s);
+        service_ask_leave(s);
     }
     return NULL;
 }

@@ -3,9 +3,12 @@ the .proto by protoc; the calls are grpcio's generic ones, so that no plugin of
 protoc's is needed."""
 import calendar
 import json
+import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -326,3 +329,22 @@ def test_the_command_line_by_grpc_with_tls(new_stack, tmp_path):
                               ({"scheme": "grpc"}, 2, "tls+grpc://"), ({"ca": "nothing"}, 2, "nothing.pem")):
         said = jobs(**wrong)
         assert said.returncode == code and told in said.stderr and "secret-1" not in said.stderr, (wrong, said.returncode, said.stderr)
+
+
+def test_new_clients_are_served_by_a_scheduler_that_leaves(new_stack, pb):
+    """kube-proxy sends them to it until it has heard; then the other one answers."""
+    stack = new_stack(scheduler={"drain_delay": "6s"})
+    leaving = stack.of("scheduler")[0]
+    told = time.monotonic()
+    leaving.signal(signal.SIGTERM)
+    unready = 0
+    while time.monotonic() < told + 4:
+        with pytest.raises(urllib.error.HTTPError) as answer:
+            urllib.request.urlopen(f"http://127.0.0.1:{leaving.ports['admin']}/readyz", timeout=5)
+        unready += answer.value.code == 503
+        stack.foliopost("jobs") # by the bus's door
+        with channel_of(stack) as channel:
+            Client(pb, channel).ListJobs(pb.jobs.ListJobsRequest())
+    assert unready > 1
+    assert leaving.wait(30) and leaving.exit_code() == 0
+    assert time.monotonic() - told >= 6

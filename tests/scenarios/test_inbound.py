@@ -7,6 +7,7 @@ import hmac
 import http.client
 import json
 import os
+import signal
 import socket
 import time
 
@@ -353,3 +354,14 @@ def test_without_the_ledger_it_says_so_and_loses_nothing(new_stack):
     w.sql("ALTER TABLE foliopost.away RENAME TO delivery_events")
     assert w.post(path, "List-Unsubscribe=One-Click") == 200
     assert len(w.events()) == 1
+
+
+def test_clicks_are_served_while_inbound_leaves(new_stack):
+    inbound = World(new_stack(start=False), drain_delay="6s")
+    told = time.monotonic()
+    inbound.process.signal(signal.SIGTERM)
+    while time.monotonic() < told + 4:
+        assert inbound.post("/u/nothing", "List-Unsubscribe=One-Click") in (400, 404)
+        time.sleep(0.2)
+    assert inbound.process.wait(30) and inbound.process.exit_code() == 0
+    assert time.monotonic() - told >= 6
