@@ -112,6 +112,8 @@ BROKEN = {
     "budgets": [lambda d: d.remove(find(d, "PodDisruptionBudget", "foliopost-stats")),
                 lambda d: find(d, "PodDisruptionBudget", "foliopost-stats")["spec"].update(maxUnavailable=0),
                 lambda d: find(d, "PodDisruptionBudget", "foliopost-stats")["spec"].pop("unhealthyPodEvictionPolicy")],
+    "own_secrets": [lambda d: find(d, "CronJob", "foliopost-submit")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"][0][
+        "secret"].update(secretName="foliopost-rpc")],
     "resources": [lambda d: container(d)["resources"].pop("limits")],
     "scaling": [lambda d: find(d, "Deployment", "foliopost-stats")["spec"].update(replicas=2),
                 lambda d: find(d, "HorizontalPodAutoscaler", "foliopost-stats")["spec"].update(minReplicas=9),
