@@ -23,9 +23,8 @@
 #include "lib/base/mem.h"
 #include "lib/metrics/table.h"
 
-#define MAX_SERIES 512
 #define MAX_HELPS  256
-#define HASH_SLOTS 1024 /* twice the series: short probes */
+#define HASH_SLOTS (2 * METRICS_MAX_SERIES) /* short probes */
 
 /* Seconds: from a statement on a warm cache to a mail server that hangs. */
 static const double bounds_s[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
@@ -50,7 +49,7 @@ struct help {
 
 static struct {
     pthread_mutex_t lock;
-    struct series *series[MAX_SERIES];
+    struct series *series[METRICS_MAX_SERIES];
     size_t n_series;
     uint16_t slots[HASH_SLOTS]; /* index in series, plus 1 */
     struct help helps[MAX_HELPS];
@@ -90,7 +89,7 @@ static struct series *need_series(const char *name, const char *labels, enum kin
 
     if (*slot)
         return the.series[*slot - 1];
-    if (the.n_series == MAX_SERIES) {
+    if (the.n_series == METRICS_MAX_SERIES) {
         the.dropped++;
         return NULL;
     }
@@ -239,7 +238,7 @@ static void render_histogram(struct fp_str *out, const struct series *s)
 static void render_series(struct fp_str *out)
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
-    struct series *sorted[MAX_SERIES];
+    struct series *sorted[METRICS_MAX_SERIES];
 
     memcpy(sorted, the.series, the.n_series * sizeof sorted[0]);
     qsort(sorted, the.n_series, sizeof sorted[0], by_name);

@@ -5,12 +5,16 @@
  *   metrics_add("foliopost_mails_total", "outcome=\"sent\"", 1);
  *
  * Names and labels are literals of ours (never ids of users). Thread-safe,
- * bounded: past 512 series new ones are dropped and counted.
+ * bounded: past METRICS_MAX_SERIES new ones are dropped and counted.
  */
 #ifndef FP_METRICS_METRICS_H
 #define FP_METRICS_METRICS_H
 
 #include "lib/base/str.h"
+
+/* A scheduler has most: each method with each code, at two doors (services/scheduler/methods_test.c counts).
+ */
+#define METRICS_MAX_SERIES 2048
 
 void metrics_add(const char *name, const char *labels, double n); /* a counter: name ends in _total */
 void metrics_set(const char *name, const char *labels, double v); /* a gauge */

@@ -1,5 +1,6 @@
 /* JobService as a client sees it: over a real socket, on a real PostgreSQL. */
 #include "lib/ledger/rates.h"
+#include "lib/metrics/metrics.h"
 #include "services/scheduler/door.h"
 
 /* --- SubmitJob ----------------------------------------------------------------------- */
@@ -579,6 +580,17 @@ static void wrong_suppressions_are_refused_whole(void **state)
     assert_int_equal(listed("", 0)->n_suppressions, 0);
 }
 
+/* A standby that has answered every method in every way still has room for what it tells when it leads. */
+static void every_answer_at_both_doors_has_its_series(void **state)
+{
+    const size_t others = 8; /* health, reflection, and what is no method */
+    const size_t rest = 400; /* statements, most of them, and what the leader counts */
+    const size_t answers = FP_UNAUTHENTICATED + 1 + 1; /* its codes, and its seconds */
+
+    (void)state;
+    assert_true(2 * (methods_n + others) * answers + rest <= METRICS_MAX_SERIES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -602,6 +614,7 @@ int main(void)
         cmocka_unit_test_setup(the_fleet_is_who_lives_and_says_what_it_has, fresh),
         cmocka_unit_test_setup(suppressions_are_added_listed_and_removed, fresh),
         cmocka_unit_test_setup(wrong_suppressions_are_refused_whole, fresh),
+        cmocka_unit_test(every_answer_at_both_doors_has_its_series),
     };
 
     int failed = cmocka_run_group_tests(tests, door_up, door_down);
