@@ -119,10 +119,17 @@ BROKEN = {
                 lambda d: find(d, "HorizontalPodAutoscaler", "foliopost-stats")["spec"].update(minReplicas=9),
                 lambda d: find(d, "HorizontalPodAutoscaler", "foliopost-stats")["spec"]["scaleTargetRef"].update(name="stats"),
                 lambda d: d.append(find(d, "HorizontalPodAutoscaler", "foliopost-stats"))],
-    "tls": [lambda d: variable(d, "FOLIOPOST_BUS_CA_FILE", None),
+    "rate": [lambda d: variable(d, "FOLIOPOST_MAIL_RATE", "500", "foliopost-mailer"),
+             lambda d: variable(d, "FOLIOPOST_CONNECTIONS", "2", "foliopost-mailer"),
+             lambda d: find(d, "ScaledObject", "foliopost-mailer")["metadata"]["annotations"].clear(),
+             lambda d: find(d, "ScaledObject", "foliopost-mailer")["spec"].update(maxReplicaCount=5)],
+    "tls": [lambda d: variable(d, "FOLIOPOST_RPC_LISTEN", None, "foliopost-scheduler"),
+            lambda d: variable(d, "FOLIOPOST_RPC_LISTEN", "tcp://0.0.0.0:7700", "foliopost-scheduler"),
+            lambda d: find(d, "CronJob", "foliopost-submit")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["env"].pop(0),
+            lambda d: variable(d, "FOLIOPOST_BUS_CA_FILE", None),
             lambda d: variable(d, "FOLIOPOST_USERS_FROM", "tcp://foliopost-userstream:7702")],
 }
-WITH = {"schema": "keda", "scaling": "hpa", "tls": "tls"} # components that the check is about
+WITH = {"schema": "keda", "scaling": "hpa", "tls": "tls", "rate": "keda"} # components that the check is about
 CASES = [(name, i) for name, broken in BROKEN.items() for i in range(len(broken))]
 
 
@@ -137,6 +144,13 @@ def test_a_broken_manifest_fails(name, i):
     assert list(check(docs)) == []
     BROKEN[name][i](docs)
     assert list(check(docs))
+
+
+def test_clients_elsewhere_are_let_in_by_both_labels():
+    docs = copy.deepcopy(made("clients-elsewhere"))
+    assert list(k8s.check_policies(docs)) == []
+    find(docs, "NetworkPolicy", "foliopost-clients-elsewhere")["spec"]["ingress"][0]["from"][0].pop("podSelector")
+    assert len(list(k8s.check_policies(docs))) == 4
 
 
 def test_spans_want_their_policy_and_the_policy_its_spans():
