@@ -9,7 +9,8 @@
  * recorded or expired, and without deferred rows retry makes none. The one
  * exception is a late truth that turns an ambiguous user into a deferred one;
  * it counts up jobs.revived, which must still be what it was before the
- * snapshot.
+ * snapshot. So must the round: another leader may have proved this one
+ * meanwhile, and somebody opened the job again.
  *
  * For the same reason the leader's lease need only hold at the statement's
  * beginning. The proof of a big job can take longer than what is left of the
@@ -63,7 +64,7 @@ int ledger_job_proof(struct fp_ledger *l, int64_t id, struct ledger_proof *out, 
 /* What is cheap to see and nearly always says no; each by a partial index. */
 /* clang-format off */
 static const char ready_sql[] =
-    "SELECT j.state, j.revived,"
+    "SELECT j.state, j.revived, j.round,"
     "  NOT EXISTS (SELECT FROM foliopost.intervals v WHERE v.job_id = $1 AND v.state <> 'paged')"
     "  AND NOT EXISTS (SELECT FROM foliopost.batches b"
     "   WHERE b.job_id = $1 AND b.state IN ('queued', 'sending'))"
@@ -71,8 +72,8 @@ static const char ready_sql[] =
     " FROM foliopost.jobs j WHERE j.id = $1";
 /* clang-format on */
 
-static int is_ready(struct fp_ledger *l, int64_t id, enum job_state *state, int64_t *revived, bool *ready,
-                    struct fp_err *err)
+static int is_ready(struct fp_ledger *l, int64_t id, enum job_state *state, int64_t *revived, int64_t *round,
+                    bool *ready, struct fp_err *err)
 {
     struct pg_args a;
     struct fp_rows *rows;
@@ -85,7 +86,8 @@ static int is_ready(struct fp_ledger *l, int64_t id, enum job_state *state, int6
     if (pg_rows_count(rows) > 0) {
         *state = job_state_from_name(pg_text(rows, 0, 0));
         *revived = pg_i64(rows, 0, 1);
-        *ready = *state == JOB_IN_PROGRESS && pg_bool(rows, 0, 2);
+        *round = pg_i64(rows, 0, 2);
+        *ready = *state == JOB_IN_PROGRESS && pg_bool(rows, 0, 3);
     }
     pg_rows_free(rows);
     return 0;
@@ -135,7 +137,7 @@ static const char complete_sql[] =
     "   'maybe_doubles', sums.maybe_doubles, 'batches', flow.batches,"
     "   'proved_us', (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
     " FROM foliopost.leader l, span, flow, missing, unlisted, sums"
-    " WHERE j.id = $2 AND j.state = 'IN_PROGRESS' AND j.revived = $3 AND " LED
+    " WHERE j.id = $2 AND j.state = 'IN_PROGRESS' AND j.revived = $3 AND j.round = $4 AND " LED
     "  AND span.wrong = 0 AND span.last = j.audience_end"
     "  AND (j.user_ids IS NOT NULL OR span.first = least(j.registered_from, j.audience_end))"
     "  AND flow.open = 0 AND missing.n = 0 AND unlisted.n = 0"
@@ -147,11 +149,11 @@ int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, boo
 {
     struct pg_args a;
     enum job_state state;
-    int64_t revived = 0;
+    int64_t revived = 0, round = 0;
     bool ready;
     *done = false;
     memset(proof, 0, sizeof *proof);
-    if (is_ready(l, id, &state, &revived, &ready, err) != 0)
+    if (is_ready(l, id, &state, &revived, &round, &ready, err) != 0)
         return -1;
     if (state == JOB_COMPLETED) { /* an earlier try, whose reply was lost */
         *done = true;
@@ -163,6 +165,7 @@ int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, boo
     pg_arg_text(&a, leader);
     pg_arg_i64(&a, id);
     pg_arg_i64(&a, revived);
+    pg_arg_i64(&a, round);
     int n = ledger_count(l, "job_complete", complete_sql, &a, err);
     if (n <= 0)
         return n;

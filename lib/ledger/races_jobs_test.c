@@ -51,6 +51,26 @@ static void a_pause_in_the_last_moment_wins(void **state)
     assert_int_equal(t_state(job), JOB_PAUSED);
 }
 
+/* Another leader proved the job meanwhile, and somebody has it tried again: the old proof is of another
+ * round. */
+static void a_proof_of_a_round_before_completes_nothing(void **state)
+{
+    (void)state;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 5, true);
+    t_sent(batch, 1, 5);
+    struct other c = {.step = step_complete, .job = job};
+    begin();
+    t_sql_on(
+        first,
+        "UPDATE foliopost.deliveries SET state = 'deferred', due_at = clock_timestamp() WHERE user_id = 5");
+    t_sql_on(first, "UPDATE foliopost.jobs SET round = round + 1");
+    start(&c, 1);
+    commit();
+    join(&c);
+    assert_false(c.result);
+    assert_int_equal(t_state(job), JOB_IN_PROGRESS);
+}
+
 static void a_proof_may_take_longer_than_the_lease(void **state)
 {
     (void)state;
@@ -225,6 +245,7 @@ int main(void)
         RACE(a_pause_in_the_last_moment_wins),
         RACE(who_is_opened_again_in_this_moment_is_not_erased),
         RACE(who_was_opened_and_sent_in_this_moment_is_erased_by_another_call),
+        RACE(a_proof_of_a_round_before_completes_nothing),
         RACE(a_proof_may_take_longer_than_the_lease),
         RACE(two_submissions_of_one_request_are_one_job),
         RACE(of_two_who_take_the_lead_one_has_it),
