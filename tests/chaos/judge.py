@@ -3,12 +3,18 @@
 A user's mails, as the sink counted them, are at most maybe_doubles, and one more where
 the outcome is sent or ambiguous: so a second mail is always one that the ledger owns up
 to, and with policy `hold` there is none. Sent means that the sink has it.
+
+Who gets no mail is known from the source: who opted out, whose data is broken, who has
+nothing to report. Anybody else who ends as failed or skipped was missed, whatever the
+reason says; and who opted out and got a mail was not asked.
 """
 from collections import Counter, defaultdict
 
 from chaos.stack import OPEN_INTENTS
 
 EXAMPLES = 5
+# user id % 1000, by sql/synthetic.sql: whose data is wrong, and whose prices are doubted
+BROKEN = {*range(1, 17), 46, 50, 51}
 EXPIRED = "lease over while sending"
 
 
@@ -52,6 +58,8 @@ class Judge:
         self.counts = Counter()   # of the figures of the summary
         self.judged = set()
         self.audience = {r[0] for r in stack.sql("SELECT id FROM portfolio.users")}
+        self.opted_out = {r[0] for r in stack.sql("SELECT user_id FROM portfolio.preferences WHERE kind = 'monthly' AND NOT enabled")}
+        self.first_traded = dict(stack.sql("SELECT user_id, min(trade_date) FROM portfolio.transactions WHERE isfinite(trade_date) GROUP BY 1"))
 
     def blame(self, promise, text, users=()):
         some = f", such as {sorted(users)[:EXAMPLES]}" if users else ""
@@ -61,13 +69,14 @@ class Judge:
         """Judges a job that is COMPLETED, once."""
         rows = self.stack.patiently("SELECT user_id, state, maybe_doubles, reason FROM foliopost.deliveries WHERE job_id = %s", (job_id,))
         self.record.read()
-        policy = self.stack.patiently("SELECT ambiguous_policy FROM foliopost.jobs WHERE id = %s", (job_id,))[0][0]
+        policy, period_end = self.stack.patiently("SELECT ambiguous_policy, period_end FROM foliopost.jobs WHERE id = %s", (job_id,))[0]
         outcomes = {u: (state, doubles, reason) for u, state, doubles, reason in rows}
         mails = self.record.open.pop(job_id, Counter())
         self.record.closed[job_id] = {}
         self.judged.add(job_id)
         self.everybody(job_id, outcomes)
         self.each(job_id, policy, outcomes, mails)
+        self.innocents(job_id, period_end, outcomes)
         self.proof(job_id, outcomes)
 
     def everybody(self, job_id, outcomes):
@@ -107,6 +116,24 @@ class Judge:
                 self.blame(promise, f"job {job_id} ({policy}): {len(users)} users {text}", users)
         if mails.keys() - outcomes.keys():
             self.blame("P2", f"job {job_id}: mails to users without an outcome", mails.keys() - outcomes.keys())
+
+    def may_go_without(self, user, period_end):
+        if user in self.opted_out or user % 1000 in BROKEN:
+            return True
+        traded = self.first_traded.get(user)
+        return traded is None or traded > period_end
+
+    def innocents(self, job_id, period_end, outcomes):
+        without = {u: reason or state for u, (state, _, reason) in outcomes.items()
+                   if state in ("failed", "skipped") and u in self.audience and not self.may_go_without(u, period_end)}
+        unasked = {u for u in self.opted_out if outcomes.get(u, ("",))[0] in ("sent", "ambiguous")}
+        self.counts["innocent, without a mail"] += len(without)
+        if without:
+            reasons = Counter(without.values()).most_common(3)
+            self.blame("P1", f"job {job_id}: {len(without)} users got no mail, and nothing is wrong with them ("
+                       + ", ".join(f"{n} {reason}" for reason, n in reasons) + ")", without)
+        if unasked:
+            self.blame("P2", f"job {job_id}: {len(unasked)} users were mailed who had opted out", unasked)
 
     def proof(self, job_id, outcomes):
         """Finished is a proof: counted anew here, and compared with what the ledger kept."""

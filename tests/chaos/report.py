@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 
 from chaos.plan import BY_NAME, to_json
+from chaos.progress import stalled
 
 
 def went_on_after(run, done):
@@ -16,10 +17,10 @@ def went_on_after(run, done):
     base = done.ended
     stops = sorted((d.began, d.ended) for d in run.done if d.ended and BY_NAME[d.fault.kind].stops)
     while True:
-        n = bisect.bisect_left(run.progress, base)
-        if n == len(run.progress):
+        n = bisect.bisect_left(run.progress.all, base)
+        if n == len(run.progress.all):
             return None
-        first = run.progress[n]
+        first = run.progress.all[n]
         later = [end for begin, end in stops if end > base and begin < first]
         if not later:
             return first - base
@@ -49,11 +50,12 @@ def late(run, patience):
         took = went_on_after(run, d)
         if took is None:
             continue
-        at = run.progress[bisect.bisect_left(run.progress, d.ended)]
+        at = run.progress.all[bisect.bisect_left(run.progress.all, d.ended)]
         excuses = [e for e in ended if e.began < at]
         allowed = max(e.ended + BY_NAME[e.fault.kind].bound_s * patience for e in excuses)
         if at > allowed and d is max(excuses, key=lambda e: e.ended):
             yield f"no mail from {d.ended:.1f} s (the end of fault {d.fault.no}, {d.fault.kind}, {d.fault.target}) to {at:.1f} s"
+    yield from stalled(run.progress, run.done, patience)
 
 
 def load():

@@ -13,6 +13,7 @@ from chaos import nng
 from chaos.faults import FAULTS, Missed
 from chaos.judge import Judge
 from chaos.plan import BY_NAME
+from chaos.progress import Progress
 from chaos.stack import LISTENERS, rss_mib, service_of
 
 JUDGE_AFTER_S = 20      # a completed job: what lay with a frozen relay is in the record by then
@@ -34,7 +35,7 @@ class Run:
         self.ended_by_itself = []       # texts
         self.peak = defaultdict(float)  # service -> MiB
         self.first = {}
-        self.progress = []              # when the sink's record grew
+        self.progress = Progress(stack.record)
         self.connections = 0
         self.over = threading.Event()   # no more faults, no more jobs
         self.stop = threading.Event()
@@ -184,6 +185,7 @@ class Run:
                     self.judge.job(job)
 
     def see_job(self, job, state, response):
+        self.progress.see(self.now(), job, state)
         if state == "COMPLETED":
             self.completed.setdefault(job, self.now())
         elif state in ("FAILED", "CANCELLED"):
@@ -244,9 +246,5 @@ class Run:
             pass
 
     def watch_progress(self):
-        size = 0
         while not self.stop.wait(0.05):
-            now_size = self.stack.record.stat().st_size if self.stack.record.exists() else 0
-            if now_size > size:
-                size = now_size
-                self.progress.append(self.now())
+            self.progress.read(self.now())
