@@ -3,6 +3,7 @@
  * themselves. Both are safe to repeat.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -46,6 +47,12 @@ static int missing_dsn(const char *flag, const char *variable, struct fp_err *er
                    "no database: give --%s or %s, as 'host=127.0.0.1 dbname=foliopost'", flag, variable);
 }
 
+static void say_waits(const char *name, const char *why)
+{
+    fprintf(stderr, "foliopost: migration %s waits for others' transactions and is tried again: %s\n", name,
+            why);
+}
+
 static enum cli_exit run_migrate(struct cli *c, void *values, char **args, int n_args)
 {
     const struct migrate_values *v = values;
@@ -58,7 +65,7 @@ static enum cli_exit run_migrate(struct cli *c, void *values, char **args, int n
     if (v->ledger_dsn[0] == '\0')
         missing_dsn("ledger-dsn", "FOLIOPOST_LEDGER_DSN", &err);
     else if ((l = ledger_open(&o, &err)) != NULL)
-        rc = ledger_migrate(l, &applied, &err);
+        rc = ledger_migrate_saying(l, say_waits, &applied, &err);
     ledger_close(l);
     if (rc != 0)
         return cli_fail(&err);

@@ -43,8 +43,12 @@ struct fp_pg *ledger_pg(struct fp_ledger *l);
  * what to run, when it is missing, older or newer. */
 int ledger_check_schema(struct fp_ledger *l, struct fp_err *err) FP_MUST_CHECK;
 /* Applies what is missing, each file in a transaction under a lock, so that
- * two at once are safe. *applied: how many. */
+ * two at once are safe. *applied: how many. A file that would have to wait for
+ * others' transactions lets everybody go on and is tried again, for some ten minutes. */
 int ledger_migrate(struct fp_ledger *l, int *applied, struct fp_err *err) FP_MUST_CHECK;
+/* The same; say (may be NULL) is told of each such try: the file, and why it waits. */
+int ledger_migrate_saying(struct fp_ledger *l, void (*say)(const char *name, const char *why), int *applied,
+                          struct fp_err *err) FP_MUST_CHECK;
 
 /* --- instances.c ---------------------------------------------------------------- */
 

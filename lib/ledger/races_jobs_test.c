@@ -1,7 +1,10 @@
 /* Ends of jobs, submissions, leaders and migrations that meet. */
 #include "lib/ledger/testing_race.h"
 
+#include "lib/base/embedded.h"
 #include "lib/ledger/erase.h"
+
+extern const struct fp_embedded embedded_migrations[];
 
 static void step_complete(struct fp_ledger *l, struct other *o)
 {
@@ -238,6 +241,42 @@ static void two_migrations_at_once_apply_each_file_once(void **state)
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.schema_version"), LEDGER_SCHEMA_VERSION);
 }
 
+/* What the file has locked already, nobody else could have while it waits for the rest: no lease is renewed.
+ */
+static void a_migration_that_waits_for_a_long_writer_lets_leases_be_renewed(void **state)
+{
+    char id[37];
+    int64_t longest_us = 0, until_us;
+    (void)state;
+    t_sql("DROP SCHEMA foliopost CASCADE");
+    t_sql("CREATE SCHEMA foliopost");
+    t_sql("CREATE TABLE foliopost.schema_version (version integer PRIMARY KEY, name text)");
+    for (const struct fp_embedded *f = embedded_migrations; atoi(f->name) < 21; f++) {
+        assert_ok(pg_run_script(t_ledger->pg, f->text, &t_err));
+        t_sql("INSERT INTO foliopost.schema_version VALUES (%d, 'x')", atoi(f->name));
+    }
+    text_new_uuid(id);
+    t_sql("INSERT INTO foliopost.instances (id, service, lease_until) VALUES ('%s', 'mailer', now())", id);
+    struct other o = {.step = step_migrate}; /* 0021: instances, and then batches */
+    begin();
+    t_sql_on(first, "LOCK TABLE foliopost.batches IN ROW EXCLUSIVE MODE");
+    start(&o, 1);
+    until_us = clock_mono_us() + 7 * FP_US_PER_S;
+    while (clock_mono_us() < until_us) {
+        int64_t began_us = clock_mono_us();
+        t_sql(
+            "UPDATE foliopost.instances SET lease_until = clock_timestamp() + interval '10 s' WHERE id = '%s'",
+            id);
+        int64_t took_us = clock_mono_us() - began_us;
+        longest_us = took_us > longest_us ? took_us : longest_us;
+        clock_sleep_us(50000);
+    }
+    commit();
+    join(&o);
+    assert_in_range(o.result, 1, LEDGER_SCHEMA_VERSION);
+    assert_in_range(longest_us, 0, 4 * FP_US_PER_S);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +289,7 @@ int main(void)
         RACE(two_submissions_of_one_request_are_one_job),
         RACE(of_two_who_take_the_lead_one_has_it),
         RACE(two_migrations_at_once_apply_each_file_once),
+        RACE(a_migration_that_waits_for_a_long_writer_lets_leases_be_renewed),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }
