@@ -125,7 +125,7 @@ bool desk_all_stand(const struct desk *d);
 
 /* turn.c: the rates' turn that the plan has for a mail becomes its own. */
 void desk_use_turn(struct desk *d, struct mail *m);
-/* The statement that opened its intent took so long. */
+/* The statement that opened its intent took so long, of which half a slice does not count. */
 void desk_keep_turn(struct mail *m, int64_t statement_us);
 /* Of a sender that is about to begin: see struct senders_options. ctx is the desk. */
 bool desk_turn(void *ctx, struct mail *m, int64_t wait_us);

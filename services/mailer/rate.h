@@ -7,7 +7,9 @@
  * so a slice is spread over its length. Each mail is good for the length of a
  * slice from when it is due, and void after: whatever stalls and however many
  * mailers there are, what goes in a second was due in it or in the slice's
- * length before, so no second has more than its rate and a slice.
+ * length before, so no second has more than its rate and a slice. (Of a statement that
+ * opens it a mail is forgiven half a slice, turn.c: where these change from nothing to so long
+ * and back, a second can have that half more.)
  */
 #ifndef FP_MAILER_RATE_H
 #define FP_MAILER_RATE_H

@@ -6,13 +6,17 @@
  * time: a turn is good for a slice's length from when it was due (rate.h), and who is later
  * has lost it and waits for another, now that he can use it at once.
  *
- * The statement that makes the intent durable does not count. It delays all that the desk
- * opened alike, one statement after the other, so nothing piles up behind it; counted, a slow
- * ledger would cost each mail two turns, and half of the rate.
+ * The statement that makes the intent durable does not count, up to half a slice. It delays all that
+ * the desk opened alike, one statement after the other, so nothing piles up behind it; counted, a slow
+ * ledger would cost each mail two turns, and half of the rate. One that stalls for longer is no delay of all:
+ * what it had opened would go together with what is good by then.
  */
 #include "lib/base/clock.h"
 #include "lib/metrics/metrics.h"
 #include "services/mailer/desk_internal.h"
+#include "services/mailer/rate.h"
+
+#define STATEMENT_MOST_US (RATE_SLICE_US / 2)
 
 static int64_t earliest(int64_t a, int64_t b)
 {
@@ -35,7 +39,7 @@ void desk_use_turn(struct desk *d, struct mail *m)
 void desk_keep_turn(struct mail *m, int64_t statement_us)
 {
     if (m->turn_until_us != INT64_MAX)
-        m->turn_until_us += statement_us;
+        m->turn_until_us += earliest(statement_us, STATEMENT_MOST_US);
 }
 
 static void lose_turn(struct desk *d, struct mail *m)
