@@ -3,12 +3,14 @@
  * that two statements can be compared with diff.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/explain.h"
 #include "lib/base/clock.h"
+#include "lib/performance/returns.h"
 #include "lib/wire/wire.h"
 
 #define NUMBER 48 /* a 128-bit figure with its grouping */
@@ -55,6 +57,13 @@ static const char *quantity(fp_i128 v_e8, char out[NUMBER])
 static const char *percent(double rate, char out[NUMBER])
 {
     snprintf(out, NUMBER, "%+.4f %%", rate * 100);
+    return out;
+}
+
+/* As the summary keeps it, so that a column adds up. */
+static const char *exact_percent(int64_t e8, char out[NUMBER])
+{
+    snprintf(out, NUMBER, "%+.6f %%", (double)e8 / 1e6);
     return out;
 }
 
@@ -175,18 +184,102 @@ static void print_finding(const struct explain *e, const struct perf_step *s)
            quantity(s->value_e8, c));
 }
 
-static void print_link(const struct perf_step *s)
+/* A day's flows wait for the length of their sub-period, which their weights depend on. */
+static void note_flow(struct explain *e, const struct perf_step *s)
 {
-    char a[NUMBER], b[NUMBER], c[NUMBER];
-    printf("  %s value %s, flow %s, return %s, wealth %.10f\n",
-           s->kind == PERF_STEP_DAY ? "link   " : "link MD", amount(s->value_e8, 4, a),
-           amount(s->flow_e8, 4, b), percent(s->rate, c), s->wealth);
+    const struct perf_link *l = &s->link;
+    if ((l->today_in_e8 || l->today_out_e8) && e->n_flows < EXPLAIN_FLOWS)
+        e->flows[e->n_flows++] = (struct explain_flow){s->day, l->days, l->today_in_e8, l->today_out_e8};
+}
+
+static void print_weights(struct explain *e, int32_t days)
+{
+    char a[NUMBER], day[11];
+    for (int i = 0; i < e->n_flows; i++) {
+        const struct explain_flow *f = &e->flows[i];
+        day_format(f->day, day);
+        if (f->in_e8)
+            printf("  weight  %s in %s x %d/%d\n", day, amount(f->in_e8, 4, a), days - f->no + 1, days);
+        if (f->out_e8)
+            printf("  weight  %s out %s x %d/%d\n", day, amount(f->out_e8, 4, a), days - f->no, days);
+    }
+    e->n_flows = 0;
+}
+
+static void print_held_open(struct explain *e, const struct perf_step *s)
+{
+    char a[NUMBER], b[NUMBER];
+    note_flow(e, s);
+    printf("  wait    no fresh prices, day %d of a sub-period: in %s, out %s\n", s->link.days,
+           amount(s->link.today_in_e8, 4, a), amount(s->link.today_out_e8, 4, b));
+}
+
+/* The return can be added up from the line: (closed + out - opened - in) / capital. */
+static void print_link(struct explain *e, const struct perf_step *s)
+{
+    const struct perf_link *l = &s->link;
+    char a[NUMBER], b[NUMBER], c[NUMBER], d[NUMBER], f[NUMBER], g[NUMBER], r[NUMBER];
+    if (s->kind == PERF_STEP_SUBPERIOD) {
+        note_flow(e, s);
+        print_weights(e, l->days);
+    }
+    printf("  %s value %s, flow %s: ", s->kind == PERF_STEP_DAY ? "link   " : "link MD",
+           amount(s->value_e8, 4, a), amount(s->flow_e8, 4, b));
+    if (l->days > 1)
+        printf("%d days, ", l->days);
+    printf("opened %s, in %s, out %s, closed %s, capital %s, return %s, wealth %.10f\n",
+           amount(l->open_e8, 4, c), amount(l->in_e8, 4, d), amount(l->out_e8, 4, f),
+           amount(l->close_e8, 4, g), amount(l->capital_e8, 4, a), percent(s->rate, r), s->wealth);
+}
+
+/* --- what the spans were made from ---------------------------------------------------------- */
+
+static const char *const span_names[PERF_SPANS] = {"period", "year to date", "since inception"};
+
+static void end_payments(struct explain *e)
+{
+    if (!isnan(e->payments))
+        printf("    = %.4f\n", fabs(e->payments) < 0.00005 ? 0 : e->payments);
+    e->payments = NAN;
+}
+
+static void print_span_inputs(struct explain *e, const struct perf_step *s)
+{
+    char a[NUMBER], b[NUMBER];
+    if (!e->span)
+        printf("\nWHAT THE RETURNS OF THE SPANS ARE MADE FROM\n");
+    else
+        end_payments(e);
+    e->span = (int)s->span + 1;
+    e->end_day = s->day;
+    e->payments = NAN;
+    printf("  %s\n", span_names[s->span]);
+    if (s->link.open_e8 && s->link.close_e8)
+        printf("    benchmark from %s of the evening before its first day to %s at the close\n",
+               amount(s->link.open_e8, 4, a), amount(s->link.close_e8, 4, b));
+    printf("    volatility from %d returns of trading days%s\n", s->link.days, s->rate == 0 ? ", n/a" : "");
+}
+
+/* Each is worth so much at the end; the rate is the one at which that sums to nothing. */
+static void print_payment(struct explain *e, const struct perf_step *s)
+{
+    char a[NUMBER], day[11];
+    double growth = pow(1 + s->rate, (double)(e->end_day - s->payment_day) / RETURNS_YEAR_DAYS),
+           worth = (double)s->value_e8 / 1e8 * growth;
+    day_format(s->payment_day, day);
+    printf("    payment %s %20s", day, amount(s->value_e8, 4, a));
+    if (!isfinite(worth)) {
+        printf("\n");
+        return;
+    }
+    e->payments = (isnan(e->payments) ? 0 : e->payments) + worth;
+    printf(" x %.8f of %d days at %s a year\n", growth, e->end_day - s->payment_day, percent(s->rate, a));
 }
 
 static bool is_of_days(const struct perf_step *s)
 {
     return s->kind == PERF_STEP_HOLDING || s->kind == PERF_STEP_CASH || s->kind == PERF_STEP_DAY ||
-           s->kind == PERF_STEP_SUBPERIOD;
+           s->kind == PERF_STEP_SUBPERIOD || s->kind == PERF_STEP_HELD_OPEN || s->kind == PERF_STEP_PAYMENT;
 }
 
 void explain_step(void *ctx, const struct perf_step *s)
@@ -195,6 +288,10 @@ void explain_step(void *ctx, const struct perf_step *s)
     char a[NUMBER], b[NUMBER], c[NUMBER];
     if (is_of_days(s) && (e->brief || !s->in_period))
         return; /* of the years before, what was booked is enough */
+    if (s->kind == PERF_STEP_SPAN || s->kind == PERF_STEP_PAYMENT) {
+        (s->kind == PERF_STEP_SPAN ? print_span_inputs : print_payment)(e, s);
+        return;
+    }
     print_day(e, s);
     switch (s->kind) {
     case PERF_STEP_OPEN:
@@ -218,8 +315,11 @@ void explain_step(void *ctx, const struct perf_step *s)
     case PERF_STEP_CASH:
         print_line(e, s);
         return;
+    case PERF_STEP_HELD_OPEN:
+        print_held_open(e, s);
+        return;
     default:
-        print_link(s);
+        print_link(e, s);
     }
 }
 
@@ -294,14 +394,17 @@ static void print_contributions(const struct explain *e, const struct fp_perform
     const struct perf_line *lines;
     size_t n = performance_lines(p, &lines);
     char a[NUMBER], b[NUMBER];
-    double sum = 0;
+    int64_t rest_e8 = s->twr_e8;
     printf("\nCONTRIBUTIONS TO THE RETURN OF THE PERIOD\n");
     for (size_t i = 0; i < n; i++) {
-        sum += lines[i].contribution;
+        int64_t e8 = llround(lines[i].contribution * 1e8);
+        rest_e8 -= e8;
         printf("  %-40s %20s\n", lines[i].instrument < 0 ? "other" : instrument(e, lines[i].instrument, a),
-               percent(lines[i].contribution, b));
+               exact_percent(e8, b));
     }
-    printf("  %-40s %20s\n", "= time-weighted return", s->twr_defined ? percent(sum, b) : "n/a");
+    if (s->twr_defined && rest_e8)
+        printf("  %-40s %20s\n", "rounding of these lines", exact_percent(rest_e8, b));
+    printf("  %-40s %20s\n", "= time-weighted return", s->twr_defined ? exact_percent(s->twr_e8, b) : "n/a");
 }
 
 static void print_positions(const struct explain *e, const struct fp_performance *p)
@@ -366,9 +469,10 @@ static void print_remarks(const struct explain *e, const struct perf_summary *s)
     }
 }
 
-void explain_summary(const struct explain *e, const struct fp_performance *p, const struct perf_summary *s)
+void explain_summary(struct explain *e, const struct fp_performance *p, const struct perf_summary *s)
 {
-    static const char *const names[PERF_SPANS] = {"period", "year to date", "since inception"};
+    if (e->span)
+        end_payments(e);
     if (s->nothing) {
         printf("\nNothing to report: no value at either end, and no transaction in the period.\n");
         return;
@@ -377,7 +481,7 @@ void explain_summary(const struct explain *e, const struct fp_performance *p, co
     print_cost(e, s);
     printf("\nRETURNS\n");
     for (int i = 0; i < PERF_SPANS; i++)
-        print_span(e, names[i], &s->spans[i]);
+        print_span(e, span_names[i], &s->spans[i]);
     print_contributions(e, p, s);
     print_movers(e, "TOP MOVERS, by contribution", s->top, s->n_top);
     print_movers(e, "BOTTOM MOVERS, by contribution", s->bottom, s->n_bottom);

@@ -251,31 +251,56 @@ static void contribute(struct fp_performance *p, double weight, double step)
     p->other += step - weight * fixed_double(held_e8);
 }
 
-static void trace_day(struct fp_performance *p, const struct perf_chain *c, double before, bool one_day)
+/* With the day, on top of the chain as it was before. */
+static struct perf_link link_of(const struct perf_chain *was, const struct perf_day *d)
 {
-    perf_step(p, (struct perf_step){.kind = one_day ? PERF_STEP_DAY : PERF_STEP_SUBPERIOD,
+    struct perf_link l = {.days = was->days + 1,
+                          .open_e8 = was->days ? was->open_e8 : d->open_e8,
+                          .in_e8 = was->in_e8 + d->in_e8,
+                          .out_e8 = was->out_e8 + d->out_e8,
+                          .close_e8 = d->close_e8,
+                          .today_in_e8 = d->in_e8,
+                          .today_out_e8 = d->out_e8};
+    fp_i128 in_days_e8 = was->in_days_e8 + d->in_e8 * was->days,
+            out_days_e8 = was->out_days_e8 + d->out_e8 * l.days;
+
+    l.capital_e8 = fixed_div((l.open_e8 + l.in_e8 - l.out_e8) * l.days - in_days_e8 + out_days_e8, l.days);
+    return l;
+}
+
+static void trace_day(struct fp_performance *p, const struct perf_chain *c, const struct perf_chain *was,
+                      const struct perf_day *d, bool closed)
+{
+    perf_step(p, (struct perf_step){.kind = !closed     ? PERF_STEP_HELD_OPEN
+                                            : was->days ? PERF_STEP_SUBPERIOD
+                                                        : PERF_STEP_DAY,
                                     .instrument = -1,
                                     .value_e8 = total_e8(&p->value),
                                     .flow_e8 = p->day_net_e8,
-                                    .rate = before > 0 ? c->wealth / before - 1.0 : 0,
+                                    .link = link_of(was, d),
+                                    .rate = was->wealth > 0 ? c->wealth / was->wealth - 1.0 : 0,
                                     .wealth = c->wealth});
 }
 
 static void link_span(struct fp_performance *p, enum perf_span_kind kind, const struct perf_day *d)
 {
     struct perf_span *s = &p->spans[kind];
-    bool without_capital = s->chain.since_day == INT32_MAX, one_day = s->chain.days == 0;
+    bool without_capital = s->chain.since_day == INT32_MAX,
+         traced = PERF_TRACES(p) && kind == (p->in_period ? PERF_SPAN_PERIOD : PERF_SPAN_SINCE_INCEPTION);
     double weight, before = s->chain.wealth;
+    struct perf_chain was;
 
-    if (one_day)
+    if (traced)
+        was = s->chain;
+    if (!s->chain.days)
         s->subperiod_benchmark_e8 = p->benchmark_e8; /* of the evening before */
     bool closed = perf_chain_add(&s->chain, d, &weight);
     if (without_capital && s->chain.since_day != INT32_MAX)
         s->benchmark_e8 = s->subperiod_benchmark_e8;
     if (kind == PERF_SPAN_PERIOD && closed)
         contribute(p, weight, s->chain.wealth - before);
-    if (PERF_TRACES(p) && closed && kind == (p->in_period ? PERF_SPAN_PERIOD : PERF_SPAN_SINCE_INCEPTION))
-        trace_day(p, &s->chain, before, one_day);
+    if (traced)
+        trace_day(p, &s->chain, &was, d, closed);
 }
 
 static bool is_stale_day(const struct fp_performance *p)

@@ -48,6 +48,29 @@ static void money_weighted(struct fp_performance *p, const struct perf_span *s, 
     f->mwr_several_roots = f->mwr.defined && mwr.several;
 }
 
+/* What the figures of a span were made from. */
+static void trace_span(struct fp_performance *p, enum perf_span_kind kind, const struct perf_span_figures *f)
+{
+    const struct perf_span *s = &p->spans[kind];
+    size_t n = mwr_flows(p, s);
+    struct returns_mwr mwr = returns_xirr_sorted(p->mwr_flows, n);
+
+    perf_step(p, (struct perf_step){.kind = PERF_STEP_SPAN,
+                                    .instrument = -1,
+                                    .span = kind,
+                                    .link = {.days = s->chain.sample.n,
+                                             .open_e8 = s->benchmark_e8,
+                                             .close_e8 = p->benchmark_e8},
+                                    .rate = f->volatility.defined ? (double)f->volatility.e8 / 1e8 : 0});
+    for (size_t i = 0; i < n; i++)
+        perf_step(p, (struct perf_step){.kind = PERF_STEP_PAYMENT,
+                                        .instrument = -1,
+                                        .span = kind,
+                                        .payment_day = p->mwr_flows[i].day,
+                                        .value_e8 = (fp_i128)p->mwr_flows[i].amount,
+                                        .rate = mwr.defined ? mwr.annual : NAN});
+}
+
 static void risk(const struct perf_chain *c, struct perf_span_figures *f)
 {
     double volatility = 0;
@@ -75,9 +98,10 @@ static bool amounts(struct fp_performance *p, const struct perf_span *s, struct 
     return true;
 }
 
-static bool span_figures(struct fp_performance *p, const struct perf_span *s, int64_t close_minor,
+static bool span_figures(struct fp_performance *p, enum perf_span_kind kind, int64_t close_minor,
                          struct perf_span_figures *f)
 {
+    const struct perf_span *s = &p->spans[kind];
     const struct perf_chain *c = &s->chain;
     bool defined = !c->negative && c->since_day != INT32_MAX;
     double annual = 0;
@@ -99,13 +123,15 @@ static bool span_figures(struct fp_performance *p, const struct perf_span *s, in
     risk(c, f);
     if (s->benchmark_e8 > 0 && p->benchmark_e8 > 0)
         f->benchmark = rate_of(true, (double)p->benchmark_e8 / (double)s->benchmark_e8 - 1.0);
+    if (PERF_TRACES(p))
+        trace_span(p, kind, f);
     return true;
 }
 
 bool perf_spans(struct fp_performance *p, struct perf_summary *s)
 {
     for (int i = 0; i < PERF_SPANS; i++)
-        if (!span_figures(p, &p->spans[i], s->close_value_minor, &s->spans[i]))
+        if (!span_figures(p, (enum perf_span_kind)i, s->close_value_minor, &s->spans[i]))
             return false;
     return true;
 }

@@ -18,13 +18,26 @@ enum perf_step_kind {
     PERF_STEP_BOOK,   /* tx; value_e8: its gross amount in the base currency, flow_e8: what crossed the border
                        */
     PERF_STEP_LOT_IN, /* instrument, account, quantity_e8, value_e8: cost with fees and taxes */
-    PERF_STEP_LOT_OUT,  /* instrument, account, lot's day in text, quantity_e8, value_e8: its cost, flow_e8:
-                           proceeds */
-    PERF_STEP_HOLDING,  /* instrument, quantity_e8, price_e8, its day in text, its flags, value_e8 */
-    PERF_STEP_FINDING,  /* instrument, finding, price_e8, and value_e8: the price before */
-    PERF_STEP_CASH,     /* currency, quantity_e8: the balance, value_e8 */
-    PERF_STEP_DAY,      /* value_e8, flow_e8 (in less out), rate: the return, wealth */
-    PERF_STEP_SUBPERIOD /* as DAY, linked by Modified Dietz over days without fresh prices */
+    PERF_STEP_LOT_OUT,   /* instrument, account, lot's day in text, quantity_e8, value_e8: its cost, flow_e8:
+                            proceeds */
+    PERF_STEP_HOLDING,   /* instrument, quantity_e8, price_e8, its day in text, its flags, value_e8 */
+    PERF_STEP_FINDING,   /* instrument, finding, price_e8, and value_e8: the price before */
+    PERF_STEP_CASH,      /* currency, quantity_e8: the balance, value_e8 */
+    PERF_STEP_DAY,       /* value_e8, flow_e8 (in less out), rate: the return, wealth; and link */
+    PERF_STEP_SUBPERIOD, /* as DAY, linked by Modified Dietz over days without fresh prices */
+    PERF_STEP_HELD_OPEN, /* a day whose sub-period stays open: link, as far as it has come */
+    PERF_STEP_SPAN,      /* span; link.open_e8, close_e8: the benchmark, 0: none; link.days: returns in the
+                            sample of the volatility, rate: that, for a year (0: too few) */
+    PERF_STEP_PAYMENT    /* span, payment_day, value_e8: to the owner, negative: by him; rate: the annual one
+                            that makes all of them nothing; NAN: there is none */
+};
+
+/* Of what a link is made, as the return sees it: without what stands at cost. */
+struct perf_link {
+    int32_t days; /* of the sub-period; mostly one */
+    fp_i128 open_e8, in_e8, out_e8, close_e8;
+    fp_i128 today_in_e8, today_out_e8; /* of these the day's own */
+    fp_i128 capital_e8;                /* on average: what the gain is divided by */
 };
 
 struct perf_step {
@@ -41,6 +54,9 @@ struct perf_step {
     int32_t rate_day; /* of BOOK, HOLDING, CASH: of the exchange rate; INT32_MIN: there is none */
     double rate, wealth;
     bool in_period; /* else it belongs to year to date or since inception only */
+    struct perf_link link;
+    enum perf_span_kind span;
+    int32_t payment_day;
     char text[40];
 };
 

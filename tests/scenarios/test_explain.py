@@ -21,6 +21,7 @@ def explain(server):
         return subprocess.run([str(s.binary("foliopost")), "explain", *map(str, args)], capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=60, env=s.env())
 
+    call.sql = lambda text: server.sql("explain", text)
     yield call
     server.sql("postgres", 'DROP DATABASE "explain" WITH (FORCE)')
 
@@ -61,6 +62,68 @@ def test_the_text_shows_the_steps_and_that_the_statement_closes(explain):
     lines = [float(r) for r in re.findall(r"([+-][\d.]+) %$", text.split("CONTRIBUTIONS")[1].split("\n\n")[0], re.M)]
     assert sum(lines[:-1]) == pytest.approx(lines[-1], abs=2e-3)
     assert "@" not in text  # no address
+
+
+def number(text):
+    return float(text.replace(",", ""))
+
+
+LINK = re.compile(r"^  link(?: MD)? .*opened (\S+), in (\S+), out (\S+), closed (\S+), capital (\S+), return (\S+) %", re.M)
+
+
+def test_each_link_can_be_added_up(explain):
+    seen = flows = 0
+    for user in range(20, 60):
+        for link in LINK.findall(explain("--user", user, "--period", PERIOD).stdout):
+            opened, came, left, closed, capital, rate = map(number, link)
+            flows += bool(came or left)
+            seen += 1
+            if capital > 0:
+                assert (closed + left - opened - came) / capital * 100 == pytest.approx(rate, abs=1e-3 + 2e-2 / capital), (user, link)
+    assert seen > 500 and flows > 5
+
+
+def test_a_subperiod_shows_the_weight_of_each_flow(explain):
+    for day, kind, amount in (9, "withdrawal", -4700), (10, "deposit", 500), (11, "deposit", 20), (20, "withdrawal", -30.5):
+        explain.sql(f"""INSERT INTO portfolio.transactions SELECT (SELECT max(id) + 1 FROM portfolio.transactions), 45, account_id, NULL,
+            '{kind}', 0, 0, {amount}, 0, 0, currency, '{LAST.replace(day=day)}', now() FROM portfolio.transactions
+            WHERE user_id = 45 AND type = 'deposit' LIMIT 1""")  # his price is of weeks ago
+    text = explain("--user", 45, "--period", PERIOD).stdout
+    assert len(re.findall("  weight ", text)) == 4, text
+    for weights, days, opened, came, left, capital in re.findall(
+            r"((?:  weight .*\n)+)  link MD .*: (\d+) days, opened (\S+), in (\S+), out (\S+), closed \S+, capital (\S+),", text):
+        average, sums = number(opened), {"in": 0, "out": 0}
+        for way, flow, over, of in re.findall(r"(in|out) (\S+) x (\d+)/(\d+)", weights):
+            assert of == days
+            average += (number(flow) if way == "in" else -number(flow)) * int(over) / int(of)
+            sums[way] += number(flow)
+        assert average == pytest.approx(number(capital), abs=2e-3)
+        assert sums == {"in": pytest.approx(number(came)), "out": pytest.approx(number(left))}
+
+
+def test_the_payments_are_worth_nothing_at_the_money_weighted_rate(explain):
+    user, s = next((u, s) for u, s in summaries(explain, range(20, 80)) if s["net_contributions_minor"] and s["spans"][2].get("mwr"))
+    text = explain("--user", user, "--period", PERIOD, "--benchmarks", "*=504").stdout
+    part = text.split("MADE FROM\n")[1].split("\n\n")[0]
+    lists = re.split(r"^  (?=\w)", part, flags=re.M)[1:]
+    assert [p.split("\n")[0] for p in lists] == ["period", "year to date", "since inception"]
+    for span, p in zip(s["spans"], lists):
+        paid = [number(a) for a in re.findall(r"payment \S+ +(\S+)", p)]
+        assert sum(paid) * 100 == pytest.approx(span["gain_minor"], abs=2)
+        factors = [float(f) for f in re.findall(r" x (\S+) of", p)]
+        assert sum(a * f for a, f in zip(paid, factors)) == pytest.approx(0, abs=1)
+        assert re.search(r"^    = -?\d+\.\d{4}$", p, re.M)
+        assert re.search(r"benchmark from \S+ of the evening before its first day to \S+ at the close", p)
+        assert re.search(r"volatility from \d+ returns", p)
+
+
+def test_the_contributions_add_up_to_the_last_digit(explain):
+    for user in range(20, 50):
+        text = explain("--user", user, "--period", PERIOD, "--brief").stdout
+        if "= time-weighted return" not in text or re.search(r"time-weighted return +n/a", text):
+            continue
+        lines = [round(float(r) * 1e6) for r in re.findall(r"([+-][\d.]+) %$", text.split("CONTRIBUTIONS")[1].split("\n\n")[0], re.M)]
+        assert sum(lines[:-1]) == lines[-1], user
 
 
 def test_each_lot_that_is_sold_says_what_it_earned(explain):
