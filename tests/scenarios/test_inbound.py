@@ -365,3 +365,17 @@ def test_clicks_are_served_while_inbound_leaves(new_stack):
         time.sleep(0.2)
     assert inbound.process.wait(30) and inbound.process.exit_code() == 0
     assert time.monotonic() - told >= 6
+
+
+def test_what_the_database_refuses_us_is_no_forgery(ses):
+    w, sns = ses
+    path = "/u/" + token(w.stack, UNSUBSCRIBE, 1, 1)
+    complaint = json.dumps(sns.message(ses_event("Complaint", 7, 2), "2"))
+    w.sql("REVOKE INSERT ON foliopost.delivery_events FROM foliopost_inbound")
+    for ask in (lambda: w.ask("POST", path, "List-Unsubscribe=One-Click"), lambda: w.ask("POST", "/ses", complaint)):
+        status, _, headers = ask()
+        assert status == 503 and headers["Retry-After"] == "60"
+    assert w.counted("forged") == 0
+    w.sql("GRANT INSERT ON foliopost.delivery_events TO foliopost_inbound")
+    assert w.post(path, "List-Unsubscribe=One-Click") == 200 and w.post("/ses", complaint) == 200
+    assert w.suppressed() == {(1, "unsubscribe"), (2, "complaint")}

@@ -85,19 +85,24 @@ void answer_text(struct answer *a, unsigned status, const char *what, const char
     metrics_add("foliopost_inbound_total", label, 1);
 }
 
-void answer_error(struct answer *a, const char *door, const struct fp_err *err)
+void answer_unstored(struct answer *a, const char *door, const struct fp_err *err)
 {
     static long long said_us;
+    answer_text(a, MHD_HTTP_SERVICE_UNAVAILABLE, "unavailable", "not now: try again\n");
+    if (log_limited(&said_us, 10000))
+        log_warn("", "request not served", "door=%s code=%s reason=%s", door, err_code_name(err->code),
+                 err->msg);
+}
+
+void answer_error(struct answer *a, const char *door, const struct fp_err *err)
+{
     switch (err->code) {
     case FP_UNAVAILABLE:
     case FP_DEADLINE_EXCEEDED:
     case FP_ABORTED:
     case FP_INTERNAL:
     case FP_FAILED_PRECONDITION:
-        answer_text(a, MHD_HTTP_SERVICE_UNAVAILABLE, "unavailable", "not now: try again\n");
-        if (log_limited(&said_us, 10000))
-            log_warn("", "request not served", "door=%s code=%s reason=%s", door, err_code_name(err->code),
-                     err->msg);
+        answer_unstored(a, door, err);
         return;
     case FP_PERMISSION_DENIED:
     case FP_NOT_FOUND:

@@ -45,8 +45,11 @@ struct answer {
 };
 /* Status and a line of text. Counted in foliopost_inbound_total by `what`, a literal. */
 void answer_text(struct answer *a, unsigned status, const char *what, const char *text);
-/* The same for an error of ours or of a token: 503 when the ledger is away, else 4xx. */
+/* Of a token or a signature: 403, 400, or 503 when it could not be checked. */
 void answer_error(struct answer *a, const char *door, const struct fp_err *err);
+/* inbound_store() failed: 503, whatever the reason. What PostgreSQL refuses us ("permission
+ * denied", a password that changed) is no forgery, and who asks again is heard. */
+void answer_unstored(struct answer *a, const char *door, const struct fp_err *err);
 
 void unsubscribe_answer(const struct request *q, struct answer *a);
 void ses_answer(const struct request *q, struct answer *a);

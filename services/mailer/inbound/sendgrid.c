@@ -143,7 +143,7 @@ static void keep(const struct request *q, const json_t *events, struct answer *a
         if (read_event(q, json_array_get(events, i), &e[n]) == 0)
             n++;
     if (inbound_store(q->in, e, n, &err) < 0)
-        answer_error(a, "sendgrid", &err);
+        answer_unstored(a, "sendgrid", &err);
     else
         answer_text(a, 200, n > 0 ? "sendgrid" : "ignored", "kept\n");
     mem_free(e);

@@ -78,8 +78,10 @@ static void notification(const struct request *q, const json_t *m, struct answer
     int rc = json_is_object(event) ? read_event(q, event, report_text(m, "MessageId"), &e, &err) : 1;
     if (rc == 1)
         answer_text(a, 200, "ignored", "not for us\n");
-    else if (rc < 0 || inbound_store(q->in, &e, 1, &err) < 0)
+    else if (rc < 0)
         answer_error(a, "ses", &err);
+    else if (inbound_store(q->in, &e, 1, &err) < 0)
+        answer_unstored(a, "ses", &err);
     else
         answer_text(a, 200, "ses", "kept\n");
     json_decref(event);

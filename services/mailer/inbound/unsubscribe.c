@@ -84,7 +84,7 @@ void unsubscribe_answer(const struct request *q, struct answer *a)
     } else {
         const struct ledger_event e = event_of(q, &ids);
         if (inbound_store(q->in, &e, 1, &err) < 0)
-            answer_error(a, "unsubscribe", &err);
+            answer_unstored(a, "unsubscribe", &err);
         else
             page(
                 a, 200, "unsubscribed", "You are unsubscribed",
