@@ -211,12 +211,13 @@ static CURLcode put(struct smtp_dialogue *d, const char *data, size_t bytes)
 }
 
 /* Encrypted bytes can be with libcurl while the socket has none: then it is asked
- * first. Else a first look would nearly always be for nothing. */
+ * first. Else a first look would nearly always be for nothing. The time counts also
+ * for a server that always has some more to say. */
 static CURLcode more(struct smtp_dialogue *d)
 {
     for (bool wait = !d->encrypted;; wait = true) {
         size_t n = 0;
-        if (wait && !wait_for(d, POLLIN))
+        if (left_ms(d) == 0 || (wait && !wait_for(d, POLLIN)))
             return CURLE_OPERATION_TIMEDOUT;
         CURLcode rc = curl_easy_recv(d->curl, d->in, sizeof d->in, &n);
         d->in_first = 0;

@@ -31,7 +31,7 @@ static enum smtp_read end_line(struct smtp_reader *r)
         r->n--;
     r->line[r->n] = '\0';
     r->n = 0;
-    if (!is_reply_line(r->line) || contradicts(r))
+    if (reply->lines >= SMTP_MAX_LINES || !is_reply_line(r->line) || contradicts(r))
         return SMTP_READ_GARBAGE;
     reply->lines++;
     reply->code = (r->line[0] - '0') * 100 + (r->line[1] - '0') * 10 + (r->line[2] - '0');

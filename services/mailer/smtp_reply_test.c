@@ -112,12 +112,30 @@ static void a_line_without_end_is_cut(void **state)
     assert_int_equal(strlen(r.reply.last), SMTP_LINE_BYTES - 1);
 }
 
+static void a_reply_of_too_many_lines_is_none(void **state)
+{
+    (void)state;
+    for (int lines = SMTP_MAX_LINES; lines <= SMTP_MAX_LINES + 1; lines++) {
+        struct smtp_reader r = {0};
+        enum smtp_read read = SMTP_READ_MORE;
+        size_t used;
+        for (int i = 0; i < lines - 1 && read == SMTP_READ_MORE; i++)
+            read = smtp_reader_take(&r, "250-more\r\n", 10, &used);
+        assert_int_equal(read, SMTP_READ_MORE);
+        read = smtp_reader_take(&r, "250 last\r\n", 10, &used);
+        assert_int_equal(read, lines <= SMTP_MAX_LINES ? SMTP_READ_WHOLE : SMTP_READ_GARBAGE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replies_of_one_line_and_of_several),  cmocka_unit_test(one_reply_at_a_time_is_taken),
-        cmocka_unit_test(what_is_no_reply_is_said_to_be_none), cmocka_unit_test(half_a_reply_is_none_yet),
+        cmocka_unit_test(replies_of_one_line_and_of_several),
+        cmocka_unit_test(one_reply_at_a_time_is_taken),
+        cmocka_unit_test(what_is_no_reply_is_said_to_be_none),
+        cmocka_unit_test(half_a_reply_is_none_yet),
         cmocka_unit_test(a_line_without_end_is_cut),
+        cmocka_unit_test(a_reply_of_too_many_lines_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
