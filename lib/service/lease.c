@@ -43,7 +43,7 @@ struct fp_lease {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     /* shared: */
-    bool stop, hurry;
+    bool stop, hurry, abandoned;
     char owner[LEDGER_UUID]; /* "" before the first */
     int64_t deadline_us;     /* CLOCK_BOOTTIME */
     char problem[256];
@@ -53,7 +53,7 @@ static void set_lease(struct fp_lease *le, const char *owner, int64_t deadline_u
 {
     pthread_mutex_lock(&le->lock);
     memmove(le->owner, owner, strlen(owner) + 1); /* may be le->owner itself */
-    le->deadline_us = deadline_us;
+    le->deadline_us = le->abandoned ? 0 : deadline_us;
     snprintf(le->problem, sizeof le->problem, "%s", problem);
     pthread_mutex_unlock(&le->lock);
 }
@@ -258,6 +258,16 @@ void lease_hurry(struct fp_lease *le)
     pthread_mutex_lock(&le->lock);
     le->hurry = true;
     pthread_cond_signal(&le->wake);
+    pthread_mutex_unlock(&le->lock);
+}
+
+void lease_abandon(struct fp_lease *le)
+{
+    if (!le)
+        return;
+    pthread_mutex_lock(&le->lock);
+    le->abandoned = true;
+    le->deadline_us = 0;
     pthread_mutex_unlock(&le->lock);
 }
 

@@ -425,6 +425,14 @@ static void leave(int code)
     _exit(code);
 }
 
+void service_abandon(struct fp_service *s)
+{
+    lease_abandon(s->lease);
+    log_info("", "ended", "exit=%d", s->exit_code);
+    fflush(NULL);
+    _exit(s->exit_code);
+}
+
 int service_run(const struct service_def *def, int argc, char **argv)
 {
     static struct fp_service s; /* the thread for signals reads it until the process is gone */

@@ -73,6 +73,10 @@ void service_set_note(struct fp_service *s, const char *note); /* why it stands;
 void service_beat(struct fp_service *s, int id, const char *name);
 /* The loop ended on purpose. */
 void service_beat_end(struct fp_service *s, int id);
+/* From stop(), when threads hang in what cannot be hurried and use what would be freed.
+ * The lease is not held any more, and is not ended in the ledger: what is open under it
+ * is judged when it runs out. Nothing is freed; the process ends as after a stop. */
+void service_abandon(struct fp_service *s) __attribute__((noreturn));
 /* Something that cannot be mended from inside: log, drain, exit 1. Thread-safe. */
 void service_fail(struct fp_service *s, const struct fp_err *why);
 

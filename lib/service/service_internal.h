@@ -90,7 +90,9 @@ struct fp_http *health_start(struct fp_service *s, struct fp_err *err) FP_MUST_C
 
 /* lease.c */
 struct fp_lease *lease_start(struct fp_service *s, struct fp_err *err) FP_MUST_CHECK;
-void lease_stop(struct fp_lease *le);  /* ends the instance, frees; NULL is fine */
+void lease_stop(struct fp_lease *le); /* ends the instance, frees; NULL is fine */
+/* Not held from here on, and the ledger is not told: it runs out there. */
+void lease_abandon(struct fp_lease *le);
 void lease_hurry(struct fp_lease *le); /* publish now rather than at the next renewal */
 bool lease_held(struct fp_lease *le);
 void lease_owner(struct fp_lease *le, char out[LEDGER_UUID]);

@@ -389,7 +389,7 @@ struct desk *desk_start(const struct desk_options *o, struct fp_err *err)
     memcpy(d->dice, &now_us, sizeof(d->dice));
     d->ledger = ledger_open(&o->ledger, err);
     if (!d->ledger || start_providers(d, err) < 0) {
-        desk_stop(d);
+        (void)desk_stop(d);
         return NULL;
     }
     d->renderers =
@@ -467,7 +467,7 @@ static void free_batches(struct desk *d)
     }
 }
 
-void desk_stop(struct desk *d)
+bool desk_stop(struct desk *d)
 {
     atomic_store(&d->stopping, true);
     inbox_wake(d->inbox);
@@ -480,7 +480,7 @@ void desk_stop(struct desk *d)
     if (d->out > 0) { /* a sender may hang on a slow server longer than we may wait */
         log_warn("", "stopped with mails out", "mails=%zu they become ambiguous when the lease is over",
                  d->out);
-        return;
+        return false;
     }
     for (int i = 0; i < d->o.n_providers; i++)
         senders_stop(d->providers[i].senders);
@@ -490,4 +490,5 @@ void desk_stop(struct desk *d)
     inbox_free(d->inbox);
     mem_free(d->record.held);
     mem_free(d);
+    return true;
 }

@@ -67,7 +67,9 @@ void desk_drain(struct desk *d);
 void desk_limits(struct desk *d, int provider, const struct ledger_limits *limits);
 /* Gauges, now and then. */
 void desk_report(struct desk *d);
-/* Ends the threads. What is still out is left to the lease's end. */
-void desk_stop(struct desk *d);
+/* Ends the threads, and frees. False: mails are out at a server that does not answer,
+ * and their threads live on and use all there is: the process must end as it stands,
+ * with its lease not ended but run out. */
+bool desk_stop(struct desk *d);
 
 #endif

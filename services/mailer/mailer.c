@@ -172,15 +172,15 @@ bool mailer_drained(struct fp_service *s, void *values)
 
 void mailer_stop(struct fp_service *s, void *values)
 {
-    (void)s;
     (void)values;
     const bool asked = accounts_stop(the.accounts);
     intake_stop(the.intake);
-    desk_stop(the.desk);
-    const bool shown = preview_desk_drained(the.previews);
+    const bool home = desk_stop(the.desk), shown = preview_desk_drained(the.previews);
+    if (!home || !shown) /* their threads use the lease and the providers */
+        service_abandon(s);
     preview_desk_stop(the.previews);
     bus_pull_shut(the.pull);
-    if (!shown || !asked) /* they still use what follows */
+    if (!asked) /* it still uses what follows */
         return;
     providers_free(the.settings->providers);
     letter_close(the.settings);

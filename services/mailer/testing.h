@@ -216,7 +216,7 @@ static T_UNUSED void f_start(const struct desk_options *o)
 static T_UNUSED void f_stop(void)
 {
     intake_stop(f_intake);
-    desk_stop(f_desk);
+    (void)desk_stop(f_desk);
     f_desk = NULL;
     f_intake = NULL;
 }

@@ -94,6 +94,31 @@ def test_a_drained_service_hands_back_its_work_and_leaves_with_0(new_stack, judg
     assert j.accounted(job)["ambiguous"] == 0, "a drain leaves nothing unknown"
 
 
+def test_a_mailer_stopped_with_mails_out_leaves_its_lease_to_run_out(new_stack, judge, tmp_path):
+    cues = tmp_path / "cues"
+    cues.write_text("delay-ms 8000\n")
+    stack = new_stack(mailer={"drain_timeout": "2s", "connections": 8}, sink=("--control-file", cues))
+    j = judge(stack)
+    ids = sorted(j.audience())[:40]
+    job = j.submit("monthly", "--user-ids", ",".join(map(str, ids)))
+    mailer = stack.of("mailer")[0]
+    owner = re.search(r"lease held owner=(\S+)", mailer.log.read_text()).group(1)
+    end = time.monotonic() + 60
+    while j.number(f"SELECT coalesce(sum(cardinality(open_intents)), 0) FROM foliopost.batches WHERE owner = '{owner}'") == 0:
+        assert time.monotonic() < end, "it never sends"
+        time.sleep(0.1)
+    time.sleep(1) # they are with the relay
+    mailer.signal(signal.SIGTERM)
+    assert mailer.wait(7), "it waited for the relay"
+    assert mailer.exit_code() == 0 and "stopped with mails out" in mailer.log.read_text()
+    assert j.sql(f"SELECT state FROM foliopost.instances WHERE id = '{owner}'") == [["live"]], "ended with mails out"
+    cues.write_text("delay-ms 0\n")
+    stack.start_service("mailer")
+    j.wait_state(job, "COMPLETED", 60)
+    counts = j.accounted(job, ids)
+    assert 0 < counts["ambiguous"] <= 16 and max(j.mails(job).values()) == 1, counts
+
+
 def test_the_standby_takes_the_lead(new_stack, judge):
     stack = new_stack(schedulers=2, mailer={"mail_rate": 400})
     j = judge(stack)
