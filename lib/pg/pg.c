@@ -15,6 +15,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +30,8 @@
 #define DEFAULT_QUERY_MS   30000
 /* More than all statements of one program; past it they go unprepared. */
 #define MAX_PREPARED 256
+/* Requests to cancel that are on their way at once, in the process. */
+#define MAX_CANCELS 8
 
 struct fp_pg {
     char *dsn;
@@ -330,15 +335,43 @@ static int statement_failed(struct fp_pg *pg, const char *name, const PGresult *
     return -1;
 }
 
-/* The server is told, for its own sake; PQcancel is bounded by tcp_user_timeout. */
-static int timed_out(struct fp_pg *pg, const char *name, struct fp_err *err)
+static atomic_int cancels;
+
+static void *cancel_main(void *arg)
 {
     char why[256];
-    PGcancel *cancel = PQgetCancel(pg->conn);
+    (void)PQcancel(arg, why, sizeof why);
+    PQfreeCancel(arg);
+    atomic_fetch_sub(&cancels, 1);
+    return NULL;
+}
+
+/* The server is told, for its own sake, and aside: PQcancel waits without a limit for
+ * the postmaster, and one that is frozen is just why a time limit is over. */
+static void cancel_aside(PGconn *conn)
+{
+    pthread_t thread;
+    sigset_t all, before;
+    PGcancel *cancel = atomic_fetch_add(&cancels, 1) < MAX_CANCELS ? PQgetCancel(conn) : NULL;
+    int rc = -1;
     if (cancel != NULL) {
-        (void)PQcancel(cancel, why, sizeof why);
-        PQfreeCancel(cancel);
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        rc = pthread_create(&thread, NULL, cancel_main, cancel);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
+    if (rc == 0) {
+        pthread_detach(thread);
+        return;
+    }
+    if (cancel != NULL)
+        PQfreeCancel(cancel);
+    atomic_fetch_sub(&cancels, 1);
+}
+
+static int timed_out(struct fp_pg *pg, const char *name, struct fp_err *err)
+{
+    cancel_aside(pg->conn);
     err_set(err, FP_DEADLINE_EXCEEDED,
             "PostgreSQL (host %s, port %s, database %s): no reply to %s within %d ms",
             or_none(PQhost(pg->conn)), or_none(PQport(pg->conn)), or_none(PQdb(pg->conn)),

@@ -9,6 +9,11 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "lib/base/clock.h"
 #include "lib/pg/pg.h"
 
@@ -344,6 +349,45 @@ static void another_date_style_is_refused_with_the_cure(void **state)
 
 /* --- time limits, lost connections -------------------------------------------------- */
 
+static pid_t postmaster(void)
+{
+    char path[512];
+    int pid = 0;
+    struct fp_rows *r = run(NULL, "SELECT current_setting('data_directory') || '/postmaster.pid'", NULL);
+    snprintf(path, sizeof path, "%s", pg_text(r, 0, 0));
+    pg_rows_free(r);
+    FILE *f = fopen(path, "re");
+    if (f != NULL && fscanf(f, "%d", &pid) != 1)
+        pid = 0;
+    if (f != NULL)
+        fclose(f);
+    return pid;
+}
+
+/* It accepts no connection, nor a request to cancel; who is connected already goes on. */
+static void a_time_limit_holds_also_while_the_postmaster_is_frozen(void **state)
+{
+    (void)state;
+    pid_t server = postmaster(), waker;
+    struct fp_pg *other = open_with("", 500, false);
+    assert_true(server > 1);
+    assert_fails(other, "SELECT 1 / 0", FP_INVALID_ARGUMENT); /* it is connected */
+    if ((waker = fork()) == 0) {                              /* whatever becomes of us */
+        sleep(6);
+        kill(server, SIGCONT);
+        _exit(0);
+    }
+    kill(server, SIGSTOP);
+    int64_t before_us = clock_mono_us();
+    assert_fails(other, "SELECT pg_sleep(5)", FP_DEADLINE_EXCEEDED);
+    int64_t took_us = clock_mono_us() - before_us;
+    kill(server, SIGCONT);
+    kill(waker, SIGKILL);
+    waitpid(waker, NULL, 0);
+    assert_in_range(took_us, 400000, 3000000);
+    pg_free(other);
+}
+
 static void a_statement_over_its_time_is_cancelled(void **state)
 {
     (void)state;
@@ -446,6 +490,7 @@ int main(void)
         cmocka_unit_test(who_cannot_connect_is_told_where),
         cmocka_unit_test(another_date_style_is_refused_with_the_cure),
         cmocka_unit_test(a_statement_over_its_time_is_cancelled),
+        cmocka_unit_test(a_time_limit_holds_also_while_the_postmaster_is_frozen),
         cmocka_unit_test(a_lost_connection_is_opened_again_and_prepares_anew),
         cmocka_unit_test(a_prepared_statement_is_prepared_once),
         cmocka_unit_test(a_script_is_one_transaction),
