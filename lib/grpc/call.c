@@ -300,7 +300,19 @@ void grpc_call_begin(struct grpc_call *c)
         c->conn->trusted = true;
         c->identity = mem_strdup(who.name);
     }
-    forget_token(c);
+    if (c->ended || c->builtin != NULL) /* a stream shows it again: grpc_call_may_stay() */
+        forget_token(c);
+}
+
+bool grpc_call_may_stay(struct grpc_call *c)
+{
+    struct fp_err err;
+    struct rpc_identity who;
+    if (rpc_admit(&c->conn->server->dispatch, c->method, c->token != NULL ? c->token : "", c->conn->subject,
+                  &who, &err) == 0)
+        return true;
+    grpc_call_end(c, err.code, err.msg);
+    return false;
 }
 
 static void message_there(struct grpc_call *c)
@@ -457,6 +469,7 @@ static void done(struct grpc_call *c, const struct grpc_work *w)
         grpc_watch_join(c, w);
         return;
     }
+    forget_token(c);
     grpc_call_send(c, w->reply.data, w->reply.len);
     grpc_call_end(c, FP_OK, "");
 }

@@ -1,5 +1,6 @@
 /* The door to peers that keep the rules, and its limits in time: what it answers, when it hangs up. */
 #include "lib/grpc/testing.h"
+#include "lib/rpc/identity.h"
 
 #include "lib/grpc/status.h"
 
@@ -220,6 +221,60 @@ static void all_watchers_of_one_thing_share_one_question(void **state)
     assert_true(t_await_connections(0, PATIENCE));
     assert_int_equal(t_server->n_watches, 0);
     assert_int_equal(t_server->buffered, 0);
+}
+
+static atomic_bool t_revoked;
+
+static int t_find(void *ctx, const char *token, const char *subject, struct rpc_identity *who,
+                  struct fp_err *err)
+{
+    (void)ctx;
+    (void)subject;
+    (void)err;
+    *who = (struct rpc_identity){.name = "ann", .roles = RPC_VIEWER};
+    bool ann = strcmp(token, "hers") == 0 && !atomic_load(&t_revoked);
+    return ann || strcmp(token, "his") == 0 ? RPC_FOUND : RPC_STRANGER;
+}
+
+static void says_with_token(struct peer *p, const char *path, const char *authorization)
+{
+    struct fp_str block;
+    str_init(&block, 0);
+    t_request_block(&block, path);
+    t_header(&block, "authorization", authorization);
+    t_frame(&out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, block.data, block.len);
+    t_message(&out, 1, T_GOOD, NGHTTP2_FLAG_END_STREAM);
+    str_fini(&block);
+    say(p);
+}
+
+static void whose_identity_is_revoked_watches_no_longer(void **state)
+{
+    (void)state;
+    enum { REPLY = 5 + 2 + 4 }; /* prefix, id, counts */
+    const struct rpc_identities identities = {NULL, t_find};
+    struct grpc_options o = t_options();
+    o.identities = &identities;
+    atomic_store(&t_revoked, false);
+    atomic_store(&t_state, 1);
+    t_serve(&o);
+    struct peer *hers = join();
+    says_with_token(hers, T_WATCH, "Bearer hers");
+    struct peer *his = join();
+    says_with_token(his, T_WATCH, "Bearer his");
+    reads_bytes(hers, REPLY);
+    reads_bytes(his, REPLY);
+    atomic_store(&t_revoked, true);
+    t_read_until(hers->fd, &hers->fate, &hers->fate.n_statuses, 1, 2000);
+    assert_int_equal(hers->fate.status, FP_UNAUTHENTICATED);
+    atomic_store(&t_state, 2);
+    reads_bytes(his, 2 * REPLY); /* the other goes on */
+    assert_int_equal(hers->fate.data_bytes, REPLY);
+    atomic_store(&t_state, 0);
+    t_read_until(his->fd, &his->fate, &his->fate.n_statuses, 1, PATIENCE);
+    assert_int_equal(his->fate.status, FP_OK);
+    leave(hers);
+    leave(his);
 }
 
 /* --- who asks the same --------------------------------------------------------------------- */
@@ -583,6 +638,7 @@ int main(void)
         TEST(a_slow_method_meets_its_deadline),
         TEST(tokens_are_asked_for_but_not_for_health),
         TEST(all_watchers_of_one_thing_share_one_question),
+        TEST(whose_identity_is_revoked_watches_no_longer),
         TEST(a_watcher_that_does_not_read_gets_the_newest),
         TEST(who_asks_the_same_at_once_is_answered_by_one_reading),
         TEST(who_writes_and_reads_sees_what_he_wrote),

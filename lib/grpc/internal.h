@@ -121,6 +121,7 @@ void grpc_call_begin(struct grpc_call *c); /* all headers are there */
 void grpc_call_data(struct grpc_call *c, const uint8_t *data, size_t bytes);
 void grpc_call_stays(struct grpc_call *c); /* a stream: its deadline is the client's alone */
 void grpc_call_half_closed(struct grpc_call *c);
+bool grpc_call_may_stay(struct grpc_call *c);                        /* is still let in; ended, when not */
 void grpc_calls_done(struct fp_grpc_server *s, struct grpc_work *w); /* all that wait for it */
 void grpc_call_end(struct grpc_call *c, enum fp_code code, const char *message);
 void grpc_call_send(struct grpc_call *c, const void *data, size_t bytes);

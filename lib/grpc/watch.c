@@ -101,14 +101,13 @@ void grpc_watch_done(struct fp_grpc_server *s, struct grpc_work *w)
     bool well = w->err.code == FP_OK;
     x->work = NULL;
     bool news = well && take(s, x, w);
+    x->work = w; /* keeps it while its calls leave */
     for (c = TAILQ_FIRST(&x->calls); c != NULL; c = after) {
         after = TAILQ_NEXT(c, wlink);
-        if (news) {
-            grpc_call_wake(c);
-        } else if (!well) {
-            x->work = w; /* keeps it while its calls leave */
+        if (!well)
             grpc_call_end(c, w->err.code, w->err.msg);
-        }
+        else if (grpc_call_may_stay(c) && news) /* who was let in once may have been revoked since */
+            grpc_call_wake(c);
     }
     x->work = NULL;
     free_if_unused(s, x);
