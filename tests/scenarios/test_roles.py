@@ -10,13 +10,18 @@ from foliostack import ROOT, SERVICES, StackError, psql_path
 DENIED = {
     "mailer": ["SELECT users FROM foliopost.previews", "DELETE FROM foliopost.previews",
                "SELECT * FROM portfolio.transactions", "SELECT * FROM portfolio.users", "DELETE FROM foliopost.deliveries",
-               "UPDATE foliopost.leader SET owner = NULL", "SELECT * FROM foliopost.checkpoints"],
+               "UPDATE foliopost.leader SET owner = NULL", "SELECT * FROM foliopost.checkpoints",
+               "UPDATE foliopost.jobs SET user_ids = NULL", "UPDATE foliopost.jobs SET spec_hash = ''", "UPDATE foliopost.batches SET user_ids = '{1}'",
+               "UPDATE foliopost.batches SET redos = 9", "UPDATE foliopost.deliveries SET user_id = 1", "INSERT INTO foliopost.jobs DEFAULT VALUES",
+               "UPDATE foliopost.instances SET service = 'stats'"],
     "stats": ["SELECT answer FROM foliopost.previews", "INSERT INTO foliopost.previews (id, expires_at) VALUES (gen_random_uuid(), now())", "SELECT * FROM foliopost.deliveries", "UPDATE foliopost.batches SET state = 'done'",
               "SELECT open_intents FROM foliopost.batches", "UPDATE portfolio.transactions SET amount = 0",
-              "SELECT * FROM foliopost.suppressions"],
-    "userstream": ["SELECT * FROM portfolio.transactions", "UPDATE foliopost.batches SET state = 'queued'",
+              "SELECT * FROM foliopost.suppressions", "SELECT * FROM portfolio.users",
+              "SELECT * FROM portfolio.preferences", "SELECT * FROM portfolio.accounts"],
+    "userstream": ["SELECT * FROM foliopost.deliveries", "SELECT * FROM foliopost.leader", "UPDATE foliopost.intervals SET lower_at = now()",
+                   "SELECT * FROM portfolio.transactions", "UPDATE foliopost.batches SET state = 'queued'",
                    "UPDATE foliopost.deliveries SET state = 'sent'", "UPDATE foliopost.jobs SET state = 'COMPLETED'"],
-    "scheduler": ["SELECT summary FROM foliopost.previews", "UPDATE foliopost.previews SET state = 'answered'", "SELECT * FROM portfolio.transactions", "DELETE FROM foliopost.deliveries", "DELETE FROM foliopost.jobs",
+    "scheduler": ["SELECT state FROM foliopost.checkpoints", "SELECT summary FROM foliopost.previews", "UPDATE foliopost.previews SET state = 'answered'", "SELECT * FROM portfolio.transactions", "DELETE FROM foliopost.deliveries", "DELETE FROM foliopost.jobs",
                   "UPDATE portfolio.users SET email = ''"],
     "autoscaler": ["SELECT * FROM foliopost.batches", "SELECT * FROM foliopost.deliveries", "SELECT * FROM portfolio.users",
                    "SELECT * FROM foliopost.jobs"],
@@ -123,3 +128,44 @@ def test_ledger_and_source_may_be_two_databases(new_stack):
         assert rights(postgres, database, schema) == rights(postgres, both, schema) != []
         postgres.sql("postgres", f'DROP DATABASE "{database}"')
     assert "neither schema" in run_roles(postgres, "postgres").communicate(timeout=20)[0]
+
+
+def test_a_role_writes_rows_of_its_own_kind_alone(new_stack):
+    stack = new_stack(start=False)
+    give_roles(stack)
+    give_roles(stack) # a second time changes nothing
+    sql = lambda role, text: stack.postgres.sql(stack.database, f"SET ROLE foliopost_{role}; {text}")  # noqa: E731
+    insert = "INSERT INTO foliopost.instances (id, service, lease_until) VALUES (gen_random_uuid(), '{}', now() + interval '1 hour')"
+    services = (*SERVICES, "inbound")
+    for service in services:
+        sql(service, insert.format(service))
+    for role in services[1:]:
+        for other in services:
+            if other != role:
+                with pytest.raises(StackError, match="row-level security"):
+                    sql(role, insert.format(other))
+        # the way to end others' work: nothing is found to be changed
+        sql(role, f"UPDATE foliopost.instances SET state = 'ended', lease_until = '-infinity' WHERE service <> '{role}'")
+        assert stack.postgres.sql(stack.database, "SELECT count(*) FROM foliopost.instances WHERE state = 'live'") == [[str(len(services))]]
+        sql(role, f"UPDATE foliopost.instances SET note = 'mine' WHERE service = '{role}'")
+    assert stack.postgres.sql(stack.database, "SELECT count(*) FROM foliopost.instances WHERE note = 'mine'") == [["4"]]
+    assert sql("stats", "SELECT count(*) FROM foliopost.instances")[-1] == [str(len(services))]
+    sql("scheduler", "UPDATE foliopost.instances SET state = 'expired'") # the sweep
+    assert stack.postgres.sql(stack.database, "SELECT count(*) FROM foliopost.instances WHERE state = 'live'") == [["0"]]
+
+
+def test_a_mailer_pauses_a_job_and_ends_none(new_stack, judge):
+    stack = new_stack(mailer={"mail_rate": 50})
+    give_roles(stack)
+    j = judge(stack)
+    job = j.submit("monthly")
+    j.wait_sent(job, 10)
+    mailer = lambda text: stack.postgres.sql(stack.database, f"SET ROLE foliopost_mailer; {text}")  # noqa: E731
+    for state in ("COMPLETED", "CANCELLED", "FAILED"):
+        with pytest.raises(StackError, match="row-level security"):
+            mailer(f"UPDATE foliopost.jobs SET state = '{state}' WHERE id = {job}")
+    mailer(f"UPDATE foliopost.jobs SET state = 'PAUSED' WHERE id = {job}")
+    assert j.state(job) == "PAUSED"
+    j.call("cancel", job)
+    mailer(f"UPDATE foliopost.jobs SET state = 'IN_PROGRESS' WHERE id = {job}")
+    assert j.state(job) == "CANCELLED"
