@@ -5,7 +5,8 @@
  * against their deliveries. That reads the whole job, so it is asked only when
  * every interval is paged and every batch done; the ledger looks first whether
  * somebody waits for another attempt, which is cheap. Whether the job is
- * complete, the statement alone decides.
+ * complete, the statement alone decides. The one of a very large job takes
+ * minutes: the prover waits for it, and this loop goes on with the others.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -56,21 +57,21 @@ static void trace_job(const struct ledger_job *j, const struct ledger_proof *p)
     trace_end(&s, NULL);
 }
 
-static int complete_job(struct leader *l, struct ledger_job *j, struct leader_track *t, struct fp_err *err)
+void complete_tell(const struct ledger_job *j, const struct ledger_proof *p)
+{
+    say_done(j, p);
+    trace_job(j, p);
+}
+
+static void note_answer(struct ledger_job *j, struct leader_track *t, bool done)
 {
     static long long said_us;
-    struct ledger_proof proof;
     char id[32];
-    bool done;
 
     t->next_try_mono_us = clock_mono_us() + RETRY_US;
-    if (ledger_job_complete(l->o.ledger, l->owner, j->id, &done, &proof, err))
-        return -1;
     if (done) {
         j->state = JOB_COMPLETED;
-        say_done(j, &proof);
-        trace_job(j, &proof);
-        return 0;
+        return;
     }
     if (t->counts.deferred == 0 && log_limited(&said_us, 30000)) {
         snprintf(id, sizeof id, "job=%" PRId64, j->id);
@@ -78,17 +79,59 @@ static int complete_job(struct leader *l, struct ledger_job *j, struct leader_tr
         log_warn(id, "not proved yet",
                  "asking again; every batch is done, but not every user has a terminal outcome");
     }
+}
+
+/* What the prover cannot reach, the loop's own statements need not miss: that is no outage here. */
+static void ask_prover(struct leader *l, struct ledger_job *j, struct leader_track *t)
+{
+    struct prover_answer a;
+
+    if (!t->asked_proof) {
+        t->asked_proof = prover_begin(l->o.prover, l->owner, j);
+        return;
+    }
+    if (prover_is_at(l->o.prover, j->id))
+        return;
+    t->asked_proof = false;
+    if (!prover_take(l->o.prover, j->id, &a))
+        return; /* another's took its place; it is asked for again */
+    t->proved_once = true;
+    if (a.failed) {
+        t->next_try_mono_us = clock_mono_us() + RETRY_US;
+        (void)leader_is_outage(j, "not completed", &a.err);
+        return;
+    }
+    note_answer(j, t, a.done);
+}
+
+static int complete_job(struct leader *l, struct ledger_job *j, struct leader_track *t, struct fp_err *err)
+{
+    struct ledger_proof proof;
+    bool done;
+
+    if (l->o.prover && t->counts.users >= l->o.prove_apart_users) {
+        ask_prover(l, j, t);
+        return 0;
+    }
+    t->next_try_mono_us = clock_mono_us() + RETRY_US;
+    if (ledger_job_complete(l->o.ledger, l->owner, j->id, &done, &proof, err))
+        return -1;
+    if (done)
+        complete_tell(j, &proof);
+    note_answer(j, t, done);
     return 0;
 }
 
+/* Answers first: a proof that begins takes the place of one that is over. */
 int complete_jobs(struct leader *l, struct fp_err *err)
 {
-    for (int i = 0; i < l->n_jobs; i++) {
-        if (!looks_done(&l->jobs[i], &l->tracks[i]))
-            continue;
-        if (complete_job(l, &l->jobs[i], &l->tracks[i], err) &&
-            leader_is_outage(&l->jobs[i], "not completed", err))
-            return -1;
-    }
+    for (int asked = 1; asked >= 0; asked--)
+        for (int i = 0; i < l->n_jobs; i++) {
+            if (l->tracks[i].asked_proof != asked || !looks_done(&l->jobs[i], &l->tracks[i]))
+                continue;
+            if (complete_job(l, &l->jobs[i], &l->tracks[i], err) &&
+                leader_is_outage(&l->jobs[i], "not completed", err))
+                return -1;
+        }
     return 0;
 }

@@ -18,6 +18,7 @@
 #include "lib/source/source.h"
 #include "services/scheduler/lead.h"
 #include "services/scheduler/limits.h"
+#include "services/scheduler/prover.h"
 #include "services/scheduler/settings.h"
 
 /* Somewhat above LIMIT_OPEN_JOBS: two submissions at once may pass it. */
@@ -28,6 +29,10 @@ struct leader_options {
     struct fp_ledger *ledger; /* the leader's own connections */
     struct fp_source *source;
     struct lead *lead; /* renewed by another thread */
+    /* Jobs of prove_apart_users or more are proved there, the others by the loop itself; NULL: all of them.
+     */
+    struct prover *prover;
+    int64_t prove_apart_users;
     void *ctx;
     /* The work pipe: hands one message to any userstream, or fails within timeout_ms. */
     int (*send)(void *ctx, const void *data, size_t bytes, int timeout_ms, struct fp_err *err);
@@ -54,6 +59,7 @@ struct leader_track {
     bool paced;                    /* let_in is known */
     int64_t next_hours_mono_us;    /* its sending window is looked at again */
     bool shut;                     /* it is outside of that */
+    bool asked_proof, proved_once; /* the prover has it; it has answered once (prover.h) */
     bool delayed;                  /* an interval waits for the delay between intervals */
     char trouble[256];             /* why it cannot be started or completed */
 };
@@ -110,6 +116,8 @@ int sweep_standing(struct leader *l, struct fp_err *err) FP_MUST_CHECK;  /* stan
 int sweep_backlog(struct leader *l, struct fp_err *err) FP_MUST_CHECK;   /* backlog.c */
 int sweep_schedules(struct leader *l, struct fp_err *err) FP_MUST_CHECK; /* schedules.c */
 int complete_jobs(struct leader *l, struct fp_err *err) FP_MUST_CHECK;   /* complete.c */
+/* In the log, the metrics and the trace; from any thread. */
+void complete_tell(const struct ledger_job *j, const struct ledger_proof *p);
 
 /* Room of a job in its window, read from the ledger now. */
 int grant_room(struct leader *l, const struct ledger_job *j, struct leader_track *t, int64_t *room,

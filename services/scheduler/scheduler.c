@@ -29,8 +29,10 @@
 #define LEAD_TIMEOUT_MS 3000
 
 #define PIPE_SHUT_MS 500
-#define BEAT_LEADER  0
-#define BEAT_LEAD    1
+/* A proof of fewer is over before the loop is missed. */
+#define PROVE_APART_USERS INT64_C(1000000)
+#define BEAT_LEADER       0
+#define BEAT_LEAD         1
 
 struct scheduler {
     struct scheduler_settings set; /* first: see scheduler.h */
@@ -45,6 +47,7 @@ struct scheduler {
     struct fp_source *source;
     struct leader leader;
     struct lead lead;
+    struct prover *prover;
     pthread_t thread, lead_thread;
     bool thread_runs;
     pthread_mutex_t lock; /* of what follows */
@@ -224,7 +227,7 @@ static int start_doors(struct scheduler *s, const struct pg_options *ledger, con
 static int start_leader(struct scheduler *s, const struct pg_options *ledger, const struct pg_options *source,
                         struct fp_err *err)
 {
-    struct pg_options quick = *source, lead = *ledger;
+    struct pg_options quick = *source, lead = *ledger, proofs = *ledger;
 
     quick.connect_timeout_ms = LEADER_SOURCE_CONNECT_MS;
     quick.query_timeout_ms = LEADER_SOURCE_QUERY_MS;
@@ -234,11 +237,18 @@ static int start_leader(struct scheduler *s, const struct pg_options *ledger, co
     s->source = s->lead_ledger ? source_open(&quick, err) : NULL;
     if (!s->source)
         return -1;
+    proofs.query_timeout_ms = PROVER_TIMEOUT_MS;
+    struct fp_ledger *prover_ledger = ledger_open(&proofs, err);
+    s->prover = prover_ledger ? prover_new(prover_ledger, complete_tell, err) : NULL;
+    if (!s->prover)
+        return -1;
     lead_init(&s->lead, s->lead_ledger, s, owner);
     struct leader_options lo = {.set = &s->set,
                                 .ledger = s->ledger,
                                 .source = s->source,
                                 .lead = &s->lead,
+                                .prover = s->prover,
+                                .prove_apart_users = PROVE_APART_USERS,
                                 .ctx = s,
                                 .send = send_work,
                                 .peers = work_peers};
@@ -313,6 +323,9 @@ static void stop_leader(struct fp_service *service, struct scheduler *s)
     if (s->thread_runs)
         pthread_join(s->thread, NULL);
     s->thread_runs = false;
+    if (!prover_stop(s->prover))
+        log_warn("", "proof left behind", "reason=it goes on in PostgreSQL; what it finds stands");
+    s->prover = NULL;
     leader_fini(&s->leader);
     lead_fini(&s->lead);
     if (s->source)

@@ -32,9 +32,11 @@ static bool has_pages(const struct ledger_job *j, const struct leader_track *t)
            !guard_canary_waits(j, j->read_us, why)[0];
 }
 
+/* Its first proof may take as long as a proof may (prover.h); who waits for a second one stands. */
 static bool is_to_prove(const struct leader_track *t)
 {
-    return t->counts.intervals_paged == t->counts.intervals && t->counts.deferred == 0;
+    return t->counts.intervals_paged == t->counts.intervals && t->counts.deferred == 0 &&
+           (!t->asked_proof || t->proved_once);
 }
 
 /* *late_s: how long the first of its users has been due again; 0: none is, or it may not go on. */
