@@ -52,7 +52,7 @@ int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch 
 
 /* --- claim ------------------------------------------------------------------------ */
 
-/* With my own token again (the first reply was lost) nothing changes. */
+/* With my own token again (the first reply was lost) nothing changes, whatever the hour. */
 /* clang-format off */
 static const char claim_sql[] =
     "UPDATE foliopost.batches b SET state = 'sending', owner = $1::uuid, claim_token = $3::uuid,"
@@ -61,7 +61,7 @@ static const char claim_sql[] =
     "  claimed_at = CASE b.state WHEN 'queued' THEN clock_timestamp() ELSE b.claimed_at END"
     " FROM foliopost.jobs j, foliopost.instances i"
     " WHERE b.id = $2 AND j.id = b.job_id AND j.state = 'IN_PROGRESS' AND " LIVES
-    "  AND (b.state = 'queued'"
+    "  AND ((b.state = 'queued' AND NOT " OUTSIDE ")"
     "   OR (b.state = 'sending' AND b.owner = $1::uuid AND b.claim_token = $3::uuid))"
     " RETURNING b.job_id, b.epoch, j.ambiguous_policy = 'resend', j.max_attempts,"
     "  cardinality(b.user_ids), j.state, j.dry_run";
@@ -69,7 +69,7 @@ static const char claim_sql[] =
 
 /* clang-format off */
 static const char why_not_sql[] =
-    "SELECT b.job_id, j.state FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id"
+    "SELECT b.job_id, j.state, b.state = 'queued' AND " OUTSIDE " FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id"
     " WHERE b.id = $1";
 /* clang-format on */
 
@@ -84,6 +84,7 @@ static int not_won(struct fp_ledger *l, struct ledger_claim *out, struct fp_err 
     if (pg_rows_count(rows) > 0) {
         out->job_id = pg_i64(rows, 0, 0);
         out->job_state = job_state_from_name(pg_text(rows, 0, 1));
+        out->outside = pg_bool(rows, 0, 2);
     }
     pg_rows_free(rows);
     return 0;

@@ -44,10 +44,11 @@ int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch 
                      struct fp_err *err) FP_MUST_CHECK;
 
 struct ledger_claim {
-    bool won; /* false: not queued, or the job does not run, or our lease is over */
+    bool won; /* false: not queued, or the job does not run, or is outside its hours, or our lease is over */
     int64_t batch_id, job_id;
     int32_t epoch;
     enum job_state job_state; /* when not won: the job's state now */
+    bool outside;             /* when not won: it is queued, and its job outside its hours */
     bool resend;              /* ambiguous_policy */
     bool dry_run;             /* nothing is to be sent, and no intent can be opened */
     int max_attempts;
@@ -65,6 +66,7 @@ struct ledger_held { /* a claim of mine */
     int32_t epoch;
     bool held;                /* out: the claim still holds */
     enum job_state job_state; /* out: new intents were opened only when IN_PROGRESS */
+    bool outside;             /* out: and none were, since the job is outside its hours */
 };
 struct ledger_outcome {
     int64_t batch_id, user_id;

@@ -221,6 +221,67 @@ static void a_mailer_too_old_for_dry_runs_claims_none(void **state)
     assert_true(claim(old, real, token).won);
 }
 
+static int outside(const char *window, const char *zone, const char *at)
+{
+    return (int)t_sql("SELECT foliopost.outside_hours('%s', '%s', '%s')::integer", window, zone, at);
+}
+
+static void hours_are_of_their_zone_and_pass_midnight(void **state)
+{
+    (void)state;
+    assert_int_equal(outside("", "UTC", "2026-01-01T03:00Z"), 0);
+    assert_int_equal(outside("08:00-20:00", "UTC", "2026-01-01T07:59:59Z"), 1);
+    assert_int_equal(outside("08:00-20:00", "UTC", "2026-01-01T08:00Z"), 0);
+    assert_int_equal(outside("08:00-20:00", "", "2026-01-01T20:00Z"), 1);
+    assert_int_equal(outside("8:00-24:00", "UTC", "2026-01-01T23:59Z"), 0);
+    assert_int_equal(outside("08:00-20:00", "Europe/Berlin", "2026-01-01T07:00Z"), 0);
+    assert_int_equal(outside("22:00-06:00", "UTC", "2026-01-01T23:00Z"), 0);
+    assert_int_equal(outside("22:00-06:00", "UTC", "2026-01-01T05:59Z"), 0);
+    assert_int_equal(outside("22:00-06:00", "UTC", "2026-01-01T06:00Z"), 1);
+    assert_int_equal(outside("22:00-06:00", "Mars/Olympus", "2026-01-01T12:00Z"),
+                     0); /* the leader's to judge */
+}
+
+static int emitted(void)
+{
+    struct ledger_emit e[2];
+    int n = ledger_redo(t_ledger, t_leader, 30000, 600000, e, 2, &t_err);
+    assert_ok(n);
+    return n;
+}
+
+static void what_was_let_in_before_the_end_of_the_hours_waits_for_the_next(void **state)
+{
+    (void)state;
+    bool done;
+    char token[37];
+    int64_t job = t_started(false), batch = t_paged(job, 1, 3, false);
+    t_hours(job, 2, 3);
+    text_new_uuid(token);
+    struct ledger_claim c = claim(t_mailer, batch, token);
+    assert_false(c.won);
+    assert_true(c.outside);
+    assert_int_equal(c.job_state, JOB_IN_PROGRESS);
+    assert_ok(ledger_release(t_ledger, NULL, batch, 0, &done, &t_err));
+    assert_int_equal(emitted(), 0);
+    t_hours(job, -1, 1);
+    assert_int_equal(emitted(), 1);
+    c = claim(t_mailer, batch, token);
+    assert_true(c.won);
+    t_hours(job, 2, 3);
+    assert_true(claim(t_mailer, batch, token).won); /* it is mine already */
+    struct ledger_held held = {.batch_id = batch, .epoch = c.epoch};
+    const struct ledger_intent intent = {batch, 1};
+    struct ledger_record r = {
+        .owner = t_mailer, .held = &held, .n_held = 1, .intents = &intent, .n_intents = 1};
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_true(held.held && held.outside);
+    assert_int_equal(t_batch(batch, "cardinality(open_intents)"), 0);
+    t_sql("UPDATE foliopost.jobs SET dry_run = true"); /* it sends nothing */
+    assert_ok(ledger_record(t_ledger, &r, &t_err));
+    assert_false(held.outside);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +295,8 @@ int main(void)
         cmocka_unit_test_setup(finish_needs_the_lease, t_clean),
         cmocka_unit_test_setup(a_batch_is_read_with_its_users, t_clean),
         cmocka_unit_test_setup(a_mailer_too_old_for_dry_runs_claims_none, t_clean),
+        cmocka_unit_test_setup(hours_are_of_their_zone_and_pass_midnight, t_clean),
+        cmocka_unit_test_setup(what_was_let_in_before_the_end_of_the_hours_waits_for_the_next, t_clean),
     };
     return cmocka_run_group_tests(tests, t_ledger_up, t_database_down);
 }

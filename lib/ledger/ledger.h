@@ -24,7 +24,7 @@
 #include "lib/base/err.h"
 #include "lib/pg/pg.h"
 
-#define LEDGER_SCHEMA_VERSION 23
+#define LEDGER_SCHEMA_VERSION 24
 #define LEDGER_LEASE_MS       10000 /* of instances and of the leader */
 #define LEDGER_UUID           37    /* bytes of a UUID's text with its NUL */
 

@@ -22,6 +22,10 @@
     " AND l.lease_until < statement_timestamp() + 2 * " LEASE_LENGTH ")"
 /* The row i of instances is mine and its lease holds; $1 is my UUID. */
 #define LIVES "(i.id = $1::uuid AND i.state = 'live' AND " LEASE_HOLDS("i") ")"
+/* The job j is outside its hours, by one time for all of a statement. Most have none. */
+#define OUTSIDE                                                                                              \
+    "(j.send_window <> '' AND NOT j.dry_run"                                                                 \
+    " AND foliopost.outside_hours(j.send_window, j.time_zone, statement_timestamp()))"
 /* $n milliseconds from now. */
 #define IN_MS(n) "clock_timestamp() + " n "::bigint * interval '1 ms'"
 

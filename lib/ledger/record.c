@@ -143,7 +143,7 @@ static void columns_fini(struct columns *c)
     "   WHERE NOT EXISTS (SELECT FROM outcomes o WHERE o.batch_id = b.id AND o.user_id = x)" \
     "    AND NOT EXISTS (SELECT FROM withdrawn w WHERE w.batch_id = b.id AND w.user_id = x)" \
     "   UNION SELECT n.user_id FROM opened n" \
-    "   WHERE n.batch_id = b.id AND n.user_id = ANY (b.user_ids) AND j.state = 'IN_PROGRESS')" \
+    "   WHERE n.batch_id = b.id AND n.user_id = ANY (b.user_ids) AND j.state = 'IN_PROGRESS' AND NOT " OUTSIDE ")" \
     "  FROM held h, foliopost.jobs j, foliopost.instances i" \
     "  WHERE h.touched AND b.id = h.id AND " MINE \
     "   AND j.id = b.job_id AND " LIVES \
@@ -169,7 +169,7 @@ static void columns_fini(struct columns *c)
     "  WHERE d.state = 'requeued' AND d.batch_id = excluded.batch_id)"
 #define RECORDED \
     " SELECT h.id, CASE WHEN h.touched THEN f.id IS NOT NULL ELSE coalesce(" MINE " AND " LIVES ", false) END," \
-    "  coalesce(f.state, j.state)" \
+    "  coalesce(f.state, j.state), coalesce(" OUTSIDE ", false)" \
     " FROM held h LEFT JOIN fenced f ON f.id = h.id" \
     " LEFT JOIN foliopost.batches b ON b.id = h.id LEFT JOIN foliopost.jobs j ON j.id = b.job_id" \
     " LEFT JOIN foliopost.instances i ON i.id = $1::uuid"
@@ -260,6 +260,7 @@ static void read_held(struct ledger_record *r, const struct fp_rows *rows)
             if (r->held[i].batch_id == pg_i64(rows, row, 0)) {
                 r->held[i].held = pg_bool(rows, row, 1);
                 r->held[i].job_state = job_state_from_name(pg_text(rows, row, 2));
+                r->held[i].outside = pg_bool(rows, row, 3);
             }
         }
     }
@@ -272,6 +273,7 @@ int ledger_record(struct fp_ledger *l, struct ledger_record *r, struct fp_err *e
     for (size_t i = 0; i < r->n_held; i++) {
         r->held[i].held = false;
         r->held[i].job_state = JOB_UNKNOWN;
+        r->held[i].outside = false;
     }
     if (r->n_held == 0 || ledger_keeps_none(r))
         return 0;

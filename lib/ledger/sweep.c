@@ -156,11 +156,11 @@ static const char redo_sql[] =
     "  SELECT count(*) <= 3 AND count(*) FILTER (WHERE b.state = 'sending') = 0"
     "   AND 3 = (SELECT count(DISTINCT i.service) FROM foliopost.instances i WHERE i.state = 'live'"
     "    AND i.service IN " WORKERS " AND " LEASE_HOLDS("i") ") AS yes"
-    "  FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
+    "  FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS' AND NOT " OUTSIDE
     "  WHERE b.state IN ('queued', 'sending')),"
     " lone AS MATERIALIZED ("
     "  SELECT b.id FROM moved, alone, foliopost.batches b"
-    "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
+    "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS' AND NOT " OUTSIDE
     "  WHERE " IS_DUE("b") " AND " SUSPECT("b")
     "   AND NOT EXISTS (SELECT FROM foliopost.batches o"
     "    WHERE o.state = 'queued' AND o.id <> b.id AND " SUSPECT("o")
@@ -172,7 +172,7 @@ static const char redo_sql[] =
     "    AND (coalesce(b.emitted_at < moved.until, false)"
     "    OR (alone.yes AND cardinality(b.user_ids) > 1)) AS counted"
     "  FROM moved, alone, foliopost.leader l, foliopost.batches b"
-    "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS'"
+    "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS' AND NOT " OUTSIDE
     "  WHERE " LEADS
     "   AND " IS_DUE("b")
     "   AND (NOT (" SUSPECT("b") ") OR b.id = (SELECT id FROM lone))"

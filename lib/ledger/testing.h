@@ -233,6 +233,16 @@ static T_UNUSED int64_t t_paged(int64_t job, int64_t first, int n, bool last)
 }
 
 /* A claim by the mailer; 0 when it was not won. The due users are given up. */
+/* The job's hours, so many from now on. */
+static T_UNUSED void t_hours(int64_t job, int from, int to)
+{
+    t_sql(
+        "UPDATE foliopost.jobs SET time_zone = 'Asia/Kolkata', send_window ="
+        " to_char(clock_timestamp() AT TIME ZONE 'Asia/Kolkata' + %d * interval '1 h', 'HH24:MI') || '-' ||"
+        " to_char(clock_timestamp() AT TIME ZONE 'Asia/Kolkata' + %d * interval '1 h', 'HH24:MI') WHERE id = %lld",
+        from, to, (long long)job);
+}
+
 static T_UNUSED int32_t t_claimed_by(const char *owner, int64_t batch, size_t *n_due)
 {
     struct ledger_claim c;

@@ -172,7 +172,7 @@ static bool claim_and_give(struct intake *in, struct fp_arena *arena,
         desk_give(in->o.desk, b);
     } else {
         metrics_add("foliopost_claims_total", "won=\"false\"", 1);
-        if (atomic_load(&in->draining))
+        if (atomic_load(&in->draining) || c.outside) /* so that it counts as emitted for nothing */
             (void)!release_unclaimed(in, message->batch_id);
         arena_free(arena);
     }

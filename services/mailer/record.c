@@ -135,6 +135,11 @@ static void apply_unsent(struct desk *d)
     }
 }
 
+static bool may_send(const struct ledger_held *h)
+{
+    return h->held && h->job_state == JOB_IN_PROGRESS && !h->outside;
+}
+
 static void apply_asked(struct desk *d)
 {
     struct record_set *r = &d->record;
@@ -142,7 +147,7 @@ static void apply_asked(struct desk *d)
     for (size_t i = 0; i < r->n_asked; i++) {
         struct mail *m = r->asked[i];
         const struct ledger_held *h = answer_for(d, m);
-        if (h->held && h->job_state == JOB_IN_PROGRESS) {
+        if (may_send(h)) {
             mail_move(&d->lists, m, MAIL_SENDING);
             desk_keep_turn(m, took_us);
             d->out++;
@@ -163,10 +168,12 @@ static void apply_held(struct desk *d, struct batch *b, const struct ledger_held
     char label[64];
     if (h->held) {
         b->not_held = 0;
-        if (h->job_state == JOB_IN_PROGRESS || b->state != BATCH_OPEN)
+        if (may_send(h) || b->state != BATCH_OPEN)
             return;
-        log_info(batch_label(b, label), "batch closes", "reason=job is %s", job_state_name(h->job_state));
-        batch_close(&d->lists, b, job_state_name(h->job_state));
+        const char *why =
+            h->job_state == JOB_IN_PROGRESS ? "outside its hours" : job_state_name(h->job_state);
+        log_info(batch_label(b, label), "batch closes", "reason=job is %s", why);
+        batch_close(&d->lists, b, why);
         return;
     }
     if (!desk_holds_lease(d))

@@ -315,7 +315,8 @@ static void a_spent_quota_leaves_the_mails_to_the_other_provider(void **state)
 {
     (void)state;
     struct desk_options o = two(50, 50);
-    o.providers[0].limits.per_second = 200; /* time enough to use up what the other has left, after a stall too */
+    o.providers[0].limits.per_second =
+        200; /* time enough to use up what the other has left, after a stall too */
     o.providers[1].limits.per_second = 1000;
     o.providers[1].limits.per_day = 100;
     int64_t job = run(&o, 600);
@@ -369,6 +370,38 @@ static void outside_the_window_nothing_is_sent_and_it_says_so(void **state)
     f_await(f_total() == 100, 10);
     f_stop();
     assert_false(note_holds("outside"));
+}
+
+/* With an intent whose mail had yet to go: it is withdrawn. In the next hours all goes on. */
+static void a_job_whose_hours_end_is_given_back_within_seconds(void **state)
+{
+    (void)state;
+    static struct f_batch b;
+    struct desk_options o = f_options();
+    int64_t job = t_started(false), batch = t_paged(job, 1, 100, false);
+    o.providers[0].limits.per_second = 10;
+    f_fill(&b, job, batch, 1, 100);
+    f_start(&o);
+    assert_true(f_give(&b));
+    f_await(f_total() >= 3, 5);
+    t_hours(job, 2, 3);
+    f_await(f_idle(), 3);
+    assert_true(f_total() < 50);
+    assert_int_equal(t_count(job, "state = 'sent'"), f_total());
+    assert_int_equal(t_batch(batch,
+                             "(state = 'queued' AND open_intents = '{}' AND due_at = '-infinity')::integer"),
+                     1);
+    t_sql("UPDATE foliopost.batches SET due_at = clock_timestamp() + interval '1 h'"); /* emitted just before
+                                                                                          the end */
+    assert_false(f_give(&b));
+    assert_int_equal(t_batch(batch, "(state = 'queued' AND due_at = '-infinity')::integer"), 1);
+    t_hours(job, -1, 1);
+    t_sql("UPDATE foliopost.provider_rates SET operator_limit = 1000, rate_limit = 1000, rate = 1000");
+    assert_true(f_give(&b));
+    f_await(f_idle(), 20);
+    f_stop();
+    assert_int_equal(t_count(job, "state = 'sent' AND attempts = 1"), 100);
+    assert_true(f_most() == 1);
 }
 
 static void an_unknown_zone_stops_the_start(void **state)
@@ -590,6 +623,7 @@ int main(void)
         cmocka_unit_test_setup(a_daily_quota_is_never_passed_and_survives_a_restart, clean),
         cmocka_unit_test_setup(a_spent_quota_leaves_the_mails_to_the_other_provider, clean),
         cmocka_unit_test_setup(outside_the_window_nothing_is_sent_and_it_says_so, clean),
+        cmocka_unit_test_setup(a_job_whose_hours_end_is_given_back_within_seconds, clean),
         cmocka_unit_test_setup(an_unknown_zone_stops_the_start, clean),
         cmocka_unit_test_setup(a_dedicated_provider_takes_the_mails_that_name_it_and_no_others, clean),
         cmocka_unit_test_setup(nobody_stands_in_for_a_dedicated_provider, clean),

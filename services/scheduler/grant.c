@@ -40,7 +40,8 @@ static int window_of(const struct leader *l, const struct ledger_job *j)
     return plan_window(&w);
 }
 
-/* What is in flight of jobs that name this provider, or, without a name, any; and how fast they go. */
+/* What is in flight of jobs that name this provider, or, without a name, any; and how fast they go.
+ * Of one that is outside its hours no mailer holds anything. */
 static int64_t named_in_flight(const struct leader *l, const char *provider, double *users_per_s)
 {
     int64_t n = 0;
@@ -48,7 +49,7 @@ static int64_t named_in_flight(const struct leader *l, const char *provider, dou
     *users_per_s = 0;
     for (int i = 0; i < l->n_jobs; i++) {
         const struct ledger_job *j = &l->jobs[i];
-        if (j->state != JOB_IN_PROGRESS || j->dry_run || !j->provider[0] ||
+        if (j->state != JOB_IN_PROGRESS || j->dry_run || !j->provider[0] || l->tracks[i].shut ||
             (provider && strcmp(j->provider, provider) != 0))
             continue;
         n += l->tracks[i].in_flight + l->tracks[i].granted;

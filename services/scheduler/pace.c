@@ -2,15 +2,16 @@
  * A job's own pace: its rate, and its hours.
  *
  * Both are kept where users are let into the pipeline, by the grants and the
- * retries, so that no mailer has to know them. The rate is virtual scheduling
+ * retries. The rate is virtual scheduling
  * (GCRA): who is let in moves the next one's time on by users / rate, and a second's
  * worth may be ahead. A page that is granted counts as a full one until it is read,
  * and as what it had from then on: an audience of many months with a few users
  * each is not held up by what its short pages could have had. A new leader
  * begins anew, a second's worth ahead at most.
  * A dry run has neither: its report says what they would mean.
- * What was let in goes out, also past the end of the hours: that is at most the
- * window's worth, five seconds.
+ * What was let in and is not out by the end of the hours (a provider may have stood for long)
+ * waits for the next ones: the ledger refuses claims, new intents and redos of it (OUTSIDE
+ * in lib/ledger), and mailers give it back.
  */
 #include "services/scheduler/pace.h"
 
