@@ -64,7 +64,9 @@ static const char claim_sql[] =
     "  AND ((b.state = 'queued' AND NOT " OUTSIDE ")"
     "   OR (b.state = 'sending' AND b.owner = $1::uuid AND b.claim_token = $3::uuid))"
     " RETURNING b.job_id, b.epoch, j.ambiguous_policy = 'resend', j.max_attempts,"
-    "  cardinality(b.user_ids), j.state, j.dry_run";
+    "  cardinality(b.user_ids), j.state, j.dry_run,"
+    "  CASE WHEN j.restored_to IS NULL"
+    "   THEN ceil(1000 * extract(epoch FROM j.deadline - clock_timestamp()))::bigint END";
 /* clang-format on */
 
 /* clang-format off */
@@ -143,6 +145,7 @@ int ledger_claim(struct fp_ledger *l, const char *owner, int64_t batch_id, const
         out->n_users = (size_t)pg_i64(rows, 0, 4);
         out->job_state = job_state_from_name(pg_text(rows, 0, 5));
         out->dry_run = pg_bool(rows, 0, 6);
+        out->left_ms = pg_is_null(rows, 0, 7) ? INT64_MAX : pg_i64(rows, 0, 7);
     }
     pg_rows_free(rows);
     return out->won ? read_due(l, out, err) : not_won(l, out, err);

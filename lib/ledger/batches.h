@@ -43,6 +43,9 @@ struct ledger_batch {
 int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch *out,
                      struct fp_err *err) FP_MUST_CHECK;
 
+/* Of attempts that may each have reached the user, whatever max_attempts is: policy
+ * `resend` accepts a double, not a dozen. */
+#define LEDGER_MAX_UNCLEAR "3"
 struct ledger_claim {
     bool won; /* false: not queued, or the job does not run, or is outside its hours, or our lease is over */
     int64_t batch_id, job_id;
@@ -52,6 +55,7 @@ struct ledger_claim {
     bool resend;              /* ambiguous_policy */
     bool dry_run;             /* nothing is to be sent, and no intent can be opened */
     int max_attempts;
+    int64_t left_ms;   /* to the job's deadline; INT64_MAX: it has none that counts */
     size_t n_users;    /* in the batch */
     int64_t *due;      /* the users without an outcome; mem_free() */
     int32_t *attempts; /* of each due user so far; mem_free() */

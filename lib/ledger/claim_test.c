@@ -31,12 +31,33 @@ static void a_claim_gives_the_users_without_an_outcome(void **state)
     assert_int_equal(c.job_state, JOB_IN_PROGRESS);
     assert_int_equal(c.n_users, 10);
     assert_int_equal(c.max_attempts, 3);
+    assert_true(c.left_ms == INT64_MAX);
     assert_true(c.resend);
     assert_int_equal(c.n_due, 6); /* user 5 may have got it, and the policy is resend */
     assert_int_equal(c.due[0], 5);
     assert_int_equal(c.attempts[0], 1);
     assert_int_equal(c.due[1], 6);
     assert_int_equal(c.attempts[1], 0);
+    mem_free(c.due);
+    mem_free(c.attempts);
+}
+
+/* After a restore it ends nothing, and so no attempts either. */
+static void a_claim_tells_what_is_left_to_the_deadline(void **state)
+{
+    struct ledger_claim c;
+    char token[37];
+    (void)state;
+    int64_t job = t_started(false), batch = t_paged(job, 1, 2, false);
+    t_sql("UPDATE foliopost.jobs SET deadline = clock_timestamp() + interval '1 hour' RETURNING 1");
+    text_new_uuid(token);
+    assert_ok(ledger_claim(t_ledger, t_mailer, batch, token, &c, &t_err));
+    assert_true(c.won && c.left_ms > 3500000 && c.left_ms <= 3600000);
+    mem_free(c.due);
+    mem_free(c.attempts);
+    t_sql("UPDATE foliopost.jobs SET restored_to = clock_timestamp() RETURNING 1");
+    assert_ok(ledger_claim(t_ledger, t_mailer, batch, token, &c, &t_err));
+    assert_true(c.won && c.left_ms == INT64_MAX);
     mem_free(c.due);
     mem_free(c.attempts);
 }
@@ -286,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_claim_gives_the_users_without_an_outcome, t_clean),
+        cmocka_unit_test_setup(a_claim_tells_what_is_left_to_the_deadline, t_clean),
         cmocka_unit_test_setup(who_is_requeued_elsewhere_is_not_due, t_clean),
         cmocka_unit_test_setup(a_claim_is_repeated_by_its_own_token_only, t_clean),
         cmocka_unit_test_setup(a_claim_needs_a_running_job_and_a_lease, t_clean),

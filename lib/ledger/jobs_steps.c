@@ -14,7 +14,8 @@
 
 /* --- start ---------------------------------------------------------------------- */
 
-/* The number of jobs in progress is counted by the one leader alone. */
+/* The number of jobs in progress is counted by the one leader alone; one that only
+ * waits for the next attempt at its last users holds up no other. */
 /* clang-format off */
 static const char start_sql[] =
     "WITH started AS ("
@@ -27,7 +28,10 @@ static const char start_sql[] =
     "   AND (j.user_ids IS NOT NULL OR j.registered_from IS NULL"
     "    OR ($4::timestamptz[])[1] = least(j.registered_from, j.audience_end))"
     "   AND (NOT j.needs_approval OR j.approved_at IS NOT NULL)"
-    "   AND (SELECT count(*) FROM foliopost.jobs o WHERE o.state = 'IN_PROGRESS') < $3"
+    "   AND (SELECT count(*) FROM foliopost.jobs o WHERE o.state = 'IN_PROGRESS'"
+    "    AND (EXISTS (SELECT FROM foliopost.intervals v WHERE v.job_id = o.id AND v.state <> 'paged')"
+    "     OR EXISTS (SELECT FROM foliopost.batches b WHERE b.job_id = o.id"
+    "      AND b.state IN ('queued', 'sending')))) < $3"
     "  RETURNING j.id),"
     " planned AS ("
     "  INSERT INTO foliopost.intervals (job_id, no, lower_at, upper_at, cursor_at, cursor_id)"

@@ -168,6 +168,7 @@ struct batch *batch_new(const struct ledger_claim *claim, const char *owner, str
     b->resend = claim->resend;
     b->dry_run = claim->dry_run;
     b->max_attempts = claim->max_attempts;
+    b->deadline_us = INT64_MAX;
     b->arena = arena;
     b->job = message->job;
     trace_begin(&b->span, message->traceparent, "mailer batch", TRACE_CONSUMER);

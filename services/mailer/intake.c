@@ -164,6 +164,8 @@ static bool claim_and_give(struct intake *in, struct fp_arena *arena,
     bool won = claim(in, message->batch_id, owner, &c);
     if (won) {
         struct batch *b = batch_new(&c, owner, arena, message);
+        if (c.left_ms < INT64_MAX)
+            b->deadline_us = clock_mono_us() + c.left_ms * 1000;
         mark_suppressed(in, b);
         log_debug(batch_label(b, label), "claimed", "epoch=%d users=%zu due=%zu", b->epoch, c.n_users,
                   c.n_due);

@@ -97,6 +97,7 @@ struct batch {
     bool resend, dry_run;
     int max_attempts;
     struct fp_arena *arena; /* holds the message */
+    int64_t deadline_us;    /* of the job, on our clock; INT64_MAX: none */
     const Foliopost__V1__JobContext *job;
     struct mail *mails;
     size_t n_mails;

@@ -4,9 +4,9 @@
  * Only SENT is success. A refusal of this user for now waits and is tried
  * again, each wait twice the last, until the job's attempts are used up; the
  * spread of +-20 % keeps a thousand users greylisted together from coming
- * back together. What may or may not have been accepted is ambiguous; where
- * the policy is to resend it is a deferral that counts as a possible double,
- * until the attempts are used up: then nobody can know, and it says so.
+ * back together. A job's deadline ends that sooner. What may or may not have been accepted is ambiguous;
+ * where the policy is to resend it is a deferral that counts as a possible double, until three attempts are
+ * used up: then nobody can know, and it says so.
  *
  * Throttling and the provider's faults are not outcomes: they cost the user
  * nothing, and hold.c decides when to go on.
@@ -14,13 +14,15 @@
 #include "services/mailer/outcome.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/text.h"
 #include "lib/ledger/dry_run.h"
 
 #define OUTLIER_RETURN_E8 INT64_C(50000000) /* of a period: one in thousands, and worth a look */
-#define BACKOFF_SPREAD    0.2               /* of the wait, each way */
+#define LAST_MINUTE_MS    INT64_C(60000) /* before a deadline: a mail that comes due then is not out in time */
+#define BACKOFF_SPREAD    0.2            /* of the wait, each way */
 
 static void set(struct outcome *o, enum delivery_state state, bool attempted, const char *prefix,
                 const char *reason)
@@ -43,6 +45,12 @@ int64_t outcome_backoff_ms(const struct retry_rule *rule, int attempts, double d
     return (int64_t)((double)wait_ms * (1 - BACKOFF_SPREAD + 2 * BACKOFF_SPREAD * dice));
 }
 
+/* An attempt that comes after the job's end would leave it failed for this one user. */
+static bool is_too_late(const struct retry_rule *rule, int64_t wait_ms)
+{
+    return rule->left_ms < INT64_MAX && wait_ms > rule->left_ms - LAST_MINUTE_MS;
+}
+
 static void defer(struct outcome *o, const struct transport_reply *r, int attempts,
                   const struct retry_rule *rule, double dice)
 {
@@ -50,20 +58,27 @@ static void defer(struct outcome *o, const struct transport_reply *r, int attemp
         set(o, DELIVERY_FAILED, true, "retries exhausted: ", r->reason);
         return;
     }
+    int64_t wait_ms = outcome_backoff_ms(rule, attempts, dice);
+    if (is_too_late(rule, wait_ms)) {
+        set(o, DELIVERY_FAILED, true, "retries end with the deadline: ", r->reason);
+        return;
+    }
     set(o, DELIVERY_DEFERRED, true, "", r->reason);
-    o->retry_in_ms = outcome_backoff_ms(rule, attempts, dice);
+    o->retry_in_ms = wait_ms;
 }
 
 static void ambiguous(struct outcome *o, const struct transport_reply *r, int attempts,
                       const struct retry_rule *rule, double dice)
 {
-    if (!rule->resend || attempts + 1 >= rule->max_attempts) {
+    int64_t wait_ms = outcome_backoff_ms(rule, attempts, dice);
+    if (!rule->resend || attempts + 1 >= rule->max_attempts || attempts + 1 >= atoi(LEDGER_MAX_UNCLEAR) ||
+        is_too_late(rule, wait_ms)) {
         set(o, DELIVERY_AMBIGUOUS, true, "", r->reason);
         return;
     }
     set(o, DELIVERY_DEFERRED, true, "ambiguous: ", r->reason);
     o->maybe_double = true;
-    o->retry_in_ms = outcome_backoff_ms(rule, attempts, dice);
+    o->retry_in_ms = wait_ms;
 }
 
 enum next_step outcome_of_reply(const struct transport_reply *reply, int attempts,

@@ -23,6 +23,7 @@ struct outcome {
 struct retry_rule {
     int64_t base_ms, cap_ms; /* first wait, doubled each time up to the cap */
     int max_attempts;        /* of the job */
+    int64_t left_ms;         /* to its deadline; INT64_MAX: it has none */
     bool resend;             /* the job's policy for ambiguous */
 };
 

@@ -10,11 +10,12 @@
 
 #include "services/mailer/outcome.h"
 
-static const struct retry_rule hold = {.base_ms = 300000, .cap_ms = 3600000, .max_attempts = 3};
-static const struct retry_rule resend = {.base_ms = 300000,
-                                         .cap_ms = 3600000,
-                                         .max_attempts = 3,
-                                         .resend = true};
+static const struct retry_rule hold = {.base_ms = 300000,
+                                       .cap_ms = 3600000,
+                                       .max_attempts = 3,
+                                       .left_ms = INT64_MAX};
+static const struct retry_rule resend = {
+    .base_ms = 300000, .cap_ms = 3600000, .max_attempts = 3, .left_ms = INT64_MAX, .resend = true};
 
 static struct transport_reply reply(enum verdict v, const char *reason)
 {
@@ -51,6 +52,42 @@ static void a_refusal_for_now_is_tried_again_until_the_attempts_are_used_up(void
     (void)outcome_of_reply(&r, 2, &hold, 0.5, &o);
     assert_int_equal(o.state, DELIVERY_FAILED);
     assert_string_equal(o.reason, "retries exhausted: 450 4.2.0 later");
+}
+
+/* What would come too late is failed now: the job need not fail for it. */
+static void a_deadline_ends_the_attempts_sooner(void **state)
+{
+    const struct transport_reply r = reply(VERDICT_DEFERRED, "450 4.2.0 later");
+    struct retry_rule rule = {.base_ms = 300000, .cap_ms = 3600000, .max_attempts = 12, .left_ms = 660000};
+    struct outcome o;
+    (void)state;
+    (void)outcome_of_reply(&r, 0, &rule, 0.5, &o);
+    assert_int_equal(o.state, DELIVERY_DEFERRED);
+    (void)outcome_of_reply(&r, 1, &rule, 0.5, &o);
+    assert_int_equal(o.state, DELIVERY_DEFERRED);
+    (void)outcome_of_reply(&r, 2, &rule, 0.5, &o);
+    assert_int_equal(o.state, DELIVERY_FAILED);
+    assert_string_equal(o.reason, "retries end with the deadline: 450 4.2.0 later");
+    rule.left_ms = -5;
+    (void)outcome_of_reply(&r, 0, &rule, 0.5, &o);
+    assert_int_equal(o.state, DELIVERY_FAILED);
+}
+
+/* A dozen attempts at a refusal are no dozen mails to one user. */
+static void what_is_unclear_is_tried_three_times_whatever_the_job_says(void **state)
+{
+    const struct transport_reply r = reply(VERDICT_AMBIGUOUS, "connection lost");
+    struct retry_rule rule = resend;
+    struct outcome o;
+    (void)state;
+    rule.max_attempts = 12;
+    (void)outcome_of_reply(&r, 1, &rule, 0.5, &o);
+    assert_int_equal(o.state, DELIVERY_DEFERRED);
+    (void)outcome_of_reply(&r, 2, &rule, 0.5, &o);
+    assert_int_equal(o.state, DELIVERY_AMBIGUOUS);
+    rule.left_ms = 1000;
+    (void)outcome_of_reply(&r, 0, &rule, 0.5, &o);
+    assert_int_equal(o.state, DELIVERY_AMBIGUOUS);
 }
 
 static void the_wait_doubles_up_to_its_cap_and_is_spread(void **state)
@@ -232,6 +269,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_accepted_mail_is_sent),
         cmocka_unit_test(a_refusal_for_now_is_tried_again_until_the_attempts_are_used_up),
+        cmocka_unit_test(a_deadline_ends_the_attempts_sooner),
+        cmocka_unit_test(what_is_unclear_is_tried_three_times_whatever_the_job_says),
         cmocka_unit_test(the_wait_doubles_up_to_its_cap_and_is_spread),
         cmocka_unit_test(a_refusal_for_good_is_failed),
         cmocka_unit_test(the_unknowable_is_ambiguous_or_sent_again_by_policy),

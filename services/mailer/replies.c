@@ -25,9 +25,11 @@
 
 static struct retry_rule rule_of(const struct desk *d, const struct batch *b)
 {
+    int64_t left_us = b->deadline_us < INT64_MAX ? b->deadline_us - clock_mono_us() : INT64_MAX;
     return (struct retry_rule){.base_ms = d->o.retry_base_ms,
                                .cap_ms = d->o.retry_cap_ms,
                                .max_attempts = b->max_attempts,
+                               .left_ms = left_us < INT64_MAX ? left_us / 1000 : INT64_MAX,
                                .resend = b->resend};
 }
 

@@ -292,6 +292,32 @@ static void no_more_jobs_run_than_may(void **state)
     t_scheduler_down(&s);
 }
 
+/* Some hours for one user's greylisting are no turn. */
+static void a_job_that_waits_for_its_last_users_holds_up_no_other(void **state)
+{
+    struct t_scheduler s;
+    struct ledger_job spec = t_spec(), other = t_spec();
+    bool more;
+
+    (void)state;
+    t_users(10, "2024-01-01", "1 hour");
+    spec.audience_end_us = INT64_C(1706745600000000);
+    t_set.max_jobs = 1;
+    t_scheduler_up(&s);
+    int64_t first = t_submit(&spec), second = t_submit(&other);
+    t_tick(&s);
+    assert_int_equal(t_job(first).state, JOB_IN_PROGRESS);
+    assert_int_equal(t_job(second).state, JOB_PENDING);
+    t_mail(t_page(&t_bus[0], &more), DELIVERY_DEFERRED, DELIVERY_SENT);
+    t_sql(
+        "UPDATE foliopost.deliveries SET due_at = clock_timestamp() + interval '1 hour' WHERE state = 'deferred'");
+    for (int i = 0; i < 5 && t_job(second).state == JOB_PENDING; i++)
+        t_tick(&s);
+    assert_int_equal(t_job(first).state, JOB_IN_PROGRESS);
+    assert_int_equal(t_job(second).state, JOB_IN_PROGRESS);
+    t_scheduler_down(&s);
+}
+
 static void the_delay_between_intervals_is_kept(void **state)
 {
     struct t_scheduler s;
@@ -679,6 +705,7 @@ int main(void)
         cmocka_unit_test_setup(jobs_that_name_a_provider_leave_slots_to_others, t_clean),
         cmocka_unit_test_setup(a_small_job_beside_a_big_one_is_granted_at_once, t_clean),
         cmocka_unit_test_setup(no_more_jobs_run_than_may, t_clean),
+        cmocka_unit_test_setup(a_job_that_waits_for_its_last_users_holds_up_no_other, t_clean),
         cmocka_unit_test_setup(the_delay_between_intervals_is_kept, t_clean),
         cmocka_unit_test_setup(without_a_userstream_nothing_is_granted_and_the_job_says_so, t_clean),
         cmocka_unit_test_setup(retries_get_their_share_of_a_full_window, t_clean),

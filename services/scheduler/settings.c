@@ -22,8 +22,10 @@ const struct config_setting settings_rows[] = {
     {"window", CONFIG_INT, "batches", "0", 0, LIMIT_WINDOW_BATCHES, NULL,
      "batches of one job in flight; 0: five seconds' worth, and three for each claim slot of the mailers",
      AT(window_batches)},
-    {"max-attempts", CONFIG_INT, NULL, "3", 1, LIMIT_ATTEMPTS, NULL,
-     "attempts at a mail that is refused for the moment", AT(max_attempts)},
+    {"max-attempts", CONFIG_INT, NULL, "12", 1, LIMIT_ATTEMPTS, NULL,
+     "attempts at a mail that is refused for the moment, with the mailer's waits some eight hours; a job's deadline "
+     "ends them sooner",
+     AT(max_attempts)},
     {"interval-delay", CONFIG_DURATION_MS, "ms", "0", 0, LIMIT_INTERVAL_DELAY_MS, NULL,
      "pause between the starts of two intervals of a job", AT(interval_delay_ms)},
     {"range-start", CONFIG_STRING, NULL, "", 0, 10, NULL,

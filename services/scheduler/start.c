@@ -248,12 +248,21 @@ static int start_one(struct leader *l, int i, struct fp_err *err)
     return failed;
 }
 
+/* Not one whose last users alone are left, and wait for their next attempt. */
+static bool takes_a_turn(const struct ledger_job *j, const struct leader_track *t)
+{
+    const struct ledger_counts *c = &t->counts;
+
+    return j->state == JOB_IN_PROGRESS &&
+           (!t->counted || c->intervals_paged < c->intervals || c->batches_open > 0);
+}
+
 int start_pending(struct leader *l, struct fp_err *err)
 {
     int running = 0;
 
     for (int i = 0; i < l->n_jobs; i++)
-        running += l->jobs[i].state == JOB_IN_PROGRESS;
+        running += takes_a_turn(&l->jobs[i], &l->tracks[i]);
     for (int i = 0; i < l->n_jobs && running < l->o.set->max_jobs; i++) {
         if (l->jobs[i].state != JOB_PENDING || ledger_job_unapproved(&l->jobs[i]) ||
             clock_mono_us() < l->tracks[i].next_try_mono_us)

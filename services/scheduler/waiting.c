@@ -18,6 +18,8 @@
 #define MAX_INSTANCES 256
 #define MAX_NOTES     3 /* of instances: ten mailers say the same about one relay */
 
+#define MAX_LISTED 100 /* jobs in progress that are looked at: max-jobs is no more */
+
 struct reasons {
     struct convert *c;
     char *texts[WAITING_MAX];
@@ -99,16 +101,20 @@ static int add_services(struct reasons *r, struct fp_ledger *l, struct fp_err *e
 static int add_turn(struct reasons *r, struct fp_ledger *l, const struct scheduler_settings *set,
                     struct fp_err *err)
 {
-    struct ledger_job *running = mem_array((size_t)set->max_jobs, sizeof *running);
-    int n = ledger_job_list(l, JOB_IN_PROGRESS, 0, running, (int)set->max_jobs, err);
+    struct ledger_job *running = mem_array(MAX_LISTED, sizeof *running);
+    int n = ledger_job_list(l, JOB_IN_PROGRESS, 0, running, MAX_LISTED, err), busy = 0, failed = n < 0;
 
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        struct ledger_counts c; /* whose last users alone wait for their next attempt takes no turn */
+        failed = failed || ledger_job_counts(l, running[i].id, &c, err) < 0;
+        busy += !failed && (c.intervals_paged < c.intervals || c.batches_open > 0);
         ledger_job_fini(&running[i]);
+    }
     mem_free(running);
-    if (n < 0)
+    if (failed)
         return -1;
-    if (n >= set->max_jobs)
-        add(r, "%d jobs are in progress and --max-jobs is %" PRId64 ": it starts when one of them ends", n,
+    if (busy >= set->max_jobs)
+        add(r, "%d jobs are in progress and --max-jobs is %" PRId64 ": it starts when one of them ends", busy,
             set->max_jobs);
     return 0;
 }
