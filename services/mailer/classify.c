@@ -8,7 +8,8 @@
  * to a user; what may have been accepted must never be called unsent. A refusal
  * that does not name the mailbox is VAGUE: one is taken for the user's own,
  * some in a row for the provider's (hold.c). One that says that the mailbox is
- * not there SUPPRESSes: it is not mailed again.
+ * not there SUPPRESSes: it is not mailed again. What is about our ACCOUNT there
+ * (key, quota, suspension) is never a user's, even when his mail alone meets it.
  *
  * Sources: RFC 5321 (codes), RFC 3463 and the IANA registry of enhanced status
  * codes, RFC 6647 (greylisting), the published replies of the large mailbox
@@ -44,18 +45,20 @@ struct rule {
     unsigned stages;
     int code_from, code_to;
     int subject, detail_from, detail_to; /* ANY: whatever it is */
-    int verdict;                         /* perhaps with VAGUE or SUPPRESS */
+    int verdict;                         /* perhaps with VAGUE, SUPPRESS or ACCOUNT */
     const char *words;                   /* in the reply, whatever its letters' case; NULL: any */
 };
 
 #define VAGUE    0x100
 #define SUPPRESS 0x200
+#define ACCOUNT  0x400
 #define GONE     (VERDICT_FAILED | SUPPRESS)
+#define OURS     (VERDICT_PROVIDER_FAULT | ACCOUNT)
 
 /* The first row that fits decides. */
 static const struct rule rules[] = {
     /* The account's own limit for a day: it stands until tomorrow. */
-    {ALL, 454, 454, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "daily message quota exceeded"},
+    {ALL, 454, 454, ANY, ANY, ANY, OURS, "daily message quota exceeded"},
     /* Too fast: slow down, charge nobody. */
     {ALL, 421, 421, ANY, ANY, ANY, VERDICT_THROTTLED, NULL},
     /* Postfix's defer_unauth_destination: it does not relay for us, now. */
@@ -64,8 +67,8 @@ static const struct rule rules[] = {
     {ALL, 400, 599, 7, 28, 28, VERDICT_THROTTLED, NULL},
 
     /* Before any mail, and in need of authentication: our settings or the relay. */
-    {SETUP, 400, 599, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
-    {ALL, 530, 538, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
+    {SETUP, 400, 599, ANY, ANY, ANY, OURS, NULL},
+    {ALL, 530, 538, ANY, ANY, ANY, OURS, NULL},
 
     /* The recipient's mailbox or domain has changed hands (RFC 7293). */
     {ALL, 500, 599, 7, 17, 18, GONE, NULL},
@@ -113,10 +116,10 @@ static const struct rule rules[] = {
     {ALL, 0, 999, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
 
     /* --- HTTP: the account ---------------------------------------------------------- */
-    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "quota exceeded"},
-    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "credits exceeded"},
-    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "Suspended"},
-    {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "Paused"},
+    {HTTP, 400, 499, ANY, ANY, ANY, OURS, "quota exceeded"},
+    {HTTP, 400, 499, ANY, ANY, ANY, OURS, "credits exceeded"},
+    {HTTP, 400, 499, ANY, ANY, ANY, OURS, "Suspended"},
+    {HTTP, 400, 499, ANY, ANY, ANY, OURS, "Paused"},
     {HTTP, 429, 429, ANY, ANY, ANY, VERDICT_THROTTLED, NULL},
     {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED, "Throttling"},
     {HTTP, 400, 499, ANY, ANY, ANY, VERDICT_THROTTLED, "TooManyRequests"},
@@ -126,11 +129,13 @@ static const struct rule rules[] = {
     {HTTP, 503, 503, ANY, ANY, ANY, VERDICT_THROTTLED, "Throttling:"},
     {HTTP, 503, 503, ANY, ANY, ANY, VERDICT_THROTTLED, "ThrottlingException"},
     {HTTP, 503, 503, ANY, ANY, ANY, VERDICT_THROTTLED, "TooManyRequestsException"},
-    {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "LimitExceeded"},
+    {HTTP, 400, 400, ANY, ANY, ANY, OURS, "LimitExceeded"},
     {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "NotVerified"},
     {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "not verified"}, /* the sender, to SES */
-    {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "Signature"},
-    {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "Token"},
+    {HTTP, 400, 400, ANY, ANY, ANY, OURS, "Signature"},
+    {HTTP, 400, 400, ANY, ANY, ANY, OURS, "Token"},
+    /* The sender is a brand's: its mails meet it, and others need not. */
+    {HTTP, 403, 403, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, "verified Sender"},
 
     /* --- the mail: SendGrid names the field, SES speaks of the whole ------------------- */
     {HTTP, 400, 400, ANY, ANY, ANY, VERDICT_FAILED, "personalizations.0.to"},
@@ -139,6 +144,8 @@ static const struct rule rules[] = {
     {HTTP, 422, 422, ANY, ANY, ANY, VERDICT_FAILED | VAGUE, NULL},
 
     /* Redirected, not allowed, not found: our settings. */
+    {HTTP, 300, 399, ANY, ANY, ANY, OURS, NULL},
+    {HTTP, 401, 407, ANY, ANY, ANY, OURS, NULL},
     {HTTP, 300, 499, ANY, ANY, ANY, VERDICT_PROVIDER_FAULT, NULL},
     /* Behind a gateway, or half way through, the mail may have been taken; and
      * so may one whose reply says so, but not in the provider's form. */
@@ -225,9 +232,10 @@ static bool ends_word(char c)
 
 static void set_verdict(struct transport_reply *reply, int verdict, enum send_stage stage)
 {
-    reply->verdict = (enum verdict)(verdict & ~(VAGUE | SUPPRESS));
+    reply->verdict = (enum verdict)(verdict & ~(VAGUE | SUPPRESS | ACCOUNT));
     reply->vague = (verdict & VAGUE) != 0;
     reply->suppress = (verdict & SUPPRESS) != 0;
+    reply->account = (verdict & ACCOUNT) != 0;
     reply->at_recipient = AT(stage) & (PAYLOAD | AT(HTTP_WAIT) | HTTP);
 }
 

@@ -155,6 +155,52 @@ static void a_refusal_without_the_mailbox_named_is_vague(void **state)
     assert_false(break_at(SMTP_MAIL, CURLE_RECV_ERROR, "").at_recipient);
 }
 
+/* Key, quota, standing: whose mail meets that alone has no part in it. */
+static void what_is_about_our_account_is_said(void **state)
+{
+    (void)state;
+    static const struct {
+        enum send_stage stage;
+        const char *line;
+        bool account;
+    } smtp[] = {
+        {SMTP_BODY, "454 Throttling failure: Daily message quota exceeded", true},
+        {SMTP_RCPT, "530 5.7.0 authentication required", true},
+        {SMTP_AUTH, "535 5.7.8 wrong password", true},
+        {SMTP_RCPT, "554 5.7.1 relay access denied", false},
+        {SMTP_BODY, "550 5.7.26 unauthenticated", false},
+        {SMTP_RCPT, "550 5.1.1 no such user", false},
+    };
+    for (size_t i = 0; i < sizeof smtp / sizeof smtp[0]; i++)
+        if (refuse(smtp[i].stage, smtp[i].line).account != smtp[i].account)
+            fail_msg("%s", smtp[i].line);
+    static const struct {
+        int status;
+        const char *words;
+        bool account;
+    } http[] = {
+        {401, "authorization required", true},
+        {401, "Maximum credits exceeded", true},
+        {403, "", true},
+        {403, "SignatureDoesNotMatch: x", true},
+        {403, "from: The from address does not match a verified Sender Identity.", false},
+        {429, "TooManyRequestsException: Daily message quota exceeded.", true},
+        {400, "AccountSuspendedException: ", true},
+        {404, "NotFoundException: Configuration set", true},
+        {400, "MessageRejected: Email address is not verified.", false},
+        {400, "BadRequestException: Illegal address", false},
+        {429, "too many requests", false},
+    };
+    for (size_t i = 0; i < sizeof http / sizeof http[0]; i++) {
+        struct http_end e = {.stage = HTTP_REPLY, .result = CURLE_OK, .status = http[i].status};
+        struct transport_reply r;
+        snprintf(e.words, sizeof e.words, "%s", http[i].words);
+        classify_http(&e, &r);
+        if (r.account != http[i].account || (r.account && r.verdict != VERDICT_PROVIDER_FAULT))
+            fail_msg("%d %s: account %d, verdict %d", e.status, e.words, r.account, r.verdict);
+    }
+}
+
 static void a_broken_connection_is_ambiguous_only_after_354(void **state)
 {
     (void)state;
@@ -312,6 +358,7 @@ int main(void)
         cmocka_unit_test(replies_mean_what_the_notes_say),
         cmocka_unit_test(a_refusal_without_the_mailbox_named_is_vague),
         cmocka_unit_test(only_a_mailbox_that_is_not_there_is_suppressed),
+        cmocka_unit_test(what_is_about_our_account_is_said),
         cmocka_unit_test(a_broken_connection_is_ambiguous_only_after_354),
         cmocka_unit_test(only_curle_ok_is_sent),
         cmocka_unit_test(half_a_refusal_of_the_mail_is_ambiguous),

@@ -72,6 +72,7 @@ struct mail {
     int64_t turn_until_us;                /* its turn of the rates: to begin until then; 0: lost */
     bool probe;                           /* sent to see whether a fault is over */
     int faults;                           /* provider's faults met by this mail */
+    int account_faults;                   /* those of our account there, which are nobody's own */
     int throttles;                        /* throttling replies met by this mail */
     uint64_t passed;                      /* mails that had passed at the first of these */
     uint64_t others;                      /* throttling replies that had come by then */
@@ -96,8 +97,8 @@ struct batch {
     int32_t epoch;
     bool resend, dry_run;
     int max_attempts;
-    struct fp_arena *arena; /* holds the message */
     int64_t deadline_us;    /* of the job, on our clock; INT64_MAX: none */
+    struct fp_arena *arena; /* holds the message */
     const Foliopost__V1__JobContext *job;
     struct mail *mails;
     size_t n_mails;

@@ -59,7 +59,7 @@ static void ask(struct desk *d, bool with_new)
         struct mail *m = r->asked[i];
         struct provider *p = &d->providers[r->via[i]];
         if (m->provider != r->via[i])
-            m->faults = m->throttles = 0; /* met with another */
+            m->faults = m->account_faults = m->throttles = 0; /* met with another */
         m->provider = r->via[i];
         m->provider_no = p->no;
         m->probe = p->hold.standing;

@@ -72,7 +72,7 @@ static void fault(struct desk *d, struct mail *m, enum hold_row row)
 
 static void note_first(struct desk *d, struct mail *m)
 {
-    if (m->faults + m->throttles > 0)
+    if (m->faults + m->account_faults + m->throttles > 0)
         return;
     m->passed = provider_of(d, m)->hold.passed;
     m->others = provider_of(d, m)->hold.throttles;
@@ -85,6 +85,10 @@ static void note_first(struct desk *d, struct mail *m)
 static bool is_own_fault(struct desk *d, struct mail *m)
 {
     note_first(d, m);
+    if (m->reply.account) {
+        m->account_faults++; /* a quota that runs dry lets some pass between others */
+        return false;
+    }
     if (++m->faults < OWN_FAULTS)
         return false;
     return provider_of(d, m)->hold.passed >= m->passed + OWN_FAULTS ||
@@ -133,11 +137,12 @@ static void faulted(struct desk *d, struct mail *m)
         charge(d, m);
         return;
     }
-    /* The only mail there is, and nothing ever passed: somebody has to look. */
-    if (m->faults >= OWN_FAULTS && !hold_passed_lately(&provider_of(d, m)->hold, clock_mono_us()))
+    /* The only mail there is, and nothing ever passed, or our account is refused: somebody has to look. */
+    if (m->account_faults >= OWN_FAULTS ||
+        (m->faults >= OWN_FAULTS && !hold_passed_lately(&provider_of(d, m)->hold, clock_mono_us())))
         sure = true;
     fault(d, m, sure ? HOLD_SURE : m->reply.vague ? HOLD_VAGUE : HOLD_POLICY);
-    withdraw(d, m, m->faults);
+    withdraw(d, m, m->faults + m->account_faults);
 }
 
 static void throttled(struct desk *d, struct mail *m)
@@ -176,6 +181,7 @@ static void passed(struct desk *d, const struct mail *m)
 static void concluded(struct desk *d, struct mail *m)
 {
     if (m->reply.verdict == VERDICT_AMBIGUOUS) {
+        hold_asked(&provider_of(d, m)->hold, m->reply.retry_after_ms * 1000, clock_mono_us());
         fault(d, m, HOLD_POLICY);
     } else if (!m->reply.vague) {
         passed(d, m);

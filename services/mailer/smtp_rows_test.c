@@ -148,7 +148,7 @@ static void try_row(struct wire *w, const struct rule *u, enum send_stage stage,
     struct transport *t = connection(w, login);
     change(w, says(stage, line));
     struct transport_reply r = send_mail(t);
-    int is = (int)r.verdict | (r.vague ? VAGUE : 0) | (r.suppress ? SUPPRESS : 0);
+    int is = (int)r.verdict | (r.vague ? VAGUE : 0) | (r.suppress ? SUPPRESS : 0) | (r.account ? ACCOUNT : 0);
     if (is != u->verdict || r.at_recipient != ((AT(stage) & PAYLOAD) != 0))
         fail_msg("stage %d, \"%s\": %#x (%s), the table says %#x", (int)stage, line, (unsigned)is, r.reason,
                  (unsigned)u->verdict);

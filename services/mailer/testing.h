@@ -22,6 +22,8 @@
 static enum verdict (*f_verdict)(int64_t user_id);
 static int f_code;
 static bool f_vague;               /* refusals do not name the mailbox */
+static bool f_account;             /* PROVIDER_FAULT is of the account */
+static int64_t f_retry_after_ms;   /* what replies ask for */
 static bool f_suppress;            /* FAILED is a mailbox that is not there */
 static atomic_int f_sent[F_USERS]; /* accepted, or perhaps accepted */
 static atomic_int f_tries, f_in_hand;
@@ -78,6 +80,8 @@ static void f_send(struct transport *t, const struct transport_mail *m, struct t
         clock_sleep_us(1000);
     reply->verdict = v;
     reply->code = f_code;
+    reply->account = f_account && v == VERDICT_PROVIDER_FAULT;
+    reply->retry_after_ms = f_retry_after_ms;
     reply->at_recipient = f_code != 0;
     reply->vague = f_vague && (v == VERDICT_DEFERRED || v == VERDICT_FAILED);
     reply->suppress = f_suppress && v == VERDICT_FAILED;
@@ -225,7 +229,8 @@ static T_UNUSED int f_clean(void **state)
 {
     f_verdict = f_all_sent;
     f_code = 0;
-    f_vague = false;
+    f_vague = f_account = false;
+    f_retry_after_ms = 0;
     f_suppress = false;
     f_names = NULL;
     f_connect_ms = 0;

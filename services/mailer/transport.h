@@ -29,8 +29,9 @@ struct transport_reply {
     char provider_id[100];
     bool suppress;          /* FAILED for a mailbox that is not there: not to be mailed again */
     bool vague;             /* refused without naming the mailbox: may be the provider's own trouble */
+    bool account;           /* PROVIDER_FAULT of our key, quota or standing there: never this mail's own */
     bool at_recipient;      /* the provider had been told the recipient */
-    int64_t retry_after_ms; /* THROTTLED: the provider says when to come again; 0: it does not */
+    int64_t retry_after_ms; /* THROTTLED, AMBIGUOUS: the provider says when to come again; 0: it does not */
     bool untried;           /* not sent, and nothing learnt: may_go(), turn() or lease_holds() said no */
 };
 
