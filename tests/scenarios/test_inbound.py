@@ -283,6 +283,7 @@ def test_bounces_and_complaints_are_read_from_a_maildir(new_stack):
              "e.manyplus": ("+" + "a" * 40 + "@x ") * 5000, "f.unsubscribe-token": dsn(f"bounce+{token(stack, UNSUBSCRIBE, 12, 12)}@b.example.com")}
     for name, text in mails.items():
         (box / "tmp" / name).write_bytes(text.encode("latin-1"))
+             "i.domain": dsn(verp(11), status="5.1.2"), "j.unknown": dsn(verp(13), status="5.1.0"),
         os.rename(box / "tmp" / name, box / "new" / name)
     (box / "new" / "g.link").symlink_to("/etc/passwd")
     os.mkfifo(box / "new" / "h.fifo")
@@ -291,7 +292,7 @@ def test_bounces_and_complaints_are_read_from_a_maildir(new_stack):
         time.sleep(0.1)
     assert os.listdir(box / "new") == []
     kinds = {int(u): e for _, u, e, _ in w.events()}
-    assert kinds == {1: "bounced", 2: "bounced", 3: "delayed", 4: "complained", 8: "bounced", 10: "unsubscribed"}
+    assert kinds == {1: "bounced", 2: "bounced", 3: "delayed", 4: "complained", 8: "bounced", 10: "unsubscribed", 11: "bounced", 13: "bounced"}
     assert len(w.events()) == 6 # the same report twice is one
     assert w.suppressed() == {(1, "hard_bounce"), (4, "complaint"), (8, "hard_bounce"), (10, "unsubscribe")}
     left = {n.split(":")[0] for n in os.listdir(box / "cur")}

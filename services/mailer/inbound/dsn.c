@@ -20,8 +20,9 @@
 
 #define FIELDS_BYTES 65536 /* of a report's machine part */
 
-/* A mailbox or domain that is not there; other 5.x.x may be the sender's fault. */
-static const char *const gone[] = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"};
+/* A mailbox that is not there, as in classify.c; other 5.x.x may be the sender's fault. Not 5.1.2: a
+ * resolver that errs says "no such domain" of many. Not 5.1.0, which says nothing more exact. */
+static const char *const gone[] = {"5.1.1", "5.1.3", "5.1.6", "5.1.10", "5.2.1"};
 
 void dsn_init(void)
 {
