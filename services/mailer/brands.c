@@ -83,6 +83,17 @@ struct brand *brands_at(struct brands *b, int i)
     return i < b->n ? &b->list[i] : NULL;
 }
 
+/* Through each provider that its mails may take. */
+static int check_sender(const struct brand *b, const struct providers *p, struct fp_err *err)
+{
+    for (int i = 0; i < providers_count(p); i++) {
+        bool takes = b->provider >= 0 ? b->provider == i : !providers_is_dedicated(p, i);
+        if (takes && providers_check_sender(p, i, b->settings->from, b->settings->reply_to, err) < 0)
+            return strcmp(b->name, BRAND_DEFAULT) == 0 ? -1 : err_prefix(err, "brand %s", b->name);
+    }
+    return 0;
+}
+
 int brands_bind(struct brands *b, struct providers *p, struct fp_err *err)
 {
     for (int i = 0; i < b->n; i++) {
@@ -100,5 +111,8 @@ int brands_bind(struct brands *b, struct providers *p, struct fp_err *err)
             return err_set(err, FP_INVALID_ARGUMENT,
                            "brand %s: every provider is another brand's: name one for it, in [%s]",
                            b->list[i].name, b->list[i].name);
+    for (int i = 0; i < b->n; i++)
+        if (check_sender(&b->list[i], p, err) < 0)
+            return -1;
     return 0;
 }

@@ -16,7 +16,7 @@ static const char credentials[] = "# rotated\n[default]\naws_access_key_id = AKI
 static const char mime[] =
     "From: =?UTF-8?B?RsO2bGlv?= <reports@here.example>\r\n"
     "Reply-To: help@here.example\r\n"
-    "To: <anna@there.example>\r\n"
+    "To: \"King, Jr.; Anna\" <anna@there.example>\r\n"
     "Subject: =?UTF-8?B?w4RubmE=?=\r\n"
     "Message-ID: <1.2.x@here.example>\r\n"
     "List-Unsubscribe: <https://u.here.example/u/1.2>,\r\n <mailto:u@here.example>\r\n"
@@ -207,17 +207,19 @@ static void sendgrid_is_told_the_pieces(void **state)
     assert_true(last_holds(c.server, "POST /v3/mail/send HTTP/1.1\r\n"));
     assert_true(last_holds(c.server, "Authorization: Bearer SG.key\r\n"));
     json_t *body = last_body(c.server);
-    const char *to, *user, *token, *name, *from, *reply_to, *subject, *text, *html, *unsubscribe, *id;
+    const char *to, *to_name, *user, *token, *name, *from, *reply_to, *subject, *text, *html, *unsubscribe,
+        *id;
     assert_int_equal(
         json_unpack(
             body,
-            "{s:[{s:[{s:s}], s:{s:s, s:s}}], s:{s:s, s:s}, s:{s:s}, s:s, s:[{s:s}, {s:s}], s:{s:s, s:s}}",
-            "personalizations", "to", "email", &to, "custom_args", "foliopost_user", &user, "foliopost_token",
-            &token, "from", "name", &name, "email", &from, "reply_to", "email", &reply_to, "subject",
-            &subject, "content", "value", &text, "value", &html, "headers", "List-Unsubscribe", &unsubscribe,
-            "Message-ID", &id),
+            "{s:[{s:[{s:s, s:s}], s:{s:s, s:s}}], s:{s:s, s:s}, s:{s:s}, s:s, s:[{s:s}, {s:s}], s:{s:s, s:s}}",
+            "personalizations", "to", "email", &to, "name", &to_name, "custom_args", "foliopost_user", &user,
+            "foliopost_token", &token, "from", "name", &name, "email", &from, "reply_to", "email", &reply_to,
+            "subject", &subject, "content", "value", &text, "value", &html, "headers", "List-Unsubscribe",
+            &unsubscribe, "Message-ID", &id),
         0);
     assert_string_equal(to, "anna@there.example");
+    assert_string_equal(to_name, "King Jr. Anna"); /* it would refuse the mail for the others */
     assert_string_equal(user, "2");
     assert_string_equal(token, "atoken");
     assert_string_equal(name, "F\xc3\xb6lio");
@@ -232,6 +234,17 @@ static void sendgrid_is_told_the_pieces(void **state)
     assert_null(json_object_get(json_object_get(body, "headers"), "Content-Type"));
     json_decref(body);
     client_close(&c);
+}
+
+static void a_sender_that_sendgrid_would_refuse_is_found_at_start(void **state)
+{
+    struct fp_err err;
+    (void)state;
+    assert_int_equal(transport_sendgrid.check_sender("Acme Inc. <a@acme.example>", "", &err), 0);
+    assert_int_equal(transport_sendgrid.check_sender("\"Acme, Inc.\" <a@acme.example>", "", &err), -1);
+    assert_non_null(strstr(err.msg, "from: "));
+    assert_int_equal(transport_sendgrid.check_sender("a@acme.example", "A; B <a@acme.example>", &err), -1);
+    assert_non_null(strstr(err.msg, "reply-to: "));
 }
 
 static void a_new_key_is_taken_up(void **state)
@@ -574,6 +587,7 @@ int main(void)
         cmocka_unit_test(a_connection_is_kept_for_its_mails_and_no_longer),
         cmocka_unit_test(ses_is_told_the_raw_mail_and_whose_it_is),
         cmocka_unit_test(sendgrid_is_told_the_pieces),
+        cmocka_unit_test(a_sender_that_sendgrid_would_refuse_is_found_at_start),
         cmocka_unit_test(a_new_key_is_taken_up),
         cmocka_unit_test(replies_of_ses_mean_what_the_table_says),
         cmocka_unit_test(replies_of_sendgrid_mean_what_the_table_says),

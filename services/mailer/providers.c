@@ -74,6 +74,15 @@ int providers_find(const struct providers *p, const char *name)
     return -1;
 }
 
+int providers_check_sender(const struct providers *p, int i, const char *from, const char *reply_to,
+                           struct fp_err *err)
+{
+    const struct transport_ops *ops = transport_by_name(p->list[i].settings->transport);
+    if (!ops->check_sender || ops->check_sender(from, reply_to, err) == 0)
+        return 0;
+    return err_prefix(err, "provider %s", p->list[i].name);
+}
+
 void providers_dedicate(struct providers *p, int i)
 {
     p->list[i].dedicated = true;

@@ -28,6 +28,9 @@ struct providers *providers_load(const struct mailer_settings *s, struct fp_err 
 void providers_free(struct providers *p);
 /* Its place among them, which is the desk's number of it; -1: there is none. */
 int providers_find(const struct providers *p, const char *name);
+/* Whether a From and Reply-To can go through it. */
+int providers_check_sender(const struct providers *p, int i, const char *from, const char *reply_to,
+                           struct fp_err *err) FP_MUST_CHECK;
 /* It takes only mails that name it (struct rendered). */
 void providers_dedicate(struct providers *p, int i);
 bool providers_is_dedicated(const struct providers *p, int i);

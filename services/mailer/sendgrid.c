@@ -28,6 +28,8 @@
 #define HOST      "https://api.sendgrid.com"
 #define SEND_PATH "/v3/mail/send"
 
+#define NOT_IN_NAMES ",;" /* it refuses mails in which a name has one of these */
+
 struct transport {
     struct http_client *http;
     char *url;
@@ -107,6 +109,18 @@ static int sendgrid_check(const struct transport_settings *s, struct fp_err *err
     return t ? 0 : -1;
 }
 
+/* A company's own name is not changed behind its back. */
+static int sendgrid_check_sender(const char *from, const char *reply_to, struct fp_err *err)
+{
+    const char *const texts[] = {from, reply_to}, *const names[] = {"from", "reply-to"};
+    for (size_t i = 0; i < 2; i++)
+        if (texts[i][strcspn(texts[i], NOT_IN_NAMES)])
+            return err_set(err, FP_INVALID_ARGUMENT,
+                           "%s: \"%.200s\": SendGrid takes no comma and no semicolon in a name", names[i],
+                           texts[i]);
+    return 0;
+}
+
 /* --- from MIME to JSON --------------------------------------------------------------------- */
 
 /* What SendGrid makes itself, or refuses to take. */
@@ -150,14 +164,32 @@ static json_t *headers_of(GMimeObject *message)
     return headers;
 }
 
+static json_t *named(const char *address, InternetAddress *a)
+{
+    const char *name = a ? internet_address_get_name(a) : NULL;
+    struct fp_str plain;
+    str_init(&plain, 0);
+    for (const char *p = name ? name : ""; *p; p++)
+        if (!strchr(NOT_IN_NAMES, *p))
+            str_putc(&plain, *p);
+    json_t *json = json_pack("{s:s, s:s*}", "email", address, "name", plain.len ? plain.data : NULL);
+    str_fini(&plain);
+    return json;
+}
+
 static json_t *mailbox(InternetAddressList *list)
 {
     InternetAddress *a = list ? internet_address_list_get_address(list, 0) : NULL;
     if (!a || !INTERNET_ADDRESS_IS_MAILBOX(a))
         return NULL;
-    const char *name = internet_address_get_name(a);
-    return json_pack("{s:s, s:s*}", "email", internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(a)),
-                     "name", name && *name ? name : NULL);
+    return named(internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(a)), a);
+}
+
+/* The address of the envelope, with the name that To has. */
+static json_t *recipient(GMimeMessage *message, const struct transport_mail *m)
+{
+    InternetAddressList *to = g_mime_message_get_to(message);
+    return named(m->recipient, to ? internet_address_list_get_address(to, 0) : NULL);
 }
 
 static json_t *attachment(GMimePart *part)
@@ -230,8 +262,8 @@ static json_t *json_of(GMimeMessage *message, const struct transport_mail *m, co
 {
     const char *subject = g_mime_message_get_subject(message);
     json_t *json =
-        json_pack("{s:[{s:[{s:s}], s:o}], s:o, s:o*, s:s, s:o, s:o}", "personalizations", "to", "email",
-                  m->recipient, "custom_args", custom_args(m), "from",
+        json_pack("{s:[{s:[o], s:o}], s:o, s:o*, s:s, s:o, s:o}", "personalizations", "to",
+                  recipient(message, m), "custom_args", custom_args(m), "from",
                   mailbox(g_mime_message_get_from(message)), "reply_to",
                   mailbox(g_mime_message_get_reply_to(message)), "subject", subject ? subject : "", "headers",
                   headers_of(GMIME_OBJECT(message)), "tracking_settings", no_tracking());
@@ -338,6 +370,7 @@ static void sendgrid_send(struct transport *t, const struct transport_mail *m, s
 
 const struct transport_ops transport_sendgrid = {.name = "sendgrid",
                                                  .check = sendgrid_check,
+                                                 .check_sender = sendgrid_check_sender,
                                                  .open = sendgrid_open,
                                                  .send = sendgrid_send,
                                                  .close = sendgrid_close};

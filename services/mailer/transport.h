@@ -82,6 +82,8 @@ struct transport_ops {
     const char *name;
     /* Settings of this transport are right; names the setting that is not. */
     int (*check)(const struct transport_settings *s, struct fp_err *err);
+    /* From and Reply-To can be sent with it; names the setting that cannot. NULL: any can. */
+    int (*check_sender)(const char *from, const char *reply_to, struct fp_err *err);
     /* Connects nothing yet. */
     struct transport *(*open)(const struct transport_settings *s, struct fp_err *err);
     void (*send)(struct transport *t, const struct transport_mail *m, struct transport_reply *reply);
