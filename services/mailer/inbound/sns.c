@@ -2,8 +2,8 @@
  * Signatures of SNS.
  *
  * The message names the URL of the certificate that checks it, so everything
- * hangs on that URL: HTTPS, a host of SNS in the topic's own region, a path of
- * plain characters that ends in .pem; no user, port, query, escape or
+ * hangs on that URL: HTTPS, a host of SNS in the topic's own region, at its root a
+ * name of plain characters that ends in .pem; no folder, user, port, query, escape or
  * redirect. The topic must be one of ours first: anybody can have a topic of
  * his own that SNS signs for. Certificates are kept for a day, eight of them,
  * and at most one is fetched in a second, so that forged names make no traffic.
@@ -73,10 +73,10 @@ bool sns_is_own_url(const char *url, const char *region)
 static bool is_certificate_url(const char *url, const char *region)
 {
     size_t n = strlen(url);
-    const char *name = strrchr(url, '/');
-    return sns_is_own_url(url, region) && n > 4 && n < sizeof((struct kept *)0)->url &&
-           strcmp(url + n - 4, ".pem") == 0 && name - url < (ptrdiff_t)n && plain(name + 1, "-.") &&
-           name[1] != '.';
+    if (!sns_is_own_url(url, region) || n >= sizeof((struct kept *)0)->url)
+        return false;
+    const char *name = strchr(url + sizeof "https://" - 1, '/') + 1;
+    return plain(name, "-.") && name[0] != '.' && strcmp(url + n - 4, ".pem") == 0;
 }
 
 /* --- fetching ---------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -79,6 +80,27 @@ static void nothing_is_fetched_for_strangers_and_one_a_second_for_all(void **sta
                      FP_PERMISSION_DENIED);
     assert_int_equal(checked(s, TOPIC, "https://evil.example/x.pem"), FP_PERMISSION_DENIED);
     assert_int_equal(checked(s, TOPIC, "https://sns.eu-west-1.amazonaws.com/../x"), FP_PERMISSION_DENIED);
+    static const char *const others[] = {"?Action=GetTopicAttributes&x=.pem",
+                                         "?Action=x/y.pem",
+                                         "x/y.pem",
+                                         "%2e%2e/x.pem",
+                                         "%2e%2e%2fx.pem",
+                                         "x.pem?y.pem",
+                                         "x.pem/",
+                                         "x.pem%00.pem",
+                                         ".pem",
+                                         "..pem",
+                                         "x~.pem",
+                                         "x.pem&.pem",
+                                         "",
+                                         "/x.pem",
+                                         "x:y.pem"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        char url[128];
+        snprintf(url, sizeof url, "https://sns.eu-west-1.amazonaws.com/%s", others[i]);
+        if (checked(s, TOPIC, url) != FP_PERMISSION_DENIED || gets != 0)
+            fail_msg("taken: %s", url);
+    }
     assert_int_equal(gets, 0);
     assert_int_equal(checked(s, TOPIC, "https://sns.eu-west-1.amazonaws.com/x.pem"), FP_PERMISSION_DENIED);
     assert_int_equal(gets, 1);
