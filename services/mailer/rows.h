@@ -21,8 +21,9 @@
      AT(smtp_user)},                                                                                         \
     {"smtp-password-file", CONFIG_SECRET_FILE, NULL, "", 0, 4096, NULL, "file with the password at the relay", \
      AT(smtp_password_file)},                                                                                \
-    {"smtp-tls", CONFIG_CHOICE, NULL, "try", 0, 0, "never|try|require", "STARTTLS with smtp://",             \
-     AT(smtp_tls)},                                                                                          \
+    {"smtp-tls", CONFIG_CHOICE, NULL, "try", 0, 0, "never|try|require|insecure-login",                       \
+     "STARTTLS with smtp://; smtp-user needs require, but to this machine; insecure-login: as try, and the password " \
+     "may go in clear", AT(smtp_tls)},                                                                       \
     {"smtp-ca-file", CONFIG_STRING, NULL, "", 0, 4096, NULL,                                                 \
      "CA of the relay's certificate; empty: the system's", AT(smtp_ca_file)},                                \
     {"helo-name", CONFIG_STRING, NULL, "", 0, 255, NULL, "name for EHLO; empty: the host's name",            \

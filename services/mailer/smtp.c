@@ -69,7 +69,10 @@ static int read_tls(const char *name, long *use_ssl)
     static const struct {
         const char *name;
         long value;
-    } modes[] = {{"never", CURLUSESSL_NONE}, {"try", CURLUSESSL_TRY}, {"require", CURLUSESSL_ALL}};
+    } modes[] = {{"never", CURLUSESSL_NONE},
+                 {"try", CURLUSESSL_TRY},
+                 {"require", CURLUSESSL_ALL},
+                 {"insecure-login", CURLUSESSL_TRY}};
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         if (strcmp(modes[i].name, name) == 0) {
             *use_ssl = modes[i].value;
@@ -89,6 +92,42 @@ static int check_password_file(const struct transport_settings *s, struct fp_err
     return 0;
 }
 
+/* 127.0.0.0/8 in digits: "127.evil.example" is a name. */
+static bool is_loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host);
+}
+
+/* "smtp://HOST", to another machine than this. */
+static bool leaves_in_clear(const char *url)
+{
+    char *scheme = NULL, *host = NULL;
+    CURLU *u = curl_url();
+    bool leaves = curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
+                  curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+                  curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK;
+    if (!leaves)
+        leaves = strcmp(scheme, "smtps") != 0 && strcmp(host, "localhost") != 0 && !is_loopback(host) &&
+                 strcmp(host, "[::1]") != 0;
+    curl_free(scheme);
+    curl_free(host);
+    curl_url_cleanup(u);
+    return leaves;
+}
+
+/* Whoever is between can strip STARTTLS from the relay's answer, and read the password. */
+static int check_login(const struct transport_settings *s, struct fp_err *err)
+{
+    bool lax = strcmp(s->smtp_tls, "never") == 0 || strcmp(s->smtp_tls, "try") == 0;
+    if (!*s->smtp_user || !lax || !leaves_in_clear(s->smtp_url))
+        return 0;
+    return err_set(
+        err, FP_INVALID_ARGUMENT,
+        "smtp-tls: with %s the password of smtp-user could go to %s in clear: require, or smtps://; "
+        "insecure-login to allow it",
+        s->smtp_tls, s->smtp_url);
+}
+
 static int smtp_check(const struct transport_settings *s, struct fp_err *err)
 {
     long use_ssl;
@@ -96,13 +135,15 @@ static int smtp_check(const struct transport_settings *s, struct fp_err *err)
     if (check_url(s->smtp_url, err) != 0)
         return -1;
     if (read_tls(s->smtp_tls, &use_ssl) != 0)
-        return err_set(err, FP_INVALID_ARGUMENT, "smtp-tls: \"%s\" is not never, try or require",
-                       s->smtp_tls);
+        return err_set(err, FP_INVALID_ARGUMENT,
+                       "smtp-tls: \"%s\" is not never, try, require or insecure-login", s->smtp_tls);
     if (strspn(s->helo_name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-") !=
         strlen(s->helo_name))
         return err_set(err, FP_INVALID_ARGUMENT, "helo-name: \"%s\" is not a host name", s->helo_name);
     if (*s->smtp_user && !*s->smtp_password_file)
         return err_set(err, FP_INVALID_ARGUMENT, "smtp-password-file: needed for smtp-user");
+    if (check_login(s, err) != 0)
+        return -1;
     if (!text_is_clean(s->smtp_user))
         return err_set(err, FP_INVALID_ARGUMENT, "smtp-user holds control characters");
     return check_password_file(s, err);

@@ -263,6 +263,42 @@ static void a_421_in_mid_stream_is_this_mails(void **state)
     mem_free(data);
 }
 
+/* Whoever is between can strip STARTTLS. */
+static void a_login_goes_encrypted_or_nowhere(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *tls;
+        bool good;
+    } rows[] = {
+        {"smtp://relay.example:587", "try", false},
+        {"smtp://relay.example:587", "never", false},
+        {"smtp://127.evil.example:587", "try", false},
+        {"smtp://relay.example:587", "require", true},
+        {"smtp://relay.example:587", "insecure-login", true},
+        {"smtps://relay.example:465", "try", true},
+        {"smtp://127.0.0.1:25", "never", true},
+        {"smtp://localhost:25", "try", true},
+        {"smtp://[::1]:25", "try", true},
+    };
+    struct wire w = {0};
+    wire_open(&w);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct transport_settings s = usual_settings();
+        struct fp_err err;
+        s.smtp_url = rows[i].url;
+        s.smtp_tls = rows[i].tls;
+        assert_int_equal(transport_smtp.check(&s, &err), 0); /* without a login */
+        s.smtp_user = "me";
+        s.smtp_password_file = w.password_file;
+        if ((transport_smtp.check(&s, &err) == 0) != rows[i].good)
+            fail_msg("%s, %s: %s", s.smtp_url, s.smtp_tls, rows[i].good ? err.msg : "taken");
+        if (!rows[i].good)
+            assert_non_null(strstr(err.msg, "smtp-tls"));
+    }
+    wire_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +306,7 @@ int main(void)
         cmocka_unit_test(every_row_decides_when_all_is_said_at_once),
         cmocka_unit_test(every_stage_can_break_off),
         cmocka_unit_test(a_421_in_mid_stream_is_this_mails),
+        cmocka_unit_test(a_login_goes_encrypted_or_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

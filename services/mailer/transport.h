@@ -57,7 +57,7 @@ struct transport_settings {
     const char *smtp_url;  /* smtp://host:port or smtps://host:port */
     const char *smtp_user; /* "": no authentication */
     const char *smtp_password_file;
-    const char *smtp_tls; /* never, try, require */
+    const char *smtp_tls; /* never, try, require, insecure-login */
     const char *smtp_ca_file;
     const char *helo_name;
     int64_t connect_timeout_ms, reply_timeout_ms; /* one mail's whole transfer */
