@@ -4,8 +4,9 @@
  * POST with List-Unsubscribe=One-Click is what a mail program sends when its
  * own button is pressed (RFC 8058), and what the button on our page sends. No
  * cookie, no redirect, and the second time is as good as the first. GET only
- * shows the page, because scanners follow every link of a mail. The page names
- * nobody: who has the link need not be the recipient.
+ * shows the page, because scanners follow every link of a mail. The page says what
+ * ends, as unsubscribe-scope has it, and names nobody: who has the link need not be
+ * the recipient.
  */
 #define _GNU_SOURCE /* memmem */
 #include "services/mailer/inbound/inbound.h"
@@ -23,28 +24,59 @@
     "button:focus{outline:3px solid #f59e0b}</style></head><body><main><h1>%s</h1>\n"
 #define FOOT "</main></body></html>\n"
 
-static void page(struct answer *a, unsigned status, const char *what, const char *title, const char *content)
+static void begin_page(struct answer *a, unsigned status, const char *what, const char *title)
 {
     answer_text(a, status, what, "");
     a->type = "text/html; charset=utf-8";
     str_printf(&a->body, HEAD, title, title);
-    str_puts(&a->body, content);
-    str_puts(&a->body, FOOT);
 }
 
-static void ask(struct answer *a)
+/* What a click on this link ends; NULL: all mail. */
+static const char *kind_of(const struct request *q, const struct token_ids *ids)
 {
-    page(a, 200, "page", "Unsubscribe?",
-         "<p>Press the button, and this report is not mailed to you any more.</p>\n"
-         "<form method=\"post\"><input type=\"hidden\" name=\"List-Unsubscribe\" value=\"One-Click\">"
-         "<button type=\"submit\">Unsubscribe</button></form>\n");
+    bool kind = strcmp(q->set->unsubscribe_scope, "kind") == 0 && ids->kind != TOKEN_KIND_NONE;
+    return kind ? token_kind_name(ids->kind) : NULL;
+}
+
+/* "Your weekly report is", "No report is": the words of both pages. */
+static void add_what(struct answer *a, const char *before, const char *kind, const char *after)
+{
+    struct fp_str *b = &a->body;
+    str_puts(b, before);
+    if (kind && strcmp(kind, "custom") != 0)
+        str_printf(b, "your %s report is not mailed to you any more. Reports of other kinds are not changed",
+                   kind);
+    else if (kind)
+        str_puts(b,
+                 "this kind of report is not mailed to you any more. Reports of other kinds are not changed");
+    else
+        str_puts(b, "no report is mailed to you any more, of whatever kind");
+    str_puts(b, after);
+}
+
+static void ask(struct answer *a, const char *kind)
+{
+    begin_page(a, 200, "page", "Unsubscribe?");
+    add_what(a, "<p>Press the button, and ", kind, ".</p>\n");
+    str_puts(&a->body,
+             "<form method=\"post\"><input type=\"hidden\" name=\"List-Unsubscribe\" value=\"One-Click\">"
+             "<button type=\"submit\">Unsubscribe</button></form>\n" FOOT);
+}
+
+static void confirm(struct answer *a, const char *kind)
+{
+    begin_page(a, 200, "unsubscribed", "You are unsubscribed");
+    add_what(a, "<p>From now on ", kind,
+             ".</p>\n<p>A mail that is on its way right now may still arrive.</p>\n");
+    str_puts(&a->body, FOOT);
 }
 
 static void refuse(struct answer *a, const struct fp_err *err)
 {
     bool forged = err->code == FP_PERMISSION_DENIED || err->code == FP_NOT_FOUND;
-    page(a, forged ? 403 : 404, forged ? "forged" : "bad", "This link does not work",
-         "<p>It is damaged, or too old. Please use the link in a newer mail, or write to us.</p>\n");
+    begin_page(a, forged ? 403 : 404, forged ? "forged" : "bad", "This link does not work");
+    str_puts(&a->body,
+             "<p>It is damaged, or too old. Please use the link in a newer mail, or write to us.</p>\n" FOOT);
 }
 
 /* Form-encoded, or as multipart/form-data. */
@@ -58,7 +90,7 @@ static bool is_one_click(const struct request *q)
            memmem(q->body, q->bytes, value, sizeof value - 1);
 }
 
-static struct ledger_event event_of(const struct request *q, const struct token_ids *ids)
+static struct ledger_event event_of(const struct token_ids *ids, const char *kind)
 {
     struct ledger_event e = {.job_id = ids->job_id,
                              .user_id = ids->user_id,
@@ -66,8 +98,7 @@ static struct ledger_event event_of(const struct request *q, const struct token_
                              .provider = "one-click",
                              .occurred_us = clock_wall_us(),
                              .suppress = SUPPRESSION_UNSUBSCRIBE};
-    bool kind = strcmp(q->set->unsubscribe_scope, "kind") == 0 && ids->kind != TOKEN_KIND_NONE;
-    snprintf(e.scope, sizeof e.scope, "%s", kind ? token_kind_name(ids->kind) : "all");
+    snprintf(e.scope, sizeof e.scope, "%s", kind ? kind : "all");
     return e;
 }
 
@@ -78,17 +109,14 @@ void unsubscribe_answer(const struct request *q, struct answer *a)
     if (token_check(q->keys, TOKEN_UNSUBSCRIBE, q->path, strlen(q->path), &ids, &err) < 0) {
         refuse(a, &err);
     } else if (!q->is_post) {
-        ask(a);
+        ask(a, kind_of(q, &ids));
     } else if (!is_one_click(q)) {
         answer_text(a, 400, "bad", "the body must be List-Unsubscribe=One-Click\n");
     } else {
-        const struct ledger_event e = event_of(q, &ids);
+        const struct ledger_event e = event_of(&ids, kind_of(q, &ids));
         if (inbound_store(q->in, &e, 1, &err) < 0)
             answer_unstored(a, "unsubscribe", &err);
         else
-            page(
-                a, 200, "unsubscribed", "You are unsubscribed",
-                "<p>This report is not mailed to you any more. A mail that is on its way right now may still "
-                "arrive.</p>\n");
+            confirm(a, kind_of(q, &ids));
     }
 }
