@@ -254,7 +254,7 @@ static void names_add_no_lines_and_no_headers(void **state)
     struct fp_str mail;
     render_named("Anna\r\nBcc: x@y.example\r\n\r\n--=_", "\x1b[31m\x85", &mail);
     assert_null(strstr(mail.data, "\r\nBcc"));
-    assert_non_null(strstr(part(&mail, "text/plain"), "Hello Anna  Bcc: x@y.example    --=_,\n"));
+    assert_non_null(strstr(part(&mail, "text/plain"), "Hello Anna  Bcc: x@y. example    --=_,\n"));
     str_fini(&mail);
 }
 
@@ -282,6 +282,22 @@ static void names_with_links_are_left_out(void **state)
     str_fini(&mail);
     render_named("Anna", "Www.evil.example", &mail);
     assert_null(strstr(mail.data, "vil.ex"));
+    str_fini(&mail);
+}
+
+/* What has neither "://" nor "www." is made a link of by many mail programs all the same. */
+static void a_name_like_a_domain_is_no_link(void **state)
+{
+    (void)state;
+    struct fp_str mail;
+    render_named("evil-bank.com/login", "now.evil.example", &mail);
+    assert_non_null(strstr(part(&mail, "text/plain"), "Hello evil-bank. com/login,\n"));
+    assert_null(strstr(mail.data, "evil-bank.com"));
+    assert_null(strstr(mail.data, "evil.ex"));
+    str_fini(&mail);
+    render_named("J.R.R. St. Anna", "Doe Jr.", &mail);
+    assert_non_null(strstr(part(&mail, "text/plain"), "Hello J. R. R. St. Anna,\n"));
+    assert_non_null(strstr(mail.data, "Doe Jr."));
     str_fini(&mail);
 }
 
@@ -451,6 +467,7 @@ int main(void)
         cmocka_unit_test(names_add_no_lines_and_no_headers),
         cmocka_unit_test(names_turn_nothing_round),
         cmocka_unit_test(names_with_links_are_left_out),
+        cmocka_unit_test(a_name_like_a_domain_is_no_link),
         cmocka_unit_test(very_long_names_are_cut_at_whole_characters),
         cmocka_unit_test(what_cannot_be_rendered_is_said_and_leaves_nothing),
         cmocka_unit_test(a_full_buffer_is_an_error_of_this_mail),

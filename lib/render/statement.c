@@ -118,6 +118,21 @@ static bool holds_link(const char *name)
     return strstr(name, "://") || strcasestr(name, "www.");
 }
 
+/* Mail programs make a link of "evil-bank.com/login" without any of that: a blank behind
+ * each dot within a word ends it, and "J.R. Doe" reads as well as "J. R. Doe". */
+static void spread_dots(char *name, size_t cap)
+{
+    char out[STATEMENT_NAME_BYTES];
+    size_t n = 0;
+    for (const char *p = name; *p && n + 2 < sizeof out; p++) {
+        out[n++] = *p;
+        if (*p == '.' && p > name && p[1] && p[1] != ' ' && p[1] != '.')
+            out[n++] = ' ';
+    }
+    out[n] = '\0';
+    text_clean(name, cap, out); /* cut within a character, perhaps */
+}
+
 static void fill_names(struct statement *s, const Foliopost__V1__User *u)
 {
     char last[STATEMENT_NAME_BYTES];
@@ -127,6 +142,8 @@ static void fill_names(struct statement *s, const Foliopost__V1__User *u)
         s->first_name[0] = s->name[0] = 0;
         return;
     }
+    spread_dots(s->first_name, sizeof s->first_name);
+    spread_dots(last, sizeof last);
     char both[2 * STATEMENT_NAME_BYTES];
     bool family_first = strncmp(s->lang, "ja", 2) == 0 || strncmp(s->lang, "zh", 2) == 0 ||
                         strncmp(s->lang, "ko", 2) == 0 || strncmp(s->lang, "hu", 2) == 0;
