@@ -4,9 +4,12 @@
  */
 #include "services/mailer/mailer.h"
 
+#include <string.h>
+
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 #include "services/mailer/accounts.h"
+#include "services/mailer/brands.h"
 #include "services/mailer/desk.h"
 #include "services/mailer/intake.h"
 #include "services/mailer/letter.h"
@@ -125,6 +128,21 @@ static void start_accounts(struct mailer *m)
     m->accounts = accounts_start(&o);
 }
 
+/* What is fine for a trial and not for users. */
+static void warn_of_defaults(const struct mailer_settings *s)
+{
+    const struct brand *b;
+    if (!providers_reach_people(s->providers))
+        return;
+    for (int i = 0; (b = brands_at(s->brands, i)) != NULL; i++) {
+        if (strstr(b->settings->from, "@foliopost.invalid"))
+            log_warn("", "from is still the example's", "brand=%s from=%s", b->name, b->settings->from);
+        if (!b->settings->unsubscribe_url[0])
+            log_warn("", "mails without a way to unsubscribe: mailbox providers and the law ask for one",
+                     "brand=%s setting=unsubscribe-url", b->name);
+    }
+}
+
 /* A failure here ends the process; the operating system takes back the rest. */
 int mailer_start(struct fp_service *s, void *values, struct fp_err *err)
 {
@@ -134,6 +152,7 @@ int mailer_start(struct fp_service *s, void *values, struct fp_err *err)
     if (start_desk(&the, err) < 0 || start_intake(&the, err) < 0 || start_previews(&the, err) < 0)
         return -1;
     start_accounts(&the);
+    warn_of_defaults(the.settings);
     log_info("", "mailer started",
              "transport=%s provider=%s rate=%g connections=%lld slots=%lld templates=%s",
              the.settings->transport, the.settings->provider, the.settings->mail_rate,

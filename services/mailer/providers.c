@@ -74,6 +74,16 @@ int providers_find(const struct providers *p, const char *name)
     return -1;
 }
 
+bool providers_reach_people(const struct providers *p)
+{
+    for (int i = 0; i < p->sections->n; i++) {
+        const char *transport = p->list[i].settings->transport;
+        if (strcmp(transport, "null") != 0 && strcmp(transport, "maildir") != 0)
+            return true;
+    }
+    return false;
+}
+
 int providers_check_sender(const struct providers *p, int i, const char *from, const char *reply_to,
                            struct fp_err *err)
 {

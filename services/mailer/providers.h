@@ -31,6 +31,7 @@ int providers_find(const struct providers *p, const char *name);
 /* Whether a From and Reply-To can go through it. */
 int providers_check_sender(const struct providers *p, int i, const char *from, const char *reply_to,
                            struct fp_err *err) FP_MUST_CHECK;
+bool providers_reach_people(const struct providers *p); /* one is neither null nor a maildir */
 /* It takes only mails that name it (struct rendered). */
 void providers_dedicate(struct providers *p, int i);
 bool providers_is_dedicated(const struct providers *p, int i);

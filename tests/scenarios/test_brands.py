@@ -92,3 +92,17 @@ def test_each_user_gets_the_mail_of_his_brand_and_the_unknown_get_none(new_stack
     done = stack.foliopost("preview", "--user", 50, "--eml", "--from", "Foliopost <reports@example.com>",
                            "--brands-file", tmp_path / "brands.conf").stdout
     assert "From: Acme Invest <reports@acme.example>" in done and "<https://leave.acme.example/u/this-is-a-test>" in done
+
+
+def test_a_mailer_says_what_is_not_fit_for_users_yet(new_stack, tmp_path):
+    def says(stack):
+        log = stack.of("mailer")[0].log.read_text()
+        return "from is still the example's" in log, "without a way to unsubscribe" in log
+    stack = new_stack(start=False)
+    stack.options["mailer"] |= {"from": "Foliopost <reports@foliopost.invalid>"}
+    stack.start_services()
+    assert says(stack) == (True, True)
+    other = new_stack(start=False)
+    other.options["mailer"] |= {"from": "Foliopost <reports@foliopost.invalid>", "transport": "maildir", "maildir": tmp_path / "mails"}
+    other.start_services()
+    assert says(other) == (False, False)
