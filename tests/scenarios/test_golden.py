@@ -80,3 +80,30 @@ def test_a_page_is_accessible(path):
     for table in re.findall(r"<table[^>]*>", page):
         assert 'role="presentation"' in table or 'border-collapse' in table, table
     assert "<svg" not in page and "<img" not in page and "data:" not in page
+    for row in re.findall(r"<th[^>]*>", page):
+        assert re.search(r'scope="(row|col)"', row), row
+    for table in re.split(r"<caption", page)[1:]:  # what has a heading has heads of columns too
+        if "<h2" in table.partition("</caption>")[0]:
+            assert 'scope="col"' in table.partition("</caption>")[2].partition('scope="row"')[0], table[:300]
+
+
+def contrast(one, other):
+    """As WCAG 2 has it, of two colours like 14213d."""
+    def luminance(color):
+        parts = [int(color[i:i + 2], 16) / 255 for i in (0, 2, 4)]
+        return sum(w * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for w, c in zip((0.2126, 0.7152, 0.0722), parts))
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_texts_and_bars_can_be_told_from_what_is_behind_them():
+    pages = "".join(p.with_suffix(".html").read_text() for p in MAILS)
+    texts, dark_texts = set(re.findall(r";color:#(\w{6})", pages)), set(re.findall(r"\{color:#(\w{6})", pages))
+    squares = set(re.findall(r'"color:#(\w{6})[^;]*">&#9632;', pages))
+    assert len(texts) >= 4 and len(dark_texts) == 4 and len(squares) >= 6
+    for behind in ("ffffff", "f4f6f9"):
+        assert all(contrast(t, behind) >= 4.5 for t in texts), (behind, texts)
+    for behind in ("171d27", "202938"):
+        assert all(contrast(t, behind) >= 4.5 for t in dark_texts), (behind, dark_texts)
+    for behind in ("ffffff", "171d27"):
+        assert all(contrast(s, behind) >= 3 for s in squares), (behind, {s: contrast(s, behind) for s in squares})
