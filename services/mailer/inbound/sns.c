@@ -38,10 +38,11 @@ struct sns {
     char *topics, *folder;
     sns_get *get;
     void *ctx;
-    pthread_mutex_t lock; /* held while fetching: one at a time */
+    pthread_mutex_t lock; /* of what follows; nothing is waited for under it */
     struct kept kept[KEPT];
     int next;
     int64_t fetched_us;
+    bool fetching;
 };
 
 /* --- URLs ----------------------------------------------------------------------------- */
@@ -137,16 +138,10 @@ static EVP_PKEY *key_of(const struct fp_str *pem, struct fp_err *err)
     return key;
 }
 
-static EVP_PKEY *fetch(struct sns *s, const char *url, struct fp_err *err)
+static EVP_PKEY *fetch(const struct sns *s, const char *url, struct fp_err *err)
 {
     struct fp_str pem;
     EVP_PKEY *key = NULL;
-    int64_t now_us = clock_mono_us();
-    if (s->fetched_us != 0 && now_us < s->fetched_us + FETCH_US && s->folder[0] == '\0') {
-        (void)err_set(err, FP_UNAVAILABLE, "SNS: a certificate was fetched a moment ago");
-        return NULL;
-    }
-    s->fetched_us = now_us;
     str_init(&pem, PEM_BYTES);
     int rc = s->folder[0] != '\0' ? read_file(s, url, &pem, err) : s->get(s->ctx, url, &pem, err);
     if (rc == 0)
@@ -155,23 +150,58 @@ static EVP_PKEY *fetch(struct sns *s, const char *url, struct fp_err *err)
     return key;
 }
 
-/* A reference of its own; NULL with *err. */
+/* Under the lock. */
+static EVP_PKEY *find(const struct sns *s, const char *url)
+{
+    for (int i = 0; i < KEPT; i++)
+        if (s->kept[i].key && strcmp(s->kept[i].url, url) == 0 && clock_mono_us() < s->kept[i].until_us)
+            return s->kept[i].key;
+    return NULL;
+}
+
+/* Under the lock: this thread may fetch, and nobody else until it has. */
+static bool may_fetch(struct sns *s)
+{
+    int64_t now_us = clock_mono_us();
+    if (s->folder[0] != '\0') /* nothing leaves this machine */
+        return true;
+    if (s->fetching || (s->fetched_us != 0 && now_us < s->fetched_us + FETCH_US))
+        return false;
+    s->fetched_us = now_us;
+    return s->fetching = true;
+}
+
+/* Under the lock. */
+static void keep(struct sns *s, const char *url, EVP_PKEY *key)
+{
+    struct kept *k = &s->kept[s->next++ % KEPT];
+    EVP_PKEY_free(k->key);
+    snprintf(k->url, sizeof k->url, "%s", url);
+    k->key = key;
+    k->until_us = clock_mono_us() + KEEP_US;
+}
+
+/* A reference of its own; NULL with *err. Who knows a topic's name can name any certificate:
+ * while one is fetched, messages with others wait for nothing, and SNS sends them again. */
 static EVP_PKEY *key_for(struct sns *s, const char *url, struct fp_err *err)
 {
-    EVP_PKEY *key = NULL;
     pthread_mutex_lock(&s->lock);
-    for (int i = 0; i < KEPT && !key; i++)
-        if (s->kept[i].key && strcmp(s->kept[i].url, url) == 0 && clock_mono_us() < s->kept[i].until_us)
-            key = s->kept[i].key;
-    if (!key && (key = fetch(s, url, err))) {
-        struct kept *k = &s->kept[s->next++ % KEPT];
-        EVP_PKEY_free(k->key);
-        snprintf(k->url, sizeof k->url, "%s", url);
-        k->key = key;
-        k->until_us = clock_mono_us() + KEEP_US;
-    }
+    EVP_PKEY *key = find(s, url);
+    bool go = !key && may_fetch(s);
     if (key)
         EVP_PKEY_up_ref(key);
+    pthread_mutex_unlock(&s->lock);
+    if (!key && !go)
+        (void)err_set(err, FP_UNAVAILABLE, "SNS: a certificate is being fetched, or was a moment ago");
+    if (!go)
+        return key;
+    key = fetch(s, url, err);
+    pthread_mutex_lock(&s->lock);
+    s->fetching = false;
+    if (key) {
+        EVP_PKEY_up_ref(key);
+        keep(s, url, key);
+    }
     pthread_mutex_unlock(&s->lock);
     return key;
 }

@@ -7,6 +7,11 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lib/base/clock.h"
+
 #include "services/mailer/inbound/sns.h"
 
 #define TOPIC "arn:aws:sns:eu-west-1:123456789012:events"
@@ -110,6 +115,43 @@ static void nothing_is_fetched_for_strangers_and_one_a_second_for_all(void **sta
     sns_free(NULL);
 }
 
+static atomic_bool fetches, let_go;
+
+static int get_slowly(void *ctx, const char *url, struct fp_str *out, struct fp_err *err)
+{
+    (void)ctx;
+    (void)url;
+    (void)out;
+    atomic_store(&fetches, true);
+    for (int i = 0; i < 200 && !atomic_load(&let_go); i++)
+        clock_sleep_us(10000);
+    return err_set(err, FP_UNAVAILABLE, "SNS does not answer");
+}
+
+static void *first_message(void *s)
+{
+    assert_int_equal(checked(s, TOPIC, "https://sns.eu-west-1.amazonaws.com/x.pem"), FP_UNAVAILABLE);
+    return NULL;
+}
+
+static void a_slow_fetch_holds_up_nobody(void **state)
+{
+    pthread_t thread;
+    struct sns *s = sns_new(TOPIC, "", get_slowly, NULL);
+    (void)state;
+    pthread_create(&thread, NULL, first_message, s);
+    while (!atomic_load(&fetches))
+        clock_sleep_us(1000);
+    clock_sleep_us(1100000); /* another second, in which one more could be fetched */
+    int64_t since_us = clock_mono_us();
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(checked(s, TOPIC, "https://sns.eu-west-1.amazonaws.com/y.pem"), FP_UNAVAILABLE);
+    assert_true(clock_mono_us() - since_us < FP_US_PER_S / 4);
+    atomic_store(&let_go, true);
+    pthread_join(thread, NULL);
+    sns_free(s);
+}
+
 static void a_subscription_is_confirmed_at_sns_only(void **state)
 {
     struct fp_err err;
@@ -132,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_urls_of_sns_itself_are_taken),
         cmocka_unit_test(nothing_is_fetched_for_strangers_and_one_a_second_for_all),
+        cmocka_unit_test(a_slow_fetch_holds_up_nobody),
         cmocka_unit_test(a_subscription_is_confirmed_at_sns_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
