@@ -43,6 +43,18 @@ def killed(s, f):
     s.start(f.target)
 
 
+@fault("two killed at once")
+def two_killed(s, f):
+    names = f.target.split("+")
+    for name in names:
+        running(s, name)
+    for name in names:
+        s.kill(name)
+    yield
+    for name in names:
+        s.start(name)
+
+
 @fault("frozen past the lease")
 @fault("frozen for a moment")
 def frozen(s, f):
@@ -136,6 +148,14 @@ def postgres_stopped(s, f):
     s.postgres.stop(f.detail or "immediate")
     yield
     back(s)
+
+
+@fault("PostgreSQL frozen past the lease")
+def postgres_frozen(s, f):
+    s.signal_postgres(signal.SIGSTOP)
+    yield
+    s.signal_postgres(signal.SIGCONT)
+    s.patiently("SELECT 1")
 
 
 @fault("PostgreSQL slow")
@@ -308,6 +328,51 @@ def paused(s, f):
     while s.patiently("SELECT state FROM foliopost.jobs WHERE id = %s", (job,)) == [("PAUSED",)]:
         s.foliopost("resume", job, "--timeout", "5s", check=False)
     s.paused.discard(job)
+
+
+@fault("job cancelled")
+def cancelled(s, f):
+    rows = s.patiently("SELECT id FROM foliopost.jobs WHERE state = 'IN_PROGRESS' ORDER BY id")
+    if not rows:
+        raise Missed("no job in progress")
+    job = rows[int(f.value * len(rows)) % len(rows)][0]
+    s.cancelled.add(job)
+    s.foliopost("cancel", job, "--timeout", "5s", check=False)
+    yield
+    if s.patiently("SELECT state FROM foliopost.jobs WHERE id = %s", (job,)) != [("CANCELLED",)]:
+        time.sleep(10) # a call without an answer may come yet
+        if s.patiently("SELECT state FROM foliopost.jobs WHERE id = %s", (job,)) != [("CANCELLED",)]:
+            s.cancelled.discard(job)
+
+
+@fault("failed and ambiguous opened again")
+def opened_again(s, f):
+    """Of a job that has just completed: it is judged when it has completed again."""
+    end = time.monotonic() + 30
+    while not (rows := s.patiently("SELECT id, ambiguous_policy FROM foliopost.jobs WHERE state = 'COMPLETED' AND round = 1"
+                                   " AND finished_at > clock_timestamp() - interval '6 s' ORDER BY id")):
+        if time.monotonic() > end or s.hurry.is_set():
+            raise Missed("no job has just completed")
+        time.sleep(0.2)
+    job, policy = rows[int(f.value * len(rows)) % len(rows)]
+    what = "accept" if policy == "hold" else "resend"
+    if f.no % 2:
+        s.foliopost("retry", job, "--timeout", "5s", check=False)
+    else:
+        s.resolved[job] = what
+        s.foliopost("resolve", job, what, "--timeout", "5s", check=False)
+    yield
+
+
+@fault("rate set")
+def rate_set(s, f):
+    if s.foliopost("rate", 50 + int(f.value * 500), "--timeout", "5s", check=False).returncode != 0:
+        raise Missed("nobody answered")
+    yield
+    end = time.monotonic() + 60
+    while s.foliopost("rate", "reset", "--timeout", "5s", check=False).returncode != 0:
+        if time.monotonic() > end:
+            raise StackError("the rate could not be reset for a minute")
 
 
 def check_names(kinds):

@@ -16,6 +16,7 @@ EXAMPLES = 5
 # user id % 1000, by sql/synthetic.sql: whose data is wrong, and whose prices are doubted
 BROKEN = {*range(1, 17), 46, 50, 51}
 EXPIRED = "lease over while sending"
+ACCEPTED = "accepted by an operator"
 
 
 class Record:
@@ -65,8 +66,8 @@ class Judge:
         some = f", such as {sorted(users)[:EXAMPLES]}" if users else ""
         self.wrong.append((promise, text + some))
 
-    def job(self, job_id):
-        """Judges a job that is COMPLETED, once."""
+    def job(self, job_id, resolved=None):
+        """Judges a job that is COMPLETED, once. resolved: what was decided about its ambiguous users, if anything."""
         rows = self.stack.patiently("SELECT user_id, state, maybe_doubles, reason FROM foliopost.deliveries WHERE job_id = %s", (job_id,))
         self.record.read()
         policy, period_end = self.stack.patiently("SELECT ambiguous_policy, period_end FROM foliopost.jobs WHERE id = %s", (job_id,))[0]
@@ -76,6 +77,9 @@ class Judge:
         self.judged.add(job_id)
         self.everybody(job_id, outcomes)
         self.each(job_id, policy, outcomes, mails)
+        accepted = [u for u, (_, _, reason) in outcomes.items() if reason.startswith(ACCEPTED)]
+        if accepted and resolved != "accept":
+            self.blame("P6", f"job {job_id}: {len(accepted)} users accepted by nobody", accepted)
         self.innocents(job_id, period_end, outcomes)
         self.proof(job_id, outcomes)
 
@@ -99,9 +103,9 @@ class Judge:
             self.counts["mailed more than once, recorded"] += n > 1
             if n > may:
                 (denied if may == 0 else twice).append(user)
-            if n < may and (state == "ambiguous" or doubles): # it may lie in a relay that was away
+            if n < may and (state == "ambiguous" or doubles or reason.startswith(ACCEPTED)): # it may lie in a relay that was away
                 self.record.closed[job_id][user] = may - n
-            if state == "sent" and n == 0:
+            if state == "sent" and n == 0 and not reason.startswith(ACCEPTED):
                 unseen.append(user)
             if reason.startswith("poison"):
                 poison.append(user)
@@ -158,6 +162,15 @@ class Judge:
         twice = [(j, u) for j, mails in self.record.open.items() if j in hold for u, n in mails.items() if n > 1]
         stale = self.stack.patiently("SELECT DISTINCT what FROM watch.wrong")
         return [f"{len(twice)} users mailed twice"] * bool(twice) + [r[0] for r in stale]
+
+    def cancelled(self, job_id):
+        """Of a job that was cancelled nobody is missed, and nobody gets more than the ledger knows of."""
+        doubles = dict(self.stack.patiently("SELECT user_id, maybe_doubles FROM foliopost.deliveries WHERE job_id = %s", (job_id,)))
+        twice = [u for u, n in self.record.open.pop(job_id, Counter()).items() if n > 1 + doubles.get(u, 0)]
+        self.counts["cancelled jobs"] += 1
+        self.counts["twice"] += len(twice)
+        if twice:
+            self.blame("P6", f"job {job_id} (cancelled): {len(twice)} users mailed more often than recorded", twice)
 
     # --- over all jobs, at the end -----------------------------------------------------------
 

@@ -28,7 +28,7 @@ class Kind:
     seconds: tuple         # least and most; how long it lasts
     stops: bool = False    # while it lasts nobody can be expected to be mailed
     bound_s: int = 15      # work goes on within this after its end
-    whole: bool = False    # takes the target for itself: one at a time
+    whole: bool = False    # takes the target for itself, or each that it names: one at a time
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,17 @@ TARGETS = {
     "service": SERVICES,
     "mailer": [s for s in SERVICES if s.startswith("mailer")],
     "extra": [name for names in EXTRA.values() for name in names],
+    "pair": [f"{a}+{b}" for a in SERVICES for b in SERVICES if a < b and a[:-1] != b[:-1]],
     "pipe": PIPES,
     "postgresql": ["postgresql"],
     "relay": ["relay"],
     "jobs": ["jobs"],
+    "rate": ["rate"],
 }
 
 KINDS = [
     Kind("killed", 14, "service", (0.2, 3), whole=True),
+    Kind("two killed at once", 3, "pair", (0.2, 3), whole=True),
     Kind("killed, a statement on its way", 4, "mailer", (0.5, 3), whole=True),
     Kind("frozen past the lease", 5, "service", (LEASE_S + 2, LEASE_S + 5), whole=True),
     Kind("frozen for a moment", 6, "service", (0.3, 4), whole=True),
@@ -66,6 +69,7 @@ KINDS = [
     Kind("a backend of PostgreSQL killed", 2, "postgresql", (0, 0), stops=True, whole=True),
     Kind("PostgreSQL restarted", 2, "postgresql", (0.3, 2), stops=True, whole=True),
     Kind("PostgreSQL stopped at once", 2, "postgresql", (0.3, 2), stops=True, whole=True),
+    Kind("PostgreSQL frozen past the lease", 1, "postgresql", (LEASE_S + 2, LEASE_S + 5), stops=True, whole=True),
     Kind("PostgreSQL slow", 3, "postgresql", (2, 6), whole=True),
     Kind("statement_timeout storm", 2, "postgresql", (1, 4), stops=True, whole=True),
     Kind("tables locked", 2, "postgresql", (1, 4), stops=True, whole=True),
@@ -90,6 +94,9 @@ KINDS = [
     Kind("relay closes after the data", 4, "relay", (1, 4), whole=True),
     Kind("relay closes before the data", 3, "relay", (1, 4), whole=True),
     Kind("job paused", 3, "jobs", (0.5, 4)),
+    Kind("job cancelled", 1, "jobs", (0, 0)),
+    Kind("failed and ambiguous opened again", 3, "jobs", (0, 0)),
+    Kind("rate set", 2, "rate", (1, 5), whole=True),
 ]
 BY_NAME = {k.name: k for k in KINDS}
 
@@ -120,6 +127,10 @@ def make_plan(seed, seconds, every, only=()):
         raise ValueError(f"no such kind of fault: {', '.join(sorted(unknown))}")
     taken = {} # target -> until when somebody has it for himself
     plan, at = [], 1.0
+
+    def busy(names, at):
+        return any(taken.get(name, 0) > at for name in names)
+
     while True:
         at += dice.expovariate(1 / every)
         if at > seconds:
@@ -128,10 +139,10 @@ def make_plan(seed, seconds, every, only=()):
         lasts = round(dice.uniform(*kind.seconds), 2)
         target = dice.choice(TARGETS[kind.targets])
         what, value = detail(kind, target, dice)
-        if kind.whole and taken.get(target, 0) > at:
+        names = target.split("+") if kind.whole else []
+        if busy(names, at):
             continue
-        if kind.whole:
-            taken[target] = at + lasts + (6 if target == "postgresql" else 2)
+        taken.update(dict.fromkeys(names, at + lasts + (6 if target == "postgresql" else 2)))
         plan.append(Fault(len(plan) + 1, round(at, 2), kind.name, target, lasts, what, value))
 
 

@@ -37,8 +37,8 @@ class Progress:
         """A job's life is from when it was first seen in progress to when it was seen completed."""
         if state == "IN_PROGRESS":
             self.began.setdefault(job, at)
-        elif state == "COMPLETED" and job in self.began:
-            self.ended.setdefault(job, at)
+        elif state in ("COMPLETED", "CANCELLED") and job in self.began:
+            self.ended.setdefault(job, at) # what is opened again later is few, and no pause
 
     def pauses(self):
         """(job, from, to): between its begin, its mails, and its end, for whoever came to it."""

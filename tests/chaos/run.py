@@ -18,6 +18,7 @@ from chaos.stack import LISTENERS, rss_mib, service_of
 
 JUDGE_AFTER_S = 20      # a completed job: what lay with a frozen relay is in the record by then
 MEMORY_BOUND_MIB = 128
+CANCELLED_AFTER_S = 20  # a cancelled job's last mail may lie in a frozen mailer's or relay's hands
 WAY_OFF_S = 180         # for all jobs to end after the last fault
 
 
@@ -70,7 +71,13 @@ class Run:
             h.join(30)
         done = {r[0] for r in self.stack.patiently("SELECT id FROM foliopost.jobs WHERE state = 'COMPLETED'")}
         for job in sorted(done - self.judge.judged):
-            self.judge.job(job)
+            self.judge.job(job, self.stack.resolved.get(job))
+        self.judge.record.read()
+        for job in sorted(self.stack.cancelled):
+            self.judge.cancelled(job)
+            after = [t for t in self.progress.of[job] if t > self.progress.ended.get(job, t) + CANCELLED_AFTER_S]
+            if after:
+                self.judge.blame("P7", f"job {job}: mails {after[-1] - self.progress.ended[job]:.0f} s after it was cancelled")
         self.judge.finish()
         for text in self.stack.down():
             self.judge.blame("end", text)
@@ -133,12 +140,13 @@ class Run:
         return False
 
     def carry_out_one(self, d):
-        kind = BY_NAME[d.fault.kind]
-        lock = self.whole[d.fault.target] if kind.whole else None
-        if lock and not lock.acquire(timeout=5):
-            d.missed = "the one before is not over"
-            return
+        names = sorted(d.fault.target.split("+")) if BY_NAME[d.fault.kind].whole else []
+        held = []
         try:
+            for name in names:
+                if not self.whole[name].acquire(timeout=5):
+                    raise Missed("the one before is not over")
+                held.append(name)
             steps = FAULTS[d.fault.kind](self.stack, d.fault)
             next(steps)
             d.began = self.now()
@@ -153,8 +161,8 @@ class Run:
         except Exception: # noqa: BLE001
             self.errors.append(f"fault {d.fault}: {traceback.format_exc()}")
         finally:
-            if lock:
-                lock.release()
+            for name in held:
+                self.whole[name].release()
 
     def heal(self):
         self.stack.calm()
@@ -182,12 +190,16 @@ class Run:
                 self.see_job(job, state, response)
             for job, at in list(self.completed.items()):
                 if job not in self.judge.judged and self.now() - at > JUDGE_AFTER_S:
-                    self.judge.job(job)
+                    self.judge.job(job, self.stack.resolved.get(job))
 
     def see_job(self, job, state, response):
         self.progress.see(self.now(), job, state)
         if state == "COMPLETED":
             self.completed.setdefault(job, self.now())
+        elif state == "CANCELLED" and job in self.stack.cancelled:
+            pass
+        elif state == "IN_PROGRESS":
+            self.completed.pop(job, None) # opened again
         elif state in ("FAILED", "CANCELLED"):
             raise StackError(f"job {job} is {state}: {response}")
         elif state == "PAUSED" and job not in self.stack.paused:
@@ -200,7 +212,8 @@ class Run:
         way_off_s = WAY_OFF_S * getattr(self.options, "patience", 1)
         end = time.monotonic() + way_off_s
         while True:
-            left = self.stack.patiently("SELECT id, state, waiting FROM foliopost.jobs WHERE state <> 'COMPLETED'")
+            left = [row for row in self.stack.patiently("SELECT id, state, waiting FROM foliopost.jobs WHERE state <> 'COMPLETED'")
+                    if row[0] not in self.stack.cancelled]
             if not left:
                 return
             if time.monotonic() > end:

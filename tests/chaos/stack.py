@@ -49,6 +49,8 @@ class ChaosStack(Stack):
         self.wanted = set()    # who should be running
         self.lock = threading.RLock()
         self.paused = set()    # jobs that the plan paused
+        self.cancelled = set() # that it may have cancelled
+        self.resolved = {}     # job -> resend or accept: what it may have decided about the ambiguous
         self.hurry = threading.Event() # faults end now
         self.fast = False      # a killed process's lease is over at once
         self.proxies = Loop()
@@ -60,6 +62,7 @@ class ChaosStack(Stack):
     def up(self, users):
         self.start_postgres()
         self.make_database(users)
+        self.sql((ROOT / "sql" / "roles.sql").read_text())
         self.sql((Path(__file__).parent / "watch.sql").read_text())
         self.start_the_sink()
         for name in self.names:
@@ -104,6 +107,19 @@ class ChaosStack(Stack):
         except (OSError, IndexError):
             return None
 
+    def signal_postgres(self, number):
+        """To the server and each of its processes, as they are now."""
+        server = self.postmaster()
+        if server is None:
+            return
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                pid, parent = int(stat.parent.name), int(stat.read_text().rpartition(")")[2].split()[1])
+                if server in (pid, parent):
+                    os.kill(pid, number)
+            except OSError:
+                pass # it ended just now
+
     def start_the_sink(self):
         if "sink" not in self.processes:
             self.sink_port, self.control = free_port(), free_port()
@@ -127,7 +143,7 @@ class ChaosStack(Stack):
     def flags(self, name):
         service, ports = service_of(name), self.processes[name].ports
         label = f"{name}.{self.starts[name]}"
-        dsn = f"host=127.0.0.1 port={self.database_doors[name].port} user=foliopost dbname={self.database} application_name={label}"
+        dsn = f"host=127.0.0.1 port={self.database_doors[name].port} user=foliopost_{service} dbname={self.database} application_name={label}"
         flags = {"ledger-dsn": dsn, "admin-listen": f"127.0.0.1:{ports['admin']}", "instance-address": label,
                  **self.settings[service]}
         listen = {"scheduler": "work-listen", "userstream": "users-listen", "stats": "summaries-listen"}
@@ -197,6 +213,7 @@ class ChaosStack(Stack):
             door.calm()
         for process in self.processes.values():
             process.signal(signal.SIGCONT)
+        self.signal_postgres(signal.SIGCONT)
 
     # --- to be looked at: past the proxies ------------------------------------------------------
 
@@ -248,6 +265,7 @@ class ChaosStack(Stack):
         for process in self.processes.values():
             process.signal(signal.SIGCONT)
             process.signal(signal.SIGKILL)
+        self.signal_postgres(signal.SIGCONT)
         self.postgres.stop("immediate")
         self.proxies.close()
 

@@ -4,7 +4,8 @@
 -- A process is known by application_name, which is the address of its instance
 -- (NAME.START). Triggers run at the end of the statement and see all that was
 -- committed by then. So a lease counts as over only when it was over before the
--- statement began: a statement that waited for a lock is not accused.
+-- statement began: a statement that waited for a lock is not accused. The services
+-- have the roles of sql/roles.sql, which know nothing of all this: so its owner's rights.
 CREATE SCHEMA watch;
 CREATE TABLE watch.wrong (at timestamptz DEFAULT clock_timestamp(), writer text, what text, batch_id bigint, user_id bigint, detail text);
 -- Mails that were open when their batch was taken from its owner.
@@ -19,12 +20,14 @@ CREATE FUNCTION watch.owns(owner_id uuid) RETURNS boolean LANGUAGE sql AS
 $$ SELECT EXISTS (SELECT FROM foliopost.instances i WHERE i.id = owner_id
     AND i.address = current_setting('application_name') AND i.lease_until >= statement_timestamp()) $$;
 
-CREATE FUNCTION watch.delivery() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION watch.delivery() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     b record;
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        IF OLD.state IN ('sent', 'failed', 'skipped') AND NEW.state <> OLD.state THEN
+        IF OLD.state IN ('sent', 'failed', 'skipped') AND NEW.state <> OLD.state
+            AND NOT (OLD.state = 'failed' AND NEW.state = 'deferred' AND current_setting('application_name') LIKE 'scheduler%'
+                AND EXISTS (SELECT FROM foliopost.jobs j WHERE j.id = NEW.job_id AND j.round > 1)) THEN -- opened again
             PERFORM watch.note('an outcome changed', NEW.batch_id, NEW.user_id, OLD.state || ' to ' || NEW.state);
         END IF;
         IF NEW.maybe_doubles < OLD.maybe_doubles THEN
@@ -50,7 +53,7 @@ BEGIN
 END $$;
 CREATE TRIGGER watch AFTER INSERT OR UPDATE ON foliopost.deliveries FOR EACH ROW EXECUTE FUNCTION watch.delivery();
 
-CREATE FUNCTION watch.batch() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION watch.batch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     mailer boolean := current_setting('application_name') LIKE 'mailer%';
 BEGIN

@@ -80,6 +80,31 @@ def test_the_record_is_held_against_the_ledger(tmp_path, outcomes, mails, promis
     assert promise in [p for p, _ in judged(tmp_path, outcomes, mails).wrong]
 
 
+def test_who_was_accepted_by_a_person_need_not_be_in_the_record(tmp_path):
+    outcomes = WELL | {102: ("sent", 0, "accepted by an operator: closed")}
+    assert [p for p, _ in judged(tmp_path, outcomes).wrong] == ["P6"]
+    ledger = Ledger(tmp_path, outcomes)
+    ledger.record.write_text("".join(f"1.0\t<7.{u}.x@example.com>\tok\n" for u in (100, 101)))
+    judge = Judge(ledger)
+    judge.job(7, "accept")
+    assert judge.wrong == []
+
+
+def test_a_cancelled_jobs_mails_are_counted(tmp_path):
+    ledger = Ledger(tmp_path, {})
+    ledger.sql = ledger.patiently = lambda text, _=None: [(100, 1)] if "maybe_doubles" in text else []
+    ledger.record.write_text("".join(f"1.0\t<7.{u}.x@example.com>\tok\n" for u in (100, 100, 101)))
+    judge = Judge(ledger)
+    judge.record.read()
+    judge.cancelled(7)
+    assert judge.wrong == []
+    with ledger.record.open("a") as f:
+        f.write("1.0\t<8.101.x@example.com>\tok\n" * 2)
+    judge.record.read()
+    judge.cancelled(8)
+    assert [p for p, _ in judge.wrong] == ["P6"]
+
+
 # --- progress --------------------------------------------------------------------------------
 
 def done(kind, began, ended, target="mailer1"):
