@@ -117,6 +117,7 @@ def text(r):
         f"seed {r['seed']}: {r['faults_done']} faults of {r['faults_planned']} planned in {r['seconds']:.0f} s,"
         f" {r['jobs']} jobs, {f.get('users', 0)} users, {f.get('mails', 0)} mails",
         f"  users missed                           {f.get('missed', 0)}",
+        f"  no mail, and nothing wrong with them   {f.get('innocent, without a mail', 0)}",
         f"  mailed twice and not recorded          {f.get('twice', 0)}",
         f"  completed without proof                {f.get('false completions', 0)}",
         f"  writes of stale owners                 {f.get('stale writes', 0)}",
@@ -126,6 +127,7 @@ def text(r):
         f" {f.get('most open mails of one owner', 0)} mails open",
         f"  mailed more than once, recorded        {f.get('mailed more than once, recorded', 0)} (policy resend)",
         f"  sent, failed, skipped                  {f.get('sent', 0)}, {f.get('failed', 0)}, {f.get('skipped', 0)}",
+        f"  jobs cancelled                         {f.get('cancelled jobs', 0)}",
         f"  crashes of NNG, not blamed             {f.get('crashes of NNG 1.5', 0)}",
         "  peak memory                            " + ", ".join(f"{k} {v:.0f} MiB" for k, v in r["peak_mib"].items()),
         f"  connections to PostgreSQL              {r['most_connections']} at most, {f.get('connections left', 0)} left at the end",

@@ -83,7 +83,8 @@ def add_up(pieces):
 
 FIGURES = ( # the words of the page, and the figures they stand for
     ("users' mails judged", "users"), ("mails that the sink accepted", "mails"),
-    ("**users missed**", "missed"), ("**mailed twice and not recorded**", "twice"),
+    ("**users missed**", "missed"), ("**no mail, and nothing wrong with them**", "innocent, without a mail"),
+    ("**mailed twice and not recorded**", "twice"),
     ("**completed without proof**", "false completions"), ("**writes of a stale owner**", "stale writes"),
     ("users ambiguous", "ambiguous"), ("  of a lease that ended", "ambiguous: lease over"),
     ("  of a relay that closed after the data", "ambiguous: relay"),
