@@ -93,7 +93,9 @@ int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired
 
 /* --- redo --------------------------------------------------------------------------- */
 
-/* While nothing moves the waits double up to this. */
+/* A lost message goes again within this, however often it was lost before. The waits double also while the
+ * pipeline moves: copies that came sooner would bring more of who takes workers down, to who stands beside
+ * him. */
 #define REDO_MAX_MS "120000"
 /* The newest batches, by key: enough of them to tell whether the pipeline
  * moves, few enough to read once a second. */
@@ -102,15 +104,6 @@ int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired
 /*
  * Due at -infinity (released, expired, resumed) goes at once and counts
  * nothing; another must be older than $4, since it may still be on its way.
- *
- * The waits double so that a pipeline that stands is not filled with copies. While
- * it moves (something was claimed within the first wait) a message that is lost
- * once more is no reason to wait longer, and goes again after the first wait. Not
- * so what may be at fault itself: who counted twice, and since whose emission a
- * worker was started. The last batches of all have that first wait some times over.
- *
- * However often it goes, it counts as if its waits had doubled: a batch that waits
- * in a slow place, while others overtake it, has as long as ever.
  *
  * It counts towards a split when the pipeline has shown that it works: a batch
  * that was first emitted later was claimed. First: a batch that is claimed by
@@ -132,34 +125,27 @@ int ledger_expire(struct fp_ledger *l, const char *leader, struct ledger_expired
 #define SUSPECT(b)                                                                                           \
     "cardinality(" b ".user_ids) = 1 AND " b                                                                 \
     ".redos BETWEEN " LEDGER_STR(SUSPECT_REDOS) " AND " LEDGER_STR(LEDGER_MAX_REDOS)
-#define SUSPECT_REDOS     2
-#define WORKERS           "('userstream', 'stats', 'mailer')"
-#define LAST_OF_ALL_TRIES "8"
+#define SUSPECT_REDOS 2
+#define IS_DUE(b)                                                                                            \
+    b ".state = 'queued' AND " b                                                                             \
+      ".redos < " LEDGER_STR(LEDGER_MAX_REDOS) " AND (" b ".due_at = '-infinity' OR (" b                     \
+                                               ".due_at <= clock_timestamp()"                                \
+                                               " AND " b                                                     \
+                                               ".emitted_at <= clock_timestamp() - $4 * interval '1 ms'))"
 /* clang-format off */
-#define FLOWS(b) \
-    "((moved.lately OR (alone.yes AND " b ".emits < " LAST_OF_ALL_TRIES "))" \
-    " AND " b ".emitted_at <= clock_timestamp() - $3 * interval '1 ms'" \
-    " AND (" b ".redos < " LEDGER_STR(SUSPECT_REDOS) \
-    "  OR NOT EXISTS (SELECT FROM foliopost.instances i" \
-    "   WHERE i.service IN " WORKERS " AND i.started_at > " b ".emitted_at)))"
-#define IS_DUE(b) \
-    b ".state = 'queued' AND " b ".redos < " LEDGER_STR(LEDGER_MAX_REDOS) \
-    " AND (" b ".due_at = '-infinity' OR ((" b ".due_at <= clock_timestamp() OR " FLOWS(b) ")" \
-    "  AND " b ".emitted_at <= clock_timestamp() - $4 * interval '1 ms'))"
 static const char redo_sql[] =
     "WITH moved AS MATERIALIZED ("
-    "  SELECT max(r.first_emitted_at) AS until,"
-    "   coalesce(max(r.claimed_at) > clock_timestamp() - $3 * interval '1 ms', false) AS lately"
+    "  SELECT max(r.first_emitted_at) AS until"
     "  FROM " RECENT " r"
     "  WHERE r.claimed_at >= r.first_emitted_at),"
     " alone AS MATERIALIZED ("
     "  SELECT count(*) <= 3 AND count(*) FILTER (WHERE b.state = 'sending') = 0"
     "   AND 3 = (SELECT count(DISTINCT i.service) FROM foliopost.instances i WHERE i.state = 'live'"
-    "    AND i.service IN " WORKERS " AND " LEASE_HOLDS("i") ") AS yes"
+    "    AND i.service IN ('userstream', 'stats', 'mailer') AND " LEASE_HOLDS("i") ") AS yes"
     "  FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS' AND NOT " OUTSIDE
     "  WHERE b.state IN ('queued', 'sending')),"
     " lone AS MATERIALIZED ("
-    "  SELECT b.id FROM moved, alone, foliopost.batches b"
+    "  SELECT b.id FROM foliopost.batches b"
     "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS' AND NOT " OUTSIDE
     "  WHERE " IS_DUE("b") " AND " SUSPECT("b")
     "   AND NOT EXISTS (SELECT FROM foliopost.batches o"
@@ -168,8 +154,7 @@ static const char redo_sql[] =
     "  ORDER BY b.due_at, b.id LIMIT 1),"
     " due AS ("
     "  SELECT b.id, j.traceparent, b.due_at = '-infinity' AS at_once,"
-    "   b.due_at > '-infinity' AND clock_timestamp() >= b.first_emitted_at + $3 * 2.0 ^ b.redos * interval '1 ms'"
-    "    AND (coalesce(b.emitted_at < moved.until, false)"
+    "   b.due_at > '-infinity' AND (coalesce(b.emitted_at < moved.until, false)"
     "    OR (alone.yes AND cardinality(b.user_ids) > 1)) AS counted"
     "  FROM moved, alone, foliopost.leader l, foliopost.batches b"
     "  JOIN foliopost.jobs j ON j.id = b.job_id AND j.state = 'IN_PROGRESS' AND NOT " OUTSIDE

@@ -37,10 +37,10 @@ struct ledger_emit {
     int users;     /* in it; of a retry alone */
 };
 /* redo: at most max batches that are queued and due; the next due time doubles
- * from base_ms up to 2 minutes, and comes after base_ms as long as the pipeline moves. Counted towards a
- * split only when a batch emitted later was claimed meanwhile, or, with several users in it, when at most
- * three are in flight, none is being sent and each service lives (sweep.c says why). min_age_ms: 4 times the
- * pipeline's latency. Returns how many to emit. */
+ * from base_ms up to 2 minutes. Counted towards a split only when a batch
+ * emitted later was claimed meanwhile, or, with several users in it, when at
+ * most three are in flight, none is being sent and each service lives (sweep.c
+ * says why). min_age_ms: 4 times the pipeline's latency. Returns how many to emit. */
 int ledger_redo(struct fp_ledger *l, const char *leader, int base_ms, int min_age_ms, struct ledger_emit *out,
                 int max, struct fp_err *err) FP_MUST_CHECK;
 /* The message of these was not accepted: due at once, and the emission and its
