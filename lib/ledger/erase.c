@@ -4,7 +4,8 @@
  * Batches hold his id and have no index by it, since that would cost every page:
  * they are read whole. That takes seconds in a ledger of years, and is asked for
  * rarely. Only jobs that have ended are touched: in an open one a mailer may hold
- * his batch.
+ * his batch. A cancelled job's batches may be in a mailer's hands a while longer, and
+ * what becomes of them is written under his id: such a batch is waited for too.
  */
 #include "lib/ledger/erase.h"
 
@@ -12,10 +13,16 @@
 
 #include "lib/ledger/ledger_internal.h"
 
+/* Jobs that are open, and those that are not of which a mailer still holds him. */
+#define OPEN "j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED')"
+#define HAS_HIM                                                                                              \
+    "(" OPEN " AND ($1 = ANY (j.user_ids) OR EXISTS (SELECT FROM foliopost.batches b"                        \
+    " WHERE b.job_id = j.id AND $1 = ANY (b.user_ids))))"
+#define HELD                                                                                                 \
+    "EXISTS (SELECT FROM foliopost.batches b WHERE b.job_id = j.id AND b.state = 'sending'"                  \
+    " AND $1 = ANY (b.user_ids))"
 static const char open_sql[] =
-    "SELECT j.id FROM foliopost.jobs j WHERE j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED')"
-    "  AND ($1 = ANY (j.user_ids) OR EXISTS (SELECT FROM foliopost.batches b"
-    "   WHERE b.job_id = j.id AND $1 = ANY (b.user_ids))) ORDER BY j.id LIMIT 1";
+    "SELECT j.id, " OPEN " FROM foliopost.jobs j WHERE " HAS_HIM " OR " HELD " ORDER BY j.id LIMIT 1";
 
 /* locked: a job of his that is being reopened is waited for, and none is until all is done. Whoever came
  * between the snapshot and the lock shows by the state or by the round: what is erased is what the snapshot
@@ -33,9 +40,8 @@ static const char erase_sql[] =
     "  ORDER BY j.id FOR NO KEY UPDATE),"
     " who AS ("
     "  SELECT foliopost.user_hash($1) AS hash, foliopost.user_pseudonym($1) AS id WHERE NOT EXISTS ("
-    "   SELECT FROM foliopost.jobs j WHERE j.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED')"
-    "    AND ($1 = ANY (j.user_ids) OR EXISTS (SELECT FROM foliopost.batches b"
-    "     WHERE b.job_id = j.id AND $1 = ANY (b.user_ids))))"
+    "   SELECT FROM foliopost.jobs j WHERE " HAS_HIM ") AND NOT EXISTS ("
+    "   SELECT FROM foliopost.batches b WHERE b.state = 'sending' AND $1 = ANY (b.user_ids))"
     "   AND NOT EXISTS (SELECT FROM locked JOIN foliopost.jobs j ON j.id = locked.id"
     "    WHERE locked.state IN ('PENDING', 'IN_PROGRESS', 'PAUSED') OR locked.round <> j.round)),"
     " known AS ("
@@ -97,9 +103,15 @@ static int in_open_job(struct fp_ledger *l, int64_t user_id, struct fp_err *err)
     if (ledger_step(l, NULL, open_sql, &a, &rows, err) != 0)
         return -1;
     int64_t job = pg_rows_count(rows) > 0 ? pg_i64(rows, 0, 0) : 0;
+    bool open = job > 0 && pg_bool(rows, 0, 1);
     pg_rows_free(rows);
     if (job == 0)
         return err_set(err, FP_ABORTED, "a job with this user was open a moment ago: call again");
+    if (!open)
+        return err_set(err, FP_FAILED_PRECONDITION,
+                       "job %" PRId64 " has ended, but a mailer has a batch with this user in its hands: "
+                       "call again in half a minute",
+                       job);
     return err_set(err, FP_FAILED_PRECONDITION, "job %" PRId64 " is open and has this user: let it end first",
                    job);
 }

@@ -64,6 +64,26 @@ static void an_open_job_keeps_its_users(void **state)
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.erased"), 0);
 }
 
+/* His mailer dies, the job is cancelled: what expire writes of him comes before the erasure, not behind. */
+static void a_batch_of_a_cancelled_job_that_is_being_sent_is_waited_for(void **state)
+{
+    struct ledger_expired expired;
+    (void)state;
+    t_sql("UPDATE foliopost.batches SET state = 'sending', epoch = epoch + 1, owner = '%s',"
+          " open_intents = ARRAY[%d]::bigint[] WHERE %d = ANY (user_ids)",
+          t_mailer, USER, USER);
+    t_sql("DELETE FROM foliopost.deliveries WHERE user_id = %d", USER);
+    assert_ok(ledger_job_cancel(t_ledger, job, "", "ann", &t_err));
+    assert_code(ledger_erase_user(t_ledger, USER, "", "ann", &erased, &t_err), FP_FAILED_PRECONDITION);
+    assert_non_null(strstr(t_err.msg, "call again in half a minute"));
+    t_lease_over(t_mailer);
+    assert_ok(ledger_expire(t_ledger, t_leader, &expired, &t_err));
+    assert_int_equal(expired.ambiguous, 1);
+    erase("");
+    assert_int_equal(erased.deliveries, 1);
+    assert_int_equal(rows_with_the_id(), 0);
+}
+
 static void nothing_of_the_user_stays_and_the_numbers_do(void **state)
 {
     char hash[LEDGER_HASH_BYTES];
@@ -170,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_open_job_keeps_its_users, setup),
+        cmocka_unit_test_setup(a_batch_of_a_cancelled_job_that_is_being_sent_is_waited_for, setup),
         cmocka_unit_test_setup(nothing_of_the_user_stays_and_the_numbers_do, setup),
         cmocka_unit_test_setup(erasing_again_changes_nothing, setup),
         cmocka_unit_test_setup(a_late_report_does_not_bring_the_id_back, setup),
