@@ -27,17 +27,20 @@ static const char ask_sql[] =
     "  WHERE a.id > (SELECT coalesce(max(id), 0) FROM foliopost.audit) - " AUDIT_TAIL
     "   AND a.action = $6 AND a.at > clock_timestamp() - interval '1 minute'),"
     " open AS (SELECT count(*) AS n FROM foliopost.previews WHERE expires_at > clock_timestamp()),"
+    " done AS (SELECT count(*) AS n FROM foliopost.audit a"
+    "  WHERE a.id > (SELECT coalesce(max(id), 0) FROM foliopost.audit) - " AUDIT_TAIL
+    "   AND a.action = $6 AND a.detail LIKE '%, call ' || $1),"
     " made AS ("
     "  INSERT INTO foliopost.previews (id, users, send_to, provider, expires_at)"
-    "  SELECT $1::uuid, $2::bytea, $3, $4, " IN_MS("$5") " FROM lately, open"
-    "  WHERE lately.n < $7 AND open.n < $8 ON CONFLICT (id) DO NOTHING RETURNING id),"
+    "  SELECT $1::uuid, $2::bytea, $3, $4, " IN_MS("$5") " FROM lately, open, done"
+    "  WHERE lately.n < $7 AND open.n < $8 AND done.n = 0 ON CONFLICT (id) DO NOTHING RETURNING id),"
     " noted AS (" AUDIT_INSERT " SELECT " AUDIT_BY("$9") ", $6, NULL::bigint, $10 FROM made)"
-    " SELECT (SELECT count(*) FROM made), lately.n, open.n FROM lately, open";
+    " SELECT (SELECT count(*) FROM made), lately.n, open.n, done.n FROM lately, open, done";
 static const char there_sql[] = "SELECT FROM foliopost.previews WHERE id = $1::uuid";
 /* clang-format on */
 
 static int refused(struct fp_ledger *l, const struct ledger_preview_ask *p, int64_t lately, int64_t max,
-                   struct fp_err *err)
+                   bool done, struct fp_err *err)
 {
     struct pg_args a;
     pg_args_init(&a);
@@ -45,6 +48,9 @@ static int refused(struct fp_ledger *l, const struct ledger_preview_ask *p, int6
     int n = ledger_count(l, "preview_there", there_sql, &a, err);
     if (n != 0)
         return n < 0 ? -1 : 0; /* the reply was lost, not the commit */
+    if (done)
+        return err_set(err, FP_ALREADY_EXISTS,
+                       "this call was made before, and its test mail went out: look into the mailbox");
     if (lately >= max)
         return err_set(err, FP_RESOURCE_EXHAUSTED,
                        "%" PRId64 " %s were asked for within a minute, and %" PRId64
@@ -75,8 +81,9 @@ int ledger_preview_ask(struct fp_ledger *l, const struct ledger_preview_ask *p, 
         return -1;
     bool made = pg_i64(rows, 0, 0) > 0;
     int64_t lately = pg_i64(rows, 0, 1);
+    bool done = pg_i64(rows, 0, 3) > 0;
     pg_rows_free(rows);
-    return made ? 0 : refused(l, p, lately, max, err);
+    return made ? 0 : refused(l, p, lately, max, done, err);
 }
 
 /* --- working on it ---------------------------------------------------------------------- */

@@ -37,6 +37,23 @@ static int take(enum preview_step step, const char *owner, struct ledger_preview
     return n;
 }
 
+/* The bus asks again when an answer was lost: also when the first one was collected, and the row is gone. */
+static void a_test_that_was_mailed_is_not_asked_for_again(void **state)
+{
+    char detail[128];
+    struct ledger_preview_ask a;
+    (void)state;
+    assert_ok(ask(&a, "other@example.com"));
+    text_new_uuid(a.id);
+    snprintf(detail, sizeof detail, "user 7 to somebody at example.com, call %s", a.id);
+    a.detail = detail;
+    assert_ok(ledger_preview_ask(t_ledger, &a, &t_err));
+    t_sql("DELETE FROM foliopost.previews");
+    assert_code(ledger_preview_ask(t_ledger, &a, &t_err), FP_ALREADY_EXISTS);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.previews"), 0);
+    assert_ok(ask(&a, "other@example.com"));
+}
+
 static void it_goes_from_hand_to_hand_and_is_gone(void **state)
 {
     struct ledger_preview_ask a;
@@ -130,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(it_goes_from_hand_to_hand_and_is_gone),
+        TEST(a_test_that_was_mailed_is_not_asked_for_again),
         TEST(nobody_works_on_what_has_expired_and_nothing_stays),
         TEST(there_are_limits_and_they_pass),
         TEST(the_table_is_in_no_wal),

@@ -64,7 +64,7 @@ static int check_alive(struct fp_ledger *l, struct fp_err *err)
 static int ask(struct rpc_call *call, const struct preview_asked *q, const char *to, const char *provider,
                int64_t until_us, char id[LEDGER_UUID], struct fp_err *err)
 {
-    char detail[128];
+    char detail[192];
     struct fp_str packed;
     struct ledger_preview_ask a = {.send_to = to,
                                    .provider = provider,
@@ -72,10 +72,15 @@ static int ask(struct rpc_call *call, const struct preview_asked *q, const char 
                                    .actor = methods_actor_of(call),
                                    .detail = detail};
 
-    text_new_uuid(a.id);
+    /* A test of the same call (the bus asks again when an answer does not come) is not mailed again. */
+    if (to[0] && text_is_uuid(call->request_id))
+        snprintf(a.id, sizeof a.id, "%s", call->request_id);
+    else
+        text_new_uuid(a.id);
     memcpy(id, a.id, sizeof a.id);
-    snprintf(detail, sizeof detail, "user %" PRId64 "%s%.60s", q->user.id, to[0] ? " to somebody at " : "",
-             to[0] ? strrchr(to, '@') + 1 : "");
+    snprintf(detail, sizeof detail, "user %" PRId64 "%s%.60s%s%s", q->user.id,
+             to[0] ? " to somebody at " : "", to[0] ? strrchr(to, '@') + 1 : "", to[0] ? ", call " : "",
+             to[0] ? a.id : "");
     str_init(&packed, WIRE_MAX_MESSAGE_BYTES + 1);
     int failed = preview_pack(q, call->traceparent, &packed, err);
     a.users = packed.data;
