@@ -87,7 +87,8 @@ int ledger_suppressed(struct fp_ledger *l, const char *kind, const struct ledger
 
 /* --- adding ------------------------------------------------------------------------------ */
 
-/* DISTINCT ON: an upsert may not meet one subject twice; the strongest reason
+/* The audit names the first ten, by the user alone where there is one: erasing him finds him by that.
+ * DISTINCT ON: an upsert may not meet one subject twice; the strongest reason
  * of several goes first. */
 /* clang-format off */
 static const char suppress_sql[] =
@@ -100,7 +101,10 @@ static const char suppress_sql[] =
     "   CASE WHEN isfinite(seen) THEN seen ELSE clock_timestamp() END, nullif(expires, '-infinity')"
     "  FROM entries" SUPPRESSION_MERGE " RETURNING xmax = 0 AS new),"
     " noted AS (" AUDIT_INSERT
-    "  SELECT " AUDIT_BY("$10") ", 'suppress', NULL::bigint, (SELECT count(*) FROM entries) || ' entries' WHERE $10 <> '')"
+    "  SELECT " AUDIT_BY("$10") ", 'suppress', NULL::bigint, (SELECT count(*) FROM entries) || ' entries: '"
+    "   || (SELECT string_agg(CASE WHEN user_id > 0 THEN 'user ' || user_id ELSE 'address ' || hash END"
+    "    || ' (' || scope || ', ' || reason || ')', ', ') FROM (SELECT * FROM entries LIMIT 10) first)"
+    "   || CASE WHEN (SELECT count(*) FROM entries) > 10 THEN ', ...' ELSE '' END WHERE $10 <> '')"
     " SELECT count(*) FILTER (WHERE new) FROM put";
 /* clang-format on */
 
@@ -165,7 +169,7 @@ static const char unsuppress_sql[] =
     "  WHERE (user_id = $1 OR address_hash = $2::uuid) AND ($3::text IS NULL OR scope = $3)"
     "  RETURNING scope),"
     " noted AS (" AUDIT_INSERT
-    "  SELECT " AUDIT_BY("$4") ", 'unsuppress', NULL::bigint, coalesce('user ' || $1, 'address ' || $2) || ', ' || count(*) || ' entries'"
+    "  SELECT " AUDIT_BY("$4") ", 'unsuppress', NULL::bigint, coalesce('user ' || $1, 'address ' || $2) || ', ' || coalesce($3 || ' mail, ', '') || count(*) || ' entries'"
     "  FROM gone HAVING count(*) > 0)"
     " SELECT count(*) FROM gone";
 /* clang-format on */

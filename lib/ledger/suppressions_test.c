@@ -170,6 +170,17 @@ static void what_is_taken_away_is_counted_and_audited(void **state)
     assert_int_equal(removed, 0);
     assert_false(is_suppressed("weekly", 5, ANN));
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'unsuppress'"), 2);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'unsuppress'"
+                           " AND detail = 'user 5, weekly mail, 1 entries'"),
+                     1);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'suppress'"
+                           " AND detail = '1 entries: user 5 (weekly, unsubscribe)'"),
+                     1);
+    add(0, ANN, "all", SUPPRESSION_COMPLAINT, 0);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'suppress'"
+                           " AND detail = '1 entries: address %s (all, complaint)'",
+                           who(0, ANN).address_hash),
+                     1);
 }
 
 static void lists_are_paged_and_filtered(void **state)
