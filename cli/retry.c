@@ -20,7 +20,7 @@ static const struct config_setting rows[] = {
      AT(provider)},
     {"interval", CONFIG_INT, NULL, "0", 0, 2147483647, NULL,
      "only users of this interval (foliopost report --intervals); 0: of all", AT(interval)},
-    {"user", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only this user; 0: all", AT(user)},
+    {"user", CONFIG_INT, NULL, "0", 0, 9.3e18, NULL, "only this user; 0: all", AT(user)},
 };
 
 /* False: no filter is given, and the field stays unset. */
@@ -35,6 +35,12 @@ static bool fill_filter(struct values *v, Foliopost__V1__DeliveryFilter *f)
     f->n_user_ids = v->user > 0;
     return v->reason[0] != '\0' || v->domain[0] != '\0' || v->provider[0] != '\0' || v->interval > 0 ||
            v->user > 0;
+}
+
+/* The same was asked for before, and the answer got lost. */
+static bool is_running(const Foliopost__V1__Job *job)
+{
+    return job != NULL && job->state == FOLIOPOST__V1__JOB_STATE__JOB_STATE_IN_PROGRESS;
 }
 
 static enum cli_exit run_retry(struct cli *c, void *values, char **args, int n_args)
@@ -55,8 +61,9 @@ static enum cli_exit run_retry(struct cli *c, void *values, char **args, int n_a
     if (cli_json(c))
         cli_print_json(&r->base, false);
     else if (r->users == 0)
-        printf("job %" PRId64 ": no mail%s failed, it stays as it is\n", q.job_id,
-               q.filter ? " of these" : "");
+        printf("job %" PRId64 ": no mail%s %s, it %s\n", q.job_id, q.filter ? " of these" : "",
+               is_running(r->job) ? "is failed now" : "failed",
+               is_running(r->job) ? "is in another round already" : "stays as it is");
     else
         printf("job %" PRId64 ": %s users are tried again: foliopost watch %" PRId64 "%s\n", q.job_id,
                format_count(r->users, users), q.job_id, cli_rpc_flag(c));
@@ -108,8 +115,8 @@ static enum cli_exit run_resolve(struct cli *c, void *values, char **args, int n
     if (cli_json(c))
         cli_print_json(&r->base, false);
     else if (r->users == 0)
-        printf("job %" PRId64 ": nobody%s is ambiguous, it stays as it is\n", q.job_id,
-               q.filter ? " of these" : "");
+        printf("job %" PRId64 ": nobody%s is ambiguous, it %s\n", q.job_id, q.filter ? " of these" : "",
+               is_running(r->job) ? "is in another round already" : "stays as it is");
     else
         printf("job %" PRId64 ": %s users are %s: foliopost watch %" PRId64 "%s\n", q.job_id,
                format_count(r->users, users), resend ? "mailed again" : "taken as sent", q.job_id,

@@ -175,7 +175,7 @@ int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, boo
 
 /* --- reopen, accept ------------------------------------------------------------------ */
 
-/* $2: the states, $3: the actor, $4 to $9: the filter. A job of whom nobody is
+/* $2: the states, $3: the actor, $4 to $9: the filter, $10: that in words. A job of whom nobody is
  * concerned stays as it is. A deadline that is past was for the rounds before: it would
  * fail this one at once, and leave whom it opened without an outcome for good. */
 /* clang-format off */
@@ -194,8 +194,8 @@ int ledger_job_complete(struct fp_ledger *l, const char *leader, int64_t id, boo
     "   count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous FROM changed GROUP BY batch_id) s"
 #define NOTED(action) \
     " noted AS (" AUDIT_INSERT \
-    "  SELECT " AUDIT_BY("$3") ", '" action "', job.id, array_to_string($2::text[], ', ') || ': '" \
-    "   || (SELECT count(*) FROM changed) || ' users' FROM job)" \
+    "  SELECT " AUDIT_BY("$3") ", '" action "', job.id, array_to_string($2::text[], ', ')" \
+    "   || coalesce(', ' || $10::text, '') || ': ' || (SELECT count(*) FROM changed) || ' users' FROM job)" \
     " SELECT count(*) FROM changed"
 
 /* Who is opened again leaves the counters of the batch that finished him: he
@@ -235,37 +235,67 @@ static int reopen_states(const char *const *states, size_t n, struct fp_err *err
     return 0;
 }
 
-/* Nobody: well when the job is COMPLETED, else the state that forbids it. */
-static int nobody_concerned(struct fp_ledger *l, int64_t id, struct fp_err *err)
+/* Whether the filter leaves somebody in these states. */
+static const char concerned_sql[] = "SELECT EXISTS (SELECT FROM foliopost.deliveries d WHERE " CONCERNED
+                                    ") AND $3::text IS NOT NULL AND coalesce($10::text, '') IS NOT NULL";
+
+static int is_concerned(struct fp_ledger *l, struct pg_args *a, bool *yes, struct fp_err *err)
+{
+    struct fp_rows *rows;
+    if (ledger_step(l, NULL, concerned_sql, a, &rows, err) != 0)
+        return -1;
+    *yes = pg_bool(rows, 0, 0);
+    pg_rows_free(rows);
+    return 0;
+}
+
+/* Nobody: well when the job is COMPLETED, and when it is in a round again in which none of them is left: an
+ * earlier call's, whose reply was lost. Else the state that forbids it. */
+static int nobody_concerned(struct fp_ledger *l, int64_t id, struct pg_args *a, struct fp_err *err)
 {
     struct ledger_job j;
+    bool left = true;
     if (ledger_job_get(l, id, &j, err) != 0)
         return -1;
     ledger_job_fini(&j);
-    return j.state == JOB_COMPLETED ? 0
-                                    : err_set(err, FP_FAILED_PRECONDITION,
-                                              "job %" PRId64 " is %s: only a COMPLETED one is reopened", id,
-                                              job_state_name(j.state));
+    if (j.state == JOB_COMPLETED)
+        return 0;
+    if (j.state == JOB_IN_PROGRESS && j.round > 1 && is_concerned(l, a, &left, err) != 0)
+        return -1;
+    return left ? err_set(err, FP_FAILED_PRECONDITION,
+                          "job %" PRId64 " is %s: only a COMPLETED one is reopened", id,
+                          job_state_name(j.state))
+                : 0;
 }
 
 /* Not prepared: the plan depends on which filter is there. */
+static void opened_args(struct pg_args *a, int64_t id, const char *const *states, size_t n,
+                        const struct ledger_delivery_filter *f, const char *actor)
+{
+    static const struct ledger_delivery_filter all;
+    pg_args_init(a);
+    pg_arg_i64(a, id);
+    pg_arg_texts(a, states, n);
+    pg_arg_text(a, actor != NULL ? actor : "");
+    ledger_arg_filter(a, f != NULL ? f : &all);
+    ledger_arg_name(a, f != NULL ? f->said : NULL);
+}
+
 static int run_opened(struct fp_ledger *l, const char *sql, int64_t id, const char *const *states, size_t n,
                       const struct ledger_delivery_filter *f, const char *actor, int64_t *users,
                       struct fp_err *err)
 {
-    static const struct ledger_delivery_filter all;
     struct pg_args a;
     struct fp_rows *rows;
-    pg_args_init(&a);
-    pg_arg_i64(&a, id);
-    pg_arg_texts(&a, states, n);
-    pg_arg_text(&a, actor != NULL ? actor : "");
-    ledger_arg_filter(&a, f != NULL ? f : &all);
+    opened_args(&a, id, states, n, f, actor);
     if (ledger_step(l, NULL, sql, &a, &rows, err) != 0)
         return -1;
     *users = pg_i64(rows, 0, 0);
     pg_rows_free(rows);
-    return *users > 0 ? 0 : nobody_concerned(l, id, err);
+    if (*users > 0)
+        return 0;
+    opened_args(&a, id, states, n, f, actor);
+    return nobody_concerned(l, id, &a, err);
 }
 
 int ledger_job_reopen(struct fp_ledger *l, int64_t id, const char *const *states, size_t n,

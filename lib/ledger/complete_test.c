@@ -207,6 +207,11 @@ static void reopened_users_are_mailed_in_a_new_round(void **state)
     assert_int_equal(t_state(job), JOB_COMPLETED);
     assert_int_equal(reopen("ambiguous"), 1);
     assert_int_equal(t_state(job), JOB_IN_PROGRESS);
+    assert_int_equal(reopen("ambiguous"), 0); /* the same call again, its reply was lost */
+    t_sql("UPDATE foliopost.deliveries SET state = 'failed' WHERE user_id = 8");
+    assert_code(ledger_job_reopen(t_ledger, job, failed, 1, NULL, "ann", &users, &t_err),
+                FP_FAILED_PRECONDITION); /* another one */
+    t_sql("UPDATE foliopost.deliveries SET state = 'sent' WHERE user_id = 8");
     assert_false(complete());
     assert_ok(ledger_job_counts(t_ledger, job, &c, &t_err));
     assert_int_equal(c.sent * 100 + c.ambiguous * 10 + c.deferred, 1401);

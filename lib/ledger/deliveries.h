@@ -45,6 +45,7 @@ struct ledger_delivery_filter {
     const int64_t *user_ids;
     size_t n_user_ids;
     int64_t from_us, to_us; /* updated since, and before */
+    const char *said;       /* in words, for the audit; NULL: all */
 };
 /* The same, filtered. */
 int ledger_deliveries_where(struct fp_ledger *l, int64_t job_id, enum delivery_state state,

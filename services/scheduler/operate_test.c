@@ -56,6 +56,10 @@ static void who_is_ambiguous_is_decided_about_by_filter(void **state)
     f.user_ids = &one;
     f.n_user_ids = 1;
     assert_int_equal(resolved(id, FOLIOPOST__V1__AMBIGUOUS_RESOLUTION__AMBIGUOUS_RESOLUTION_RESEND, &f), 1);
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE"
+                           " (action = 'accept' AND detail = 'ambiguous, domain example.org: 1 users')"
+                           " OR (action = 'reopen' AND detail = 'ambiguous, user 1: 1 users')"),
+                     2);
     assert_int_equal(t_sql("SELECT maybe_doubles FROM foliopost.deliveries WHERE user_id = 1"), 1);
     t_sql("UPDATE foliopost.deliveries SET state = 'sent', due_at = NULL WHERE state = 'deferred'");
     t_sql("UPDATE foliopost.batches SET sent = sent + deferred, deferred = 0");

@@ -6,6 +6,9 @@
  */
 #include "services/scheduler/pick.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -65,6 +68,36 @@ static int by_domain(struct fp_ledger *l, struct fp_source *s, int64_t job_id, e
     return n;
 }
 
+static void __attribute__((format(printf, 2, 3))) say(struct pick *p, const char *fmt, ...)
+{
+    size_t n = strlen(p->said);
+    va_list ap;
+
+    n += (size_t)snprintf(p->said + n, sizeof p->said - n, "%s", n > 0 ? ", " : "");
+    va_start(ap, fmt);
+    if (n < sizeof p->said)
+        vsnprintf(p->said + n, sizeof p->said - n, fmt, ap);
+    va_end(ap);
+}
+
+/* As it was asked for: a domain, not the users that it was resolved to. */
+static void say_filter(struct pick *p, const Foliopost__V1__DeliveryFilter *q)
+{
+    if (q->n_user_ids == 1)
+        say(p, "user %" PRId64, q->user_ids[0]);
+    else if (q->n_user_ids > 1)
+        say(p, "%zu users by id", q->n_user_ids);
+    if (q->interval_no > 0)
+        say(p, "interval %" PRId32, q->interval_no);
+    if (q->provider[0])
+        say(p, "provider %.40s", q->provider);
+    if (q->domain[0])
+        say(p, "domain %.80s", q->domain);
+    if (q->reason[0])
+        say(p, "reason %.60s", q->reason);
+    p->filter.said = p->said;
+}
+
 int pick_resolve(struct fp_ledger *l, struct fp_source *s, int64_t job_id, enum delivery_state state,
                  const Foliopost__V1__DeliveryFilter *q, struct pick *out, struct fp_err *err)
 {
@@ -76,6 +109,7 @@ int pick_resolve(struct fp_ledger *l, struct fp_source *s, int64_t job_id, enum 
                                                   .listed = q->n_user_ids > 0,
                                                   .user_ids = q->user_ids,
                                                   .n_user_ids = q->n_user_ids};
+    say_filter(out, q);
     if (q->provider[0] && ledger_provider_find(l, q->provider, &out->filter.provider_no, err))
         return err_prefix(err, "filter.provider");
     return q->domain[0] ? by_domain(l, s, job_id, state, q->domain, out, err) : 0;

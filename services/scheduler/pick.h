@@ -9,6 +9,7 @@
 struct pick {
     struct ledger_delivery_filter filter; /* points into the request and into ids */
     int64_t *ids;
+    char said[256];
 };
 
 /* q may be NULL: everybody. A domain is looked up in the source, for the users
