@@ -13,8 +13,10 @@
 static void estimate_total(const Foliopost__V1__Job *job, struct progress_view *out)
 {
     const Foliopost__V1__Counts *c = job->counts;
-    if (job->spec != NULL && job->spec->n_user_ids > 0) {
-        out->total = (int64_t)job->spec->n_user_ids;
+    int64_t listed =
+        job->listed_users > 0 || job->spec == NULL ? job->listed_users : (int64_t)job->spec->n_user_ids;
+    if (listed > 0) {
+        out->total = listed;
         out->total_is_exact = true;
     } else if (c->intervals > 0 && c->intervals_paged >= c->intervals) {
         out->total = c->users;

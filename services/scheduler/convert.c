@@ -176,7 +176,17 @@ Foliopost__V1__Job *convert_job(struct convert *c, const struct ledger_job *j,
     m->round = j->round;
     m->parent_job = j->parent_job;
     m->as_of_us = j->as_of_us;
+    m->listed_users = (int64_t)j->n_user_ids;
     return m;
+}
+
+/* Fifty thousand ids in each message would be copied for every client that looks. */
+#define SHOWN_USERS 100
+
+void convert_trim_list(Foliopost__V1__Job *m)
+{
+    if (m->spec && m->spec->n_user_ids > SHOWN_USERS)
+        m->spec->n_user_ids = 0;
 }
 
 /* Of a list of users the cursor goes by ids alone: it counts when it is paged. */

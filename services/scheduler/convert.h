@@ -22,6 +22,8 @@ void *convert_too_large(struct fp_err *err); /* that error, and NULL */
 /* counts and proof may be NULL; a proof of round 0 is none. */
 Foliopost__V1__Job *convert_job(struct convert *c, const struct ledger_job *j,
                                 const struct ledger_counts *counts, const struct ledger_proof *proof);
+/* Takes a long list of user ids out; listed_users stays. */
+void convert_trim_list(Foliopost__V1__Job *m);
 Foliopost__V1__IntervalReport *convert_interval(struct convert *c, const struct ledger_interval_report *r);
 Foliopost__V1__ReasonCount *convert_reason(struct convert *c, const struct ledger_reason_count *r);
 Foliopost__V1__Delivery *convert_delivery(struct convert *c, const struct ledger_delivery *d);

@@ -255,6 +255,8 @@ static void somebody_else_than_the_submitter_approves(void **state)
     assert_true(get(id)->spec->approval_required);
     assert_int_equal(approved(NULL, id),
                      FP_PERMISSION_DENIED); /* without identities there is no second one */
+    t_sql("UPDATE foliopost.jobs SET submitted_by = 'CN=ann' WHERE id = %lld", (long long)id);
+    assert_int_equal(approved(NULL, id), FP_PERMISSION_DENIED); /* her other name, by the other door */
     assert_non_null(add("root", LEDGER_ADMIN, "secret-r", "", 0));
     as("secret-r");
     assert_non_null(add("ann", LEDGER_OPERATOR | LEDGER_APPROVER, "secret-a", "", 0));

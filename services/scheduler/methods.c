@@ -202,5 +202,7 @@ ProtobufCMessage *methods_show_job(struct rpc_call *call, int64_t job_id, bool d
     if (job && details && report_details(l, &c, job, err))
         job = NULL;
     ledger_job_fini(&j);
+    if (job && !details)
+        convert_trim_list(job);
     return methods_reply_of(&c, job ? &job->base : NULL, err);
 }

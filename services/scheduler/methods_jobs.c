@@ -32,6 +32,8 @@ ProtobufCMessage *method_watch_job(struct rpc_call *call, const ProtobufCMessage
     ProtobufCMessage *m =
         methods_check_job_id(q->job_id, err) ? NULL : methods_show_job(call, q->job_id, q->details, err);
 
+    if (m) /* with details too: it would go out with each change */
+        convert_trim_list((Foliopost__V1__Job *)m);
     if (m && ((Foliopost__V1__Job *)m)->state <= FOLIOPOST__V1__JOB_STATE__JOB_STATE_PAUSED)
         call->again_ms = WATCH_AGAIN_MS;
     return m;
@@ -181,13 +183,20 @@ ProtobufCMessage *method_cancel_job(struct rpc_call *call, const ProtobufCMessag
     return methods_answer_job(call, q->job_id, err);
 }
 
-/* At an open door everybody is the same, and so the submitter. */
+/* At an open door everybody is the same, and so the submitter: over gRPC a certificate's subject would
+ * be a second name of who submitted over NNG, or without it. */
 ProtobufCMessage *method_approve_job(struct rpc_call *call, const ProtobufCMessage *request,
                                      struct fp_err *err)
 {
     const Foliopost__V1__ApproveJobRequest *q = (const void *)request;
     const char *reason = q->reason ? q->reason : "";
 
+    if (!call->identity || !call->identity[0]) {
+        err_set(
+            err, FP_PERMISSION_DENIED,
+            "without identities nobody can be told from the submitter: add some (foliopost identities add)");
+        return NULL;
+    }
     if (methods_check_job_id(q->job_id, err) || methods_check_reason(reason, err) ||
         ledger_job_approve(methods_worker_of(call)->ledger, q->job_id, reason, methods_actor_of(call), err))
         return NULL;
