@@ -29,14 +29,16 @@ static bool is_set(const Foliopost__V1__JobSpec *s, const ProtobufCFieldDescript
     }
 }
 
-/* Taken, and said in another way: a dry run needs no approval and nobody goes first in it, and a
- * canary's share is a number of users in the job. */
+/* Taken, and said in another way: a deadline is a time in replies, a dry run needs no approval and nobody
+ * goes first in it, and a canary's share is a number of users in the job. */
 static bool is_elsewhere(const char *field, const Foliopost__V1__JobSpec *got)
 {
     if (strcmp(field, "approval_required") == 0 || strncmp(field, "canary_", 7) == 0) {
         if (got->dry_run)
             return true;
     }
+    if (strcmp(field, "deadline_after_ms") == 0)
+        return got->deadline_us > 0;
     return strcmp(field, "canary_ppm") == 0 && (got->canary_users > 0 || got->canary_wait_ms > 0);
 }
 

@@ -11,6 +11,8 @@ void job_print_headline(const Foliopost__V1__Job *job, struct fp_str *out);
 void job_print_counts(const Foliopost__V1__Counts *c, struct fp_str *out);
 /* What a specification has besides its audience, a line each: share, pace. Nothing: no line. */
 void job_print_spec(const Foliopost__V1__JobSpec *spec);
+/* cli_fail(), and how to ask again without a second job. */
+enum cli_exit job_submit_failed(const struct fp_err *err, const char *request_id);
 /* --share and --share-seed; "all" and no seed leave what is there. */
 int job_set_share(Foliopost__V1__JobSpec *spec, const char *share, int64_t seed,
                   struct fp_err *err) FP_MUST_CHECK;

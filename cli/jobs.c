@@ -113,6 +113,15 @@ void job_print_spec(const Foliopost__V1__JobSpec *s)
         printf("hours       %s %s\n", s->send_window, s->time_zone);
 }
 
+enum cli_exit job_submit_failed(const struct fp_err *err, const char *request_id)
+{
+    enum cli_exit code = cli_fail(err);
+    if (code == CLI_UNAVAILABLE)
+        fprintf(stderr, "To try again without a second job, should it have been taken: --request-id %s\n",
+                request_id);
+    return code;
+}
+
 int job_set_share(Foliopost__V1__JobSpec *spec, const char *share, int64_t seed, struct fp_err *err)
 {
     if (strcmp(share, "all") != 0 && !cli_percent_ppm(share, &spec->share_ppm))

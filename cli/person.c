@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/job.h"
 #include "lib/base/text.h"
 
 static int read_user(const char *text, int64_t *id, struct fp_err *err)
@@ -95,7 +96,7 @@ static enum cli_exit run_resend(struct cli *c, void *values, char **args, int n_
     const Foliopost__V1__SubmitJobResponse *r =
         cli_call(c, "Resend", &q.base, &foliopost__v1__submit_job_response__descriptor, &err);
     if (r == NULL)
-        return cli_fail(&err);
+        return job_submit_failed(&err, q.request_id);
     if (cli_json(c))
         cli_print_json(&r->base, false);
     else

@@ -252,7 +252,7 @@ static void fill_plain(Foliopost__V1__JobSpec *spec, const struct values *v)
     spec->batch_size = (int32_t)v->batch_size;
     spec->window_batches = (int32_t)v->window;
     spec->interval_delay_ms = (int32_t)v->interval_delay_ms;
-    spec->deadline_us = v->deadline_ms > 0 ? clock_wall_us() + v->deadline_ms * 1000 : 0;
+    spec->deadline_after_ms = v->deadline_ms; /* the same request whenever it is said again */
 }
 
 /* "500" users, or "1%", "0.5%". */
@@ -337,15 +337,6 @@ static void print_submitted(const Foliopost__V1__SubmitJobResponse *r)
         printf("It waits until somebody else approves it: foliopost approve %" PRId64 "\n", job->id);
 }
 
-static enum cli_exit submit_failed(const struct fp_err *err, const char *request_id)
-{
-    enum cli_exit code = cli_fail(err);
-    if (code == CLI_UNAVAILABLE)
-        fprintf(stderr, "To try again without a second job, should it have been taken: --request-id %s\n",
-                request_id);
-    return code;
-}
-
 /* --- a scheduler that did not understand ------------------------------------------------------ */
 
 /* Nobody is to get what was not asked for: the job is cancelled, and one that was there before only
@@ -403,7 +394,7 @@ static enum cli_exit submit(struct cli *c, const Foliopost__V1__SubmitJobRequest
     const Foliopost__V1__SubmitJobResponse *r =
         cli_call(c, "SubmitJob", &request->base, &foliopost__v1__submit_job_response__descriptor, &err);
     if (r == NULL)
-        return submit_failed(&err, request->request_id);
+        return job_submit_failed(&err, request->request_id);
     enum cli_exit code = check_understood(c, request, r);
     if (code != CLI_OK)
         return code;

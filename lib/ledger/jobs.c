@@ -282,6 +282,23 @@ void ledger_job_args(struct pg_args *a, const struct ledger_job *j, int margin_m
 static const char by_request_sql[] =
     "SELECT " JOB_COLUMNS ", j.user_ids FROM foliopost.jobs j WHERE j.request_id = $1";
 
+int ledger_job_by_request(struct fp_ledger *l, const char *request_id, const char *spec_hash,
+                          struct ledger_job *out, bool *found, struct fp_err *err)
+{
+    struct pg_args a;
+    pg_args_init(&a);
+    pg_arg_text(&a, request_id);
+    if (read_one(l, "job_by_request", by_request_sql, &a, out, found, err) != 0)
+        return -1;
+    if (!*found || strcmp(out->spec_hash, spec_hash) == 0)
+        return 0;
+    err_set(err, FP_ALREADY_EXISTS,
+            "request_id %s is job %" PRId64 " with another specification: choose a new request_id",
+            request_id, out->id);
+    ledger_job_fini(out);
+    return -1;
+}
+
 int ledger_job_submit(struct fp_ledger *l, const struct ledger_job *j, int margin_ms, const char *actor,
                       struct ledger_job *out, bool *existing, struct fp_err *err)
 {
@@ -293,20 +310,9 @@ int ledger_job_submit(struct fp_ledger *l, const struct ledger_job *j, int margi
         return -1;
     *existing = pg_rows_count(rows) == 0;
     pg_rows_free(rows);
-    pg_args_init(&a);
-    pg_arg_text(&a, j->request_id);
-    if (read_one(l, "job_by_request", by_request_sql, &a, out, &found, err) != 0)
+    if (ledger_job_by_request(l, j->request_id, j->spec_hash, out, &found, err) != 0)
         return -1;
-    if (!found)
-        return err_set(err, FP_INTERNAL, "the job with request id %s is gone again", j->request_id);
-    if (*existing && strcmp(out->spec_hash, j->spec_hash) != 0) {
-        err_set(err, FP_ALREADY_EXISTS,
-                "request_id %s is job %" PRId64 " with another specification: choose a new request_id",
-                j->request_id, out->id);
-        ledger_job_fini(out);
-        return -1;
-    }
-    return 0;
+    return found ? 0 : err_set(err, FP_INTERNAL, "the job with request id %s is gone again", j->request_id);
 }
 
 /* --- its templates -------------------------------------------------------------------- */

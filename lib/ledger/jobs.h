@@ -96,6 +96,10 @@ struct ledger_proof {
  * the database's now; audience_end_us is cut to now less margin_ms. */
 int ledger_job_submit(struct fp_ledger *l, const struct ledger_job *j, int margin_ms, const char *actor,
                       struct ledger_job *out, bool *existing, struct fp_err *err) FP_MUST_CHECK;
+/* The job that such a request has made, when it has; with another spec_hash: ALREADY_EXISTS. *out is
+ * to be finished. */
+int ledger_job_by_request(struct fp_ledger *l, const char *request_id, const char *spec_hash,
+                          struct ledger_job *out, bool *found, struct fp_err *err) FP_MUST_CHECK;
 int ledger_job_get(struct fp_ledger *l, int64_t id, struct ledger_job *out, struct fp_err *err) FP_MUST_CHECK;
 /* Newest first; state JOB_UNKNOWN: all; before_id 0: from the newest. Returns how many, without user ids. */
 int ledger_job_list(struct fp_ledger *l, enum job_state state, int64_t before_id, struct ledger_job *out,

@@ -160,7 +160,7 @@ static const char update_sql[] =
     "  changed_by = " ACTOR_NAME("$9") ","
     "  next_due = CASE WHEN cron = $2 AND time_zone = $3 THEN next_due ELSE $8::timestamptz END"
     "  WHERE name = $1 RETURNING name),"
-    NOTED("$9", "schedule_update", "changed")
+    " noted AS (" AUDIT_INSERT " SELECT " AUDIT_BY("$9") ", 'schedule_update', NULL, name || $10 FROM changed)"
     " SELECT name FROM changed";
 static const char pause_sql[] =
     "WITH changed AS (UPDATE foliopost.schedules SET enabled = false, version = version + 1,"
@@ -234,12 +234,13 @@ static int found(struct fp_ledger *l, const char *step, const char *sql, struct 
     return n < 0 ? -1 : 0;
 }
 
-int ledger_schedule_update(struct fp_ledger *l, const struct ledger_schedule *s, const char *actor,
-                           struct fp_err *err)
+int ledger_schedule_update(struct fp_ledger *l, const struct ledger_schedule *s, const char *what,
+                           const char *actor, struct fp_err *err)
 {
     struct pg_args a;
 
     definition_args(&a, s, actor);
+    pg_arg_text(&a, what);
     return found(l, "schedule_update", update_sql, &a, s->name, err);
 }
 

@@ -44,9 +44,10 @@ struct ledger_firing {
  * is ALREADY_EXISTS; more than max are RESOURCE_EXHAUSTED. */
 int ledger_schedule_create(struct fp_ledger *l, const struct ledger_schedule *s, int max, const char *actor,
                            bool *existing, struct fp_err *err) FP_MUST_CHECK;
-/* Replaces all but paused. next_due counts only when expression or zone change. */
-int ledger_schedule_update(struct fp_ledger *l, const struct ledger_schedule *s, const char *actor,
-                           struct fp_err *err) FP_MUST_CHECK;
+/* Replaces all but paused. next_due counts only when expression or zone change. what: ": cron", behind the
+ * name in the audit. */
+int ledger_schedule_update(struct fp_ledger *l, const struct ledger_schedule *s, const char *what,
+                           const char *actor, struct fp_err *err) FP_MUST_CHECK;
 /* Being so already is a success. A resumed one goes on with next_due_us. */
 int ledger_schedule_pause(struct fp_ledger *l, const char *name, const char *actor,
                           struct fp_err *err) FP_MUST_CHECK;

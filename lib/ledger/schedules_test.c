@@ -111,16 +111,16 @@ static void an_update_keeps_the_due_time_unless_it_changes_when(void **state)
     (void)state;
     new.next_due_us = NEXT;
     new.catch_up_ms = 1;
-    assert_ok(ledger_schedule_update(t_ledger, &new, "tester", &t_err));
+    assert_ok(ledger_schedule_update(t_ledger, &new, ": cron", "tester", &t_err));
     assert_ok(ledger_schedule_get(t_ledger, "a", &s, &t_err));
     assert_int_equal(s.catch_up_ms, 1);
     assert_int_equal(s.next_due_us, DUE);
     snprintf(new.zone, sizeof new.zone, "UTC");
-    assert_ok(ledger_schedule_update(t_ledger, &new, "tester", &t_err));
+    assert_ok(ledger_schedule_update(t_ledger, &new, ": cron", "tester", &t_err));
     assert_ok(ledger_schedule_get(t_ledger, "a", &s, &t_err));
     assert_int_equal(s.next_due_us, NEXT);
     snprintf(new.name, sizeof new.name, "nobody");
-    assert_code(ledger_schedule_update(t_ledger, &new, "tester", &t_err), FP_NOT_FOUND);
+    assert_code(ledger_schedule_update(t_ledger, &new, ": cron", "tester", &t_err), FP_NOT_FOUND);
 }
 
 static void a_paused_schedule_is_not_due(void **state)

@@ -218,6 +218,7 @@ static const struct wire_rules table[] = {
       {"time_zone", 0, 63, 0},
       {"send_window", 0, 11, 0},
       {"provider", 0, 64, 0},
+      {"deadline_after_ms", 0, INT64_MAX, 0},
       NAMES},
      check_spec},
     {MSG(submit_job_request), WIRE_REQUEST, {{"request_id", 1, 128, 0}, {"spec", 1, 1, 0}}, NULL},

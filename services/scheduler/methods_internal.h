@@ -41,7 +41,11 @@ ProtobufCMessage *methods_reply_of(const struct convert *c, ProtobufCMessage *m,
 ProtobufCMessage *methods_answer_job(struct rpc_call *call, int64_t job_id, struct fp_err *err);
 ProtobufCMessage *methods_show_job(struct rpc_call *call, int64_t job_id, bool details, struct fp_err *err);
 
-/* methods_submit.c: a resolved job is made, or found by its request id, and told in *r. */
+/* methods_submit.c: what a request of this id and hash has made, in *r; r->job stays NULL when it is new.
+ * ALREADY_EXISTS: the id stands for another request. */
+int methods_known(struct rpc_call *call, const char *request_id, const char *spec_hash, struct convert *c,
+                  Foliopost__V1__SubmitJobResponse *r, struct fp_err *err) FP_MUST_CHECK;
+/* A resolved job is made, or found by its request id, and told in *r. */
 int methods_submit(struct rpc_call *call, const struct ledger_job *j, struct convert *c,
                    Foliopost__V1__SubmitJobResponse *r, struct fp_err *err) FP_MUST_CHECK;
 /* The client's traceparent, or a new one. */

@@ -10,6 +10,7 @@
 #include "services/scheduler/audience.h"
 #include "services/scheduler/limits.h"
 #include "services/scheduler/named.h"
+#include "services/scheduler/spec.h"
 #include "services/scheduler/timetable.h"
 
 /* As it is now, with its last firings. */
@@ -77,10 +78,17 @@ ProtobufCMessage *method_update_schedule(struct rpc_call *call, const ProtobufCM
                                          struct fp_err *err)
 {
     const Foliopost__V1__UpdateScheduleRequest *q = (const void *)request;
-    struct ledger_schedule s;
+    struct fp_ledger *l = methods_worker_of(call)->ledger;
+    struct ledger_schedule s, before;
+    struct fp_str what;
 
-    if (check(call, q->schedule, &s, err) ||
-        ledger_schedule_update(methods_worker_of(call)->ledger, &s, methods_actor_of(call), err))
+    if (check(call, q->schedule, &s, err) || ledger_schedule_get(l, s.name, &before, err))
+        return NULL;
+    str_init(&what, 400);
+    timetable_changes(&before, &s, call->arena, &what);
+    int failed = ledger_schedule_update(l, &s, what.len > 0 ? what.data : "", methods_actor_of(call), err);
+    str_fini(&what);
+    if (failed)
         return NULL;
     tell(s.name, "updated");
     return answer(call, s.name, err);
@@ -167,30 +175,53 @@ ProtobufCMessage *method_delete_schedule(struct rpc_call *call, const ProtobufCM
     return methods_reply_of(&c, &r->base, err);
 }
 
-ProtobufCMessage *method_run_schedule(struct rpc_call *call, const ProtobufCMessage *request,
-                                      struct fp_err *err)
+/* The schedule's name is all that is asked for: what it says, and from when its deadline counts, may be
+ * another the next time, and the request the same. */
+static void run_hash(const char *name, char out[33])
 {
-    const Foliopost__V1__RunScheduleRequest *q = (const void *)request;
+    char what[LEDGER_SCHEDULE_NAME + 16];
+    int n = snprintf(what, sizeof what, "run schedule %s", name);
+
+    spec_hash(what, (size_t)n, out);
+}
+
+static int run_new(struct rpc_call *call, const Foliopost__V1__RunScheduleRequest *q, const char *hash,
+                   struct convert *c, Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
+{
     struct methods_worker *w = methods_worker_of(call);
-    struct convert c = {.arena = call->arena};
-    Foliopost__V1__SubmitJobResponse *r = convert_alloc(&c, 1, sizeof *r);
     const Foliopost__V1__JobSpec *spec;
     struct ledger_schedule s;
     struct ledger_job j;
     int64_t now_us = clock_wall_us();
 
-    if (!r)
-        return convert_too_large(err);
-    foliopost__v1__submit_job_response__init(r);
     if (ledger_schedule_get(w->ledger, q->name, &s, err))
-        return NULL;
+        return -1;
     int failed =
         timetable_job(&s, settings_of(call), now_us, now_us, q->request_id, call->arena, &spec, &j, err) ||
         audience_freeze(w->source, settings_of(call), spec, &j, err);
     if (!failed) {
+        snprintf(j.spec_hash, sizeof j.spec_hash, "%s", hash);
         methods_take_trace(call, &j);
-        failed = methods_submit(call, &j, &c, r, err);
+        failed = methods_submit(call, &j, c, r, err);
     }
     ledger_job_fini(&j);
+    return failed ? -1 : 0;
+}
+
+ProtobufCMessage *method_run_schedule(struct rpc_call *call, const ProtobufCMessage *request,
+                                      struct fp_err *err)
+{
+    const Foliopost__V1__RunScheduleRequest *q = (const void *)request;
+    struct convert c = {.arena = call->arena};
+    Foliopost__V1__SubmitJobResponse *r = convert_alloc(&c, 1, sizeof *r);
+    char hash[33];
+
+    if (!r)
+        return convert_too_large(err);
+    foliopost__v1__submit_job_response__init(r);
+    run_hash(q->name, hash);
+    if (methods_known(call, q->request_id, hash, &c, r, err))
+        return NULL;
+    int failed = r->job ? 0 : run_new(call, q, hash, &c, r, err);
     return methods_reply_of(&c, failed ? NULL : &r->base, err);
 }

@@ -110,6 +110,30 @@ static int check_open_jobs(struct fp_ledger *l, struct fp_err *err)
     return n < 0 ? -1 : 0;
 }
 
+/* What a request made, as it is now. */
+static int tell_job(struct rpc_call *call, const struct ledger_job *j, bool existing, struct convert *c,
+                    Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
+{
+    const struct methods *m = call->ctx;
+
+    r->existing = existing;
+    r->job = report_job(methods_worker_of(call)->ledger, m->o.set, j, c, err);
+    return r->job ? 0 : -1;
+}
+
+int methods_known(struct rpc_call *call, const char *request_id, const char *spec_hash, struct convert *c,
+                  Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
+{
+    struct ledger_job j;
+    bool found;
+
+    if (ledger_job_by_request(methods_worker_of(call)->ledger, request_id, spec_hash, &j, &found, err))
+        return -1;
+    int failed = found ? tell_job(call, &j, true, c, r, err) : 0;
+    ledger_job_fini(&j);
+    return failed;
+}
+
 int methods_submit(struct rpc_call *call, const struct ledger_job *j, struct convert *c,
                    Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
 {
@@ -122,59 +146,86 @@ int methods_submit(struct rpc_call *call, const struct ledger_job *j, struct con
     if (check_open_jobs(l, err) || ledger_job_submit(l, j, (int)m->o.set->audience_margin_ms,
                                                      methods_actor_of(call), &made, &existing, err))
         return -1;
-    r->existing = existing;
     snprintf(id, sizeof id, "job=%" PRId64, made.id);
     if (!existing) {
         log_info(id, "PENDING", "kind=%s listed_users=%zu request_id=%s", made.kind, made.n_user_ids,
                  made.request_id);
         methods_wake_leader(call);
     }
-    r->job = report_job(l, m->o.set, &made, c, err);
+    int failed = tell_job(call, &made, existing, c, r, err);
     ledger_job_fini(&made);
-    return r->job ? 0 : -1;
+    return failed;
 }
 
+static int submit_new(struct rpc_call *call, const Foliopost__V1__SubmitJobRequest *q, struct convert *c,
+                      Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
+{
+    const struct methods *m = call->ctx;
+    struct methods_worker *w = methods_worker_of(call);
+    struct ledger_job j;
+    int failed = spec_resolve(q, m->o.set, clock_wall_us(), &j, err) ||
+                 named_check(w->ledger, "spec.provider", j.provider, err) ||
+                 audience_freeze(w->source, m->o.set, q->spec, &j, err);
+
+    if (!failed) {
+        methods_take_trace(call, &j);
+        failed = q->dry_run ? dry_run(call, &j, c, r, err) : methods_submit(call, &j, c, r, err);
+    }
+    ledger_job_fini(&j);
+    return failed ? -1 : 0;
+}
+
+/* What is known is answered before anything is checked: its deadline may be past by now, the source
+ * away, too many jobs open, and it is the same request all the same. */
 ProtobufCMessage *method_submit_job(struct rpc_call *call, const ProtobufCMessage *request,
                                     struct fp_err *err)
 {
     const Foliopost__V1__SubmitJobRequest *q = (const void *)request;
-    const struct methods *m = call->ctx;
     struct convert c = {.arena = call->arena};
     Foliopost__V1__SubmitJobResponse *r = convert_alloc(&c, 1, sizeof *r);
-    struct ledger_job j;
+    char hash[33];
 
     if (!r)
         return convert_too_large(err);
     foliopost__v1__submit_job_response__init(r);
-    int failed = spec_resolve(q, m->o.set, clock_wall_us(), &j, err) ||
-                 named_check(methods_worker_of(call)->ledger, "spec.provider", j.provider, err) ||
-                 audience_freeze(methods_worker_of(call)->source, m->o.set, q->spec, &j, err);
-    if (!failed) {
-        methods_take_trace(call, &j);
-        failed = q->dry_run ? dry_run(call, &j, &c, r, err) : methods_submit(call, &j, &c, r, err);
-    }
-    ledger_job_fini(&j);
+    if (!q->dry_run &&
+        (spec_request_hash(q->spec, hash, err) || methods_known(call, q->request_id, hash, &c, r, err)))
+        return NULL;
+    int failed = r->job ? 0 : submit_new(call, q, &c, r, err);
     return methods_reply_of(&c, failed ? NULL : &r->base, err);
 }
 
 /* --- Resend (person.c) ----------------------------------------------------------------- */
 
-ProtobufCMessage *method_resend(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+static int resend_new(struct rpc_call *call, const Foliopost__V1__ResendRequest *q, struct convert *c,
+                      Foliopost__V1__SubmitJobResponse *r, struct fp_err *err)
 {
     struct methods_worker *w = methods_worker_of(call);
+    struct ledger_job j;
+    int failed = person_resend(w->ledger, w->source, q, &j, err);
+
+    if (!failed) {
+        methods_take_trace(call, &j);
+        j.needs_approval = ((const struct methods *)call->ctx)->o.set->approval_required;
+        failed = methods_submit(call, &j, c, r, err);
+    }
+    ledger_job_fini(&j);
+    return failed ? -1 : 0;
+}
+
+ProtobufCMessage *method_resend(struct rpc_call *call, const ProtobufCMessage *request, struct fp_err *err)
+{
+    const Foliopost__V1__ResendRequest *q = (const void *)request;
     struct convert c = {.arena = call->arena};
     Foliopost__V1__SubmitJobResponse *r = convert_alloc(&c, 1, sizeof *r);
-    struct ledger_job j;
+    char hash[33];
 
     if (!r)
         return convert_too_large(err);
     foliopost__v1__submit_job_response__init(r);
-    int failed = person_resend(w->ledger, w->source, (const void *)request, &j, err);
-    if (!failed) {
-        methods_take_trace(call, &j);
-        j.needs_approval = ((const struct methods *)call->ctx)->o.set->approval_required;
-        failed = methods_submit(call, &j, &c, r, err);
-    }
-    ledger_job_fini(&j);
+    person_resend_hash(q, hash);
+    if (methods_known(call, q->request_id, hash, &c, r, err))
+        return NULL;
+    int failed = r->job ? 0 : resend_new(call, q, &c, r, err);
     return methods_reply_of(&c, failed ? NULL : &r->base, err);
 }

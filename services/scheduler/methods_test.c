@@ -44,6 +44,86 @@ static void the_same_request_twice_is_the_same_job(void **state)
     assert_int_equal(t_sql("SELECT count(*) FROM foliopost.jobs"), 1);
 }
 
+static Foliopost__V1__SubmitJobResponse *submit_spec(const char *id, Foliopost__V1__JobSpec *spec)
+{
+    Foliopost__V1__SubmitJobRequest q = FOLIOPOST__V1__SUBMIT_JOB_REQUEST__INIT;
+
+    spec->kind = MONTHLY;
+    q.request_id = (char *)id;
+    q.spec = spec;
+    return call("SubmitJob", &q.base, &foliopost__v1__submit_job_response__descriptor);
+}
+
+/* Its deadline is past by now, its provider gone, and too many jobs are open for another one. */
+static void a_request_that_is_known_is_answered_whatever_has_changed(void **state)
+{
+    Foliopost__V1__JobSpec spec = FOLIOPOST__V1__JOB_SPEC__INIT;
+
+    (void)state;
+    assert_ok(ledger_rate_configure(t_ledger, "relay", 4, &t_err));
+    spec.provider = (char *)"relay";
+    spec.deadline_us = clock_wall_us() + 2 * FP_US_PER_S;
+    Foliopost__V1__SubmitJobResponse *first = submit_spec("known", &spec);
+    assert_non_null(first);
+    t_sql("DELETE FROM foliopost.provider_rates");
+    clock_sleep_us(2 * FP_US_PER_S);
+    Foliopost__V1__SubmitJobResponse *again = submit_spec("known", &spec);
+    if (!again)
+        fail_msg("%s", t_err.msg);
+    assert_true(again->existing);
+    assert_int_equal(again->job->id, first->job->id);
+    spec.deadline_us++;
+    assert_null(submit_spec("known", &spec));
+    assert_int_equal(t_err.code, FP_ALREADY_EXISTS);
+    assert_null(submit_spec("new", &spec));
+    assert_int_equal(t_err.code, FP_INVALID_ARGUMENT);
+}
+
+static void a_deadline_from_the_submission_on_is_the_same_request_later(void **state)
+{
+    Foliopost__V1__JobSpec spec = FOLIOPOST__V1__JOB_SPEC__INIT;
+
+    (void)state;
+    spec.deadline_after_ms = 3600000;
+    Foliopost__V1__SubmitJobResponse *first = submit_spec("after", &spec);
+    assert_non_null(first);
+    int64_t left_us = first->job->spec->deadline_us - clock_wall_us();
+    assert_true(left_us > 3590 * FP_US_PER_S && left_us <= 3600 * FP_US_PER_S);
+    assert_int_equal(first->job->spec->deadline_after_ms, 0);
+    clock_sleep_us(2000);
+    Foliopost__V1__SubmitJobResponse *again = submit_spec("after", &spec);
+    assert_non_null(again);
+    assert_true(again->existing);
+    assert_int_equal(again->job->spec->deadline_us, first->job->spec->deadline_us);
+}
+
+static void a_long_list_is_told_as_a_number(void **state)
+{
+    Foliopost__V1__JobSpec spec = FOLIOPOST__V1__JOB_SPEC__INIT;
+    Foliopost__V1__GetJobRequest q = FOLIOPOST__V1__GET_JOB_REQUEST__INIT;
+    Foliopost__V1__WatchJobRequest w = FOLIOPOST__V1__WATCH_JOB_REQUEST__INIT;
+    int64_t ids[101];
+
+    (void)state;
+    for (int i = 0; i < 101; i++)
+        ids[i] = i + 1;
+    spec.user_ids = ids;
+    spec.n_user_ids = 100;
+    assert_int_equal(get(submit_spec("short", &spec)->job->id)->spec->n_user_ids, 100);
+    spec.n_user_ids = 101;
+    Foliopost__V1__Job *j = submit_spec("long", &spec)->job;
+    assert_int_equal(j->spec->n_user_ids, 101);
+    q.job_id = w.job_id = j->id;
+    q.details = w.details = true;
+    assert_int_equal(get(j->id)->spec->n_user_ids, 0);
+    assert_int_equal(get(j->id)->listed_users, 101);
+    j = called("GetJob", &q.base, &foliopost__v1__job__descriptor);
+    assert_int_equal(j->spec->n_user_ids, 101);
+    j = called("WatchJob", &w.base, &foliopost__v1__job__descriptor);
+    assert_int_equal(j->spec->n_user_ids, 0);
+    assert_int_equal(j->listed_users, 101);
+}
+
 static void a_dry_run_plans_and_makes_nothing(void **state)
 {
     (void)state;
@@ -597,6 +677,9 @@ int main(void)
         cmocka_unit_test_setup(a_submission_makes_a_job_and_wakes_the_leader, fresh),
         cmocka_unit_test_setup(the_audience_ends_before_the_submission_by_the_margin, fresh),
         cmocka_unit_test_setup(the_same_request_twice_is_the_same_job, fresh),
+        cmocka_unit_test_setup(a_request_that_is_known_is_answered_whatever_has_changed, fresh),
+        cmocka_unit_test_setup(a_deadline_from_the_submission_on_is_the_same_request_later, fresh),
+        cmocka_unit_test_setup(a_long_list_is_told_as_a_number, fresh),
         cmocka_unit_test_setup(a_dry_run_plans_and_makes_nothing, fresh),
         cmocka_unit_test_setup(a_dry_run_says_how_long_it_would_take, fresh),
         cmocka_unit_test_setup(a_field_that_is_not_known_is_refused_by_every_method, fresh),

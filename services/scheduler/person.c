@@ -115,10 +115,16 @@ static int check_mailable(struct fp_ledger *l, struct fp_source *s, const char *
     return 0;
 }
 
-static void become_child(struct ledger_job *j, const Foliopost__V1__ResendRequest *q)
+void person_resend_hash(const Foliopost__V1__ResendRequest *q, char out[33])
 {
     char what[64];
 
+    snprintf(what, sizeof what, "resend %" PRId64 " %" PRId64, q->job_id, q->user_id);
+    spec_hash(what, strlen(what), out);
+}
+
+static void become_child(struct ledger_job *j, const Foliopost__V1__ResendRequest *q)
+{
     mem_free(j->user_ids);
     j->user_ids = mem_array(1, sizeof *j->user_ids);
     j->user_ids[0] = q->user_id;
@@ -136,8 +142,7 @@ static void become_child(struct ledger_job *j, const Foliopost__V1__ResendReques
     j->template_hash[0] = '\0';
     snprintf(j->title, sizeof j->title, "resend of job %" PRId64, q->job_id);
     snprintf(j->request_id, sizeof j->request_id, "%s", q->request_id);
-    snprintf(what, sizeof what, "resend %" PRId64 " %" PRId64, q->job_id, q->user_id);
-    spec_hash(what, strlen(what), j->spec_hash);
+    person_resend_hash(q, j->spec_hash);
 }
 
 int person_resend(struct fp_ledger *l, struct fp_source *s, const Foliopost__V1__ResendRequest *q,

@@ -8,6 +8,8 @@
 ProtobufCMessage *person_erase(struct fp_ledger *l, struct fp_source *s,
                                const Foliopost__V1__EraseUserRequest *q, const char *actor, struct convert *c,
                                struct fp_err *err);
+/* What tells the same resend from another one under its request id. */
+void person_resend_hash(const Foliopost__V1__ResendRequest *q, char out[33]);
 /* The child job that mails the report again, ready to be submitted; to be finished in any case. */
 int person_resend(struct fp_ledger *l, struct fp_source *s, const Foliopost__V1__ResendRequest *q,
                   struct ledger_job *out, struct fp_err *err) FP_MUST_CHECK;

@@ -287,6 +287,40 @@ static void what_is_older_than_the_catch_up_time_is_missed(void **state)
     t_scheduler_down(&next);
 }
 
+static void the_same_run_twice_is_one_job_whatever_the_schedule_says_by_then(void **state)
+{
+    Foliopost__V1__RunScheduleRequest run = FOLIOPOST__V1__RUN_SCHEDULE_REQUEST__INIT;
+    Foliopost__V1__UpdateScheduleRequest up = FOLIOPOST__V1__UPDATE_SCHEDULE_REQUEST__INIT;
+    struct wanted w;
+
+    (void)state;
+    want(&w);
+    w.s.deadline_after_ms = MS_PER_H; /* an absolute time in the job, another one each time */
+    assert_non_null(create(&w));
+    run.name = (char *)"daily";
+    run.request_id = (char *)"by hand";
+    Foliopost__V1__SubmitJobResponse *r =
+        called("RunSchedule", &run.base, &foliopost__v1__submit_job_response__descriptor);
+    int64_t id = r->job->id;
+    clock_sleep_us(2000);
+    r = called("RunSchedule", &run.base, &foliopost__v1__submit_job_response__descriptor);
+    assert_true(r->existing);
+    assert_int_equal(r->job->id, id);
+    w.spec.title = (char *)"another";
+    w.s.catch_up_ms = MS_PER_H;
+    up.schedule = &w.s;
+    assert_non_null(called("UpdateSchedule", &up.base, SCHEDULE));
+    assert_int_equal(t_sql("SELECT count(*) FROM foliopost.audit WHERE action = 'schedule_update'"
+                           " AND detail = 'daily: catch_up_ms, spec.title'"),
+                     1);
+    r = called("RunSchedule", &run.base, &foliopost__v1__submit_job_response__descriptor);
+    assert_int_equal(r->job->id, id);
+    w.s.name = (char *)"other";
+    assert_non_null(create(&w));
+    run.name = (char *)"other";
+    refused("RunSchedule", &run.base, &foliopost__v1__submit_job_response__descriptor, FP_ALREADY_EXISTS, "");
+}
+
 /* In the midst of a rollout: what it says that we do not know could be that nobody is to be mailed. */
 static void what_a_newer_scheduler_took_is_left_to_one(void **state)
 {
@@ -451,6 +485,7 @@ int main(void)
         TEST(a_due_time_becomes_a_job_once),
         TEST(after_a_downtime_the_latest_fires_once),
         TEST(what_is_older_than_the_catch_up_time_is_missed),
+        TEST(the_same_run_twice_is_one_job_whatever_the_schedule_says_by_then),
         TEST(what_a_newer_scheduler_took_is_left_to_one),
         TEST(an_open_job_holds_back_the_next_when_so_told),
         TEST(a_job_that_cannot_be_made_is_refused_and_said),

@@ -143,22 +143,30 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Each once, in order; NULL: no list. */
+static int64_t *sorted_users(const Foliopost__V1__JobSpec *s, size_t *n)
+{
+    *n = 0;
+    if (s->n_user_ids == 0)
+        return NULL;
+    int64_t *ids = mem_array(s->n_user_ids, sizeof *ids);
+    memcpy(ids, s->user_ids, s->n_user_ids * sizeof *ids);
+    qsort(ids, s->n_user_ids, sizeof *ids, by_value);
+    for (size_t i = 0; i < s->n_user_ids; i++)
+        if (i == 0 || ids[i] != ids[*n - 1])
+            ids[(*n)++] = ids[i];
+    return ids;
+}
+
 static int user_list(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct fp_err *err)
 {
-    if (s->n_user_ids == 0)
-        return 0;
     if (s->n_user_ids > WIRE_MAX_JOB_USERS)
         return err_set(err, FP_INVALID_ARGUMENT, "spec.user_ids: %zu are more than %d; submit several jobs",
                        s->n_user_ids, WIRE_MAX_JOB_USERS);
-    out->user_ids = mem_array(s->n_user_ids, sizeof *out->user_ids);
-    memcpy(out->user_ids, s->user_ids, s->n_user_ids * sizeof *out->user_ids);
-    qsort(out->user_ids, s->n_user_ids, sizeof *out->user_ids, by_value);
-    if (out->user_ids[0] <= 0)
+    out->user_ids = sorted_users(s, &out->n_user_ids);
+    if (out->n_user_ids > 0 && out->user_ids[0] <= 0)
         return err_set(err, FP_INVALID_ARGUMENT,
                        "spec.user_ids: %" PRId64 " is not a user id, which is above 0", out->user_ids[0]);
-    for (size_t i = 0; i < s->n_user_ids; i++)
-        if (i == 0 || out->user_ids[i] != out->user_ids[out->n_user_ids - 1])
-            out->user_ids[out->n_user_ids++] = out->user_ids[i];
     return 0;
 }
 
@@ -221,13 +229,19 @@ static int policy(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struc
 static int deadline(const Foliopost__V1__JobSpec *s, int64_t now_us, struct ledger_job *out,
                     struct fp_err *err)
 {
+    if (s->deadline_after_ms < 0 || s->deadline_after_ms > LIMIT_DEADLINE_DAYS * INT64_C(86400000))
+        return err_set(err, FP_INVALID_ARGUMENT,
+                       "spec.deadline_after_ms: %" PRId64 " is not 0 (none) to %d days", s->deadline_after_ms,
+                       LIMIT_DEADLINE_DAYS);
+    if (s->deadline_after_ms > 0 && s->deadline_us != 0)
+        return err_set(err, FP_INVALID_ARGUMENT, "spec.deadline_after_ms: give it or deadline_us, not both");
     if (s->deadline_us != 0 && s->deadline_us <= now_us)
         return err_set(err, FP_INVALID_ARGUMENT, "spec.deadline_us: %" PRId64 " is not in the future",
                        s->deadline_us);
     if (s->deadline_us > now_us + LIMIT_DEADLINE_DAYS * FP_US_PER_DAY)
         return err_set(err, FP_INVALID_ARGUMENT, "spec.deadline_us: %" PRId64 " is more than %d days away",
                        s->deadline_us, LIMIT_DEADLINE_DAYS);
-    out->deadline_us = s->deadline_us;
+    out->deadline_us = s->deadline_after_ms > 0 ? now_us + s->deadline_after_ms * 1000 : s->deadline_us;
     return 0;
 }
 
@@ -313,22 +327,20 @@ void spec_hash(const void *data, size_t bytes, char out[33])
     out[32] = '\0';
 }
 
-/* Of the specification as submitted, so that last month's default is still
- * the same request tomorrow; only the order of the users does not matter. */
-static int hash(const Foliopost__V1__JobSpec *s, struct ledger_job *out, struct fp_err *err)
+int spec_request_hash(const Foliopost__V1__JobSpec *s, char out[33], struct fp_err *err)
 {
     Foliopost__V1__JobSpec canonical = *s;
     struct fp_str packed;
 
     canonical.base.n_unknown_fields = 0;
     canonical.base.unknown_fields = NULL;
-    canonical.user_ids = out->user_ids;
-    canonical.n_user_ids = out->n_user_ids;
+    canonical.user_ids = sorted_users(s, &canonical.n_user_ids);
     str_init(&packed, WIRE_MAX_RPC_BYTES);
     int failed = wire_pack(&canonical.base, WIRE_MAX_RPC_BYTES, &packed, err);
     if (!failed)
-        spec_hash(packed.data, packed.len, out->spec_hash);
+        spec_hash(packed.data, packed.len, out);
     str_fini(&packed);
+    mem_free(canonical.user_ids);
     return failed;
 }
 
@@ -360,5 +372,5 @@ int spec_resolve_on(const Foliopost__V1__SubmitJobRequest *request, const struct
         return -1;
     out->dry_run = s->dry_run;
     out->needs_approval = !s->dry_run && (s->approval_required || set->approval_required);
-    return hash(s, out, err);
+    return spec_request_hash(s, out->spec_hash, err);
 }

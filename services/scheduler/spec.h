@@ -22,6 +22,11 @@ int spec_resolve(const Foliopost__V1__SubmitJobRequest *request, const struct sc
 int spec_resolve_on(const Foliopost__V1__SubmitJobRequest *request, const struct scheduler_settings *set,
                     int32_t today, int64_t now_us, struct ledger_job *out, struct fp_err *err) FP_MUST_CHECK;
 
+/* Of a specification as it was submitted, so that last month's default and a deadline counted from
+ * the submission are still the same request tomorrow; only the order of the users does not matter.
+ * It needs no more than a message that was checked. */
+int spec_request_hash(const Foliopost__V1__JobSpec *s, char out[33], struct fp_err *err) FP_MUST_CHECK;
+
 /* 128-bit FNV-1a as 32 hex digits. It tells a repeated request from another
  * one under the same id; a collision, which nobody has a reason to make, would
  * only answer with the first job. */

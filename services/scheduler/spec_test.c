@@ -100,6 +100,13 @@ static void wrong_fields_are_named(void **state)
     refused("spec.deadline_us: ");
     spec.deadline_us = INT64_MAX;
     refused("spec.deadline_us: ");
+    spec.deadline_after_ms = -1;
+    refused("spec.deadline_after_ms: -1");
+    spec.deadline_after_ms = INT64_MAX;
+    refused("spec.deadline_after_ms: ");
+    spec.deadline_after_ms = 1000;
+    spec.deadline_us = NOW + FP_US_PER_DAY;
+    refused("spec.deadline_after_ms: ");
     spec.title = long_text;
     refused("spec.title: ");
     spec.template_name = (char *)"../etc/passwd";

@@ -166,6 +166,10 @@ static int check_spec(const Foliopost__V1__JobSpec *s, struct fp_err *err)
     if (s->deadline_us != 0)
         return err_set(err, FP_INVALID_ARGUMENT,
                        "schedule.spec.deadline_us: give schedule.deadline_after_ms instead");
+    if (s->deadline_after_ms != 0)
+        return err_set(
+            err, FP_INVALID_ARGUMENT,
+            "schedule.spec.deadline_after_ms: give schedule.deadline_after_ms, from the due time on");
     if (s->time_zone[0])
         return err_set(err, FP_INVALID_ARGUMENT, "schedule.spec.time_zone: give schedule.time_zone instead");
     return 0;
@@ -240,6 +244,48 @@ int timetable_check(const Foliopost__V1__Schedule *m, const struct scheduler_set
     snprintf(out->name, sizeof out->name, "%s", m->name);
     out->paused = m->paused;
     return try_it(out, set, now_us, err);
+}
+
+/* --- what an update changes ------------------------------------------------------------------------ */
+
+/* Of the types that a JobSpec has; lists are not in a schedule's. */
+static bool same_field(const Foliopost__V1__JobSpec *a, const Foliopost__V1__JobSpec *b,
+                       const ProtobufCFieldDescriptor *f)
+{
+    const char *p = (const char *)a + f->offset, *q = (const char *)b + f->offset;
+
+    switch (f->type) {
+    case PROTOBUF_C_TYPE_STRING:
+        return strcmp(*(char *const *)p, *(char *const *)q) == 0;
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return memcmp(p, q, sizeof(double)) == 0;
+    case PROTOBUF_C_TYPE_INT64:
+        return f->label == PROTOBUF_C_LABEL_REPEATED || *(const int64_t *)p == *(const int64_t *)q;
+    default: /* int32, bool, enum */
+        return *(const int32_t *)p == *(const int32_t *)q;
+    }
+}
+
+static void add_change(struct fp_str *out, bool same, const char *prefix, const char *name)
+{
+    if (!same)
+        str_printf(out, "%s%s%s", out->len > 0 ? ", " : ": ", prefix, name);
+}
+
+void timetable_changes(const struct ledger_schedule *before, const struct ledger_schedule *after,
+                       struct fp_arena *arena, struct fp_str *out)
+{
+    const ProtobufCMessageDescriptor *d = &foliopost__v1__job_spec__descriptor;
+    const Foliopost__V1__JobSpec *a = wire_unpack(d, before->spec, before->spec_bytes, arena, NULL),
+                                 *b = wire_unpack(d, after->spec, after->spec_bytes, arena, NULL);
+
+    add_change(out, strcmp(before->cron, after->cron) == 0, "", "cron");
+    add_change(out, strcmp(before->zone, after->zone) == 0, "", "time_zone");
+    add_change(out, before->skip_overlap == after->skip_overlap, "", "overlap");
+    add_change(out, before->catch_up_ms == after->catch_up_ms, "", "catch_up_ms");
+    add_change(out, before->deadline_after_ms == after->deadline_after_ms, "", "deadline_after_ms");
+    for (unsigned i = 0; i < d->n_fields && a && b; i++)
+        add_change(out, same_field(a, b, &d->fields[i]), "spec.", d->fields[i].name);
 }
 
 /* --- replies ------------------------------------------------------------------------------------- */

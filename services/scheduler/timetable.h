@@ -30,6 +30,11 @@ int timetable_due(const struct ledger_schedule *s, int64_t now_us, struct timeta
 int timetable_next(const struct ledger_schedule *s, int64_t now_us, int64_t *next_us,
                    struct fp_err *err) FP_MUST_CHECK;
 
+/* ": cron, spec.provider": what of a schedule another version of it has changed, for the audit; "" when
+ * nothing has. */
+void timetable_changes(const struct ledger_schedule *before, const struct ledger_schedule *after,
+                       struct fp_arena *arena, struct fp_str *out);
+
 /* The job of a due time: its period by the zone's calendar, its deadline counted
  * from there. request_id "": one made of name and due time. *spec lives in the
  * arena; *out is to be finished, also after an error. */
