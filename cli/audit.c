@@ -43,6 +43,22 @@ static void print_entries(const Foliopost__V1__ListAuditResponse *r)
     table_free(t);
 }
 
+/* The next page of the same list. */
+static void print_more(struct cli *c, const struct values *v, int64_t before)
+{
+    char number[24];
+    fprintf(stderr, "more: foliopost audit%s --before %" PRId64, cli_rpc_flag(c), before);
+    snprintf(number, sizeof number, "%" PRId64, v->job);
+    cli_print_flag("actor", v->actor, "");
+    cli_print_flag("action", v->action, "");
+    cli_print_flag("job", number, "0");
+    cli_print_flag("from", v->from, "any");
+    cli_print_flag("to", v->to, "any");
+    snprintf(number, sizeof number, "%" PRId64, v->limit);
+    cli_print_flag("limit", number, "100");
+    fputc('\n', stderr);
+}
+
 static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 {
     const struct values *v = values;
@@ -68,7 +84,7 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
     print_entries(r);
     fflush(stdout);
     if (r->next_before_id > 0)
-        fprintf(stderr, "more: foliopost audit --before %" PRId64 "\n", r->next_before_id);
+        print_more(c, v, r->next_before_id);
     return CLI_OK;
 }
 

@@ -289,6 +289,55 @@ static void what_an_older_scheduler_leaves_out_is_told_and_stopped(void **state)
                      CLI_OK);
 }
 
+static void a_deadline_is_counted_from_the_submission(void **state)
+{
+    char first[sizeof seen];
+    (void)state;
+    refuse = FP_OK;
+    assert_int_equal(run("submit monthly --deadline 8h --request-id monthly-{period}"), CLI_OK);
+    snprintf(first, sizeof first, "%s", seen);
+    assert_contains(first, "\"deadline_after_ms\":28800000");
+    assert_int_equal(run("submit monthly --deadline 8h --request-id monthly-{period}"), CLI_OK);
+    assert_string_equal(seen, first);
+}
+
+static void what_an_action_would_ignore_is_refused(void **state)
+{
+    static const char *const wrong[][2] = {
+        {"suppressions remove --user 7 --reason hard_bounce", "suppressions remove does not take --reason"},
+        {"suppressions import - --kind weekly </dev/null", "suppressions import does not take --kind"},
+        {"suppressions list --evidence x", "does not take --evidence"},
+        {"schedule update daily --paused", "schedule update does not take --paused"},
+        {"schedule create daily --cron '0 6 1 * *' --kind monthly --no-rate", "does not take --no-rate"},
+        {"schedule list --rate 5", "schedule list does not take --rate"},
+        {"schedule pause daily --request-id x", "does not take --request-id"},
+        {"identities revoke ann --roles viewer", "identities revoke does not take --roles"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(run(wrong[i][0]), CLI_USAGE);
+        assert_contains(output, wrong[i][1]);
+    }
+    assert_int_equal(run("suppressions remove --user 7 --kind weekly"),
+                     CLI_FAILED); /* it went as far as the call */
+    assert_null(strstr(output, "does not take"));
+    assert_int_equal(run("schedule run daily --request-id x"), CLI_FAILED);
+    assert_null(strstr(output, "does not take"));
+}
+
+static void who_gets_no_answer_is_told_how_to_ask_again(void **state)
+{
+    static const char *const commands[] = {"resend 12 7", "schedule run daily", "submit weekly"};
+    char line[160];
+    (void)state;
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        snprintf(line, sizeof line, "%s --request-id mine --rpc tcp://127.0.0.1:1 --timeout 1s", commands[i]);
+        assert_int_equal(run(line), CLI_UNAVAILABLE);
+        assert_contains(output,
+                        "To try again without a second job, should it have been taken: --request-id mine");
+    }
+}
+
 static void a_request_id_can_name_the_period(void **state)
 {
     int32_t first, last;
@@ -507,15 +556,19 @@ static void the_manual_has_every_command_and_no_line_that_roff_would_obey(void *
 
 int main(int argc, char **argv)
 {
-    static const struct cli_command *const commands[] = {
-        &cli_submit,     &cli_jobs,    &cli_status, &cli_watch_job,
-        &cli_deliveries, &cli_history, &cli_retry,  &cli_completion,
-        &cli_man,        &cli_help,    NULL};
+    static const struct cli_command *const commands[] = {&cli_submit,     &cli_jobs,         &cli_status,
+                                                         &cli_watch_job,  &cli_deliveries,   &cli_history,
+                                                         &cli_retry,      &cli_completion,   &cli_man,
+                                                         &cli_help,       &cli_suppressions, &cli_schedule,
+                                                         &cli_identities, &cli_resend,       NULL};
     if (argc > 1 && strcmp(argv[1], "cli") == 0)
         return cli_main(commands, argc - 1, argv + 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flags_become_a_specification),
         cmocka_unit_test(what_an_older_scheduler_leaves_out_is_told_and_stopped),
+        cmocka_unit_test(a_deadline_is_counted_from_the_submission),
+        cmocka_unit_test(what_an_action_would_ignore_is_refused),
+        cmocka_unit_test(who_gets_no_answer_is_told_how_to_ask_again),
         cmocka_unit_test(a_request_id_can_name_the_period),
         cmocka_unit_test(lists_of_users_come_from_files_too),
         cmocka_unit_test(an_empty_value_is_never_taken_for_everybody),

@@ -2,6 +2,7 @@
  * foliopost completion: a function for bash or zsh made from the tables of
  * commands and settings, so that it never lags behind them.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -18,6 +19,12 @@ static void print_choices(const char *choices) /* "a|b" as words */
         putchar(*choices == '|' ? ' ' : *choices);
 }
 
+/* A path, as the tables say it: a text of up to 4096 bytes. */
+static bool is_path(const struct config_setting *row)
+{
+    return row->type == CONFIG_SECRET_FILE || (row->type == CONFIG_STRING && row->max == 4096);
+}
+
 /* What may follow a setting: its choices, files, or nothing of ours. */
 static void print_values(const struct config_setting *rows, size_t n, const char *command)
 {
@@ -27,7 +34,7 @@ static void print_values(const struct config_setting *rows, size_t n, const char
             printf("        %s:--%s) COMPREPLY=($(compgen -W '", command, row->name);
             print_choices(row->choices);
             printf("' -- \"$word\")); return;;\n");
-        } else if (row->type == CONFIG_SECRET_FILE) {
+        } else if (is_path(row)) {
             printf("        %s:--%s) COMPREPLY=($(compgen -f -- \"$word\")); return;;\n", command, row->name);
         } else if (row->type != CONFIG_BOOL) {
             printf("        %s:--%s) return;;\n", command, row->name);
@@ -35,12 +42,20 @@ static void print_values(const struct config_setting *rows, size_t n, const char
     }
 }
 
-/* "weekly|monthly|custom": words to choose from; "JOB" is none, nor what is in brackets. */
+/* "JOB resend|accept": words to choose from are in small letters, "JOB" is none. */
 static void print_words(const char *arguments)
 {
-    if (strchr(arguments, '|') != NULL)
-        for (const char *s = arguments; *s != '\0' && strncmp(s, " [", 2) != 0; s++)
-            putchar(strchr("|[]", *s) != NULL ? ' ' : *s);
+    while (*arguments != '\0') {
+        size_t between = strspn(arguments, "|[] "), n = strcspn(arguments + between, "|[] ");
+        if (islower((unsigned char)arguments[between]))
+            printf(" %.*s", (int)n, arguments + between);
+        arguments += between + n;
+    }
+}
+
+static bool takes_path(const struct cli_command *k)
+{
+    return strstr(k->arguments, "FILE") != NULL || strstr(k->arguments, "DIR") != NULL;
 }
 
 static void print_names(const char *between)
@@ -61,18 +76,19 @@ static void print_bash(void)
     for (const struct cli_command *const *k = cli_commands; *k != NULL; k++)
         print_values((*k)->rows, (*k)->n_rows, (*k)->name);
     print_values(cli_global_rows, cli_n_global_rows, "*");
-    printf("    esac\n    local words=\n    case $command in\n        '') words='");
+    printf("    esac\n    local words= files=\n    case $command in\n        '') words='");
     print_names(" ");
     printf("';;\n");
     for (const struct cli_command *const *k = cli_commands; *k != NULL; k++) {
         printf("        %s) words='", (*k)->name);
         print_words((*k)->arguments);
         print_flags((*k)->rows, (*k)->n_rows);
-        printf("';;\n");
+        printf("'%s;;\n", takes_path(*k) ? " files=1" : "");
     }
     printf("    esac\n    COMPREPLY=($(compgen -W \"$words");
     print_flags(cli_global_rows, cli_n_global_rows);
-    printf(" --help\" -- \"$word\"))\n}\ncomplete -F _foliopost foliopost\n");
+    printf(
+        " --help\" -- \"$word\"))\n    [ -z \"$files\" ] || COMPREPLY+=($(compgen -f -- \"$word\"))\n}\ncomplete -F _foliopost foliopost\n");
 }
 
 /* --- zsh ---------------------------------------------------------------------------------- */
@@ -100,7 +116,7 @@ static void print_zsh_values(const struct config_setting *rows, size_t n, const 
             printf("        %s:--%s) compadd -- ", command, row->name);
             print_choices(row->choices);
             printf("; return;;\n");
-        } else if (row->type == CONFIG_SECRET_FILE) {
+        } else if (is_path(row)) {
             printf("        %s:--%s) _files; return;;\n", command, row->name);
         } else if (row->type != CONFIG_BOOL) {
             printf("        %s:--%s) return;;\n", command, row->name);
@@ -113,10 +129,12 @@ static void print_zsh_command(const struct cli_command *k)
     printf("        %s) options=(", k->name);
     print_options(k->rows, k->n_rows);
     printf(")");
-    if (strchr(k->arguments, '|') != NULL) {
-        printf("; compadd -- ");
+    if (k->arguments[strcspn(k->arguments, "abcdefghijklmnopqrstuvwxyz")] != '\0') {
+        printf("; compadd --");
         print_words(k->arguments);
     }
+    if (takes_path(k))
+        printf("; _files");
     printf(";;\n");
 }
 

@@ -25,7 +25,7 @@ struct values {
 static const struct config_setting rows[] = {
     {"state", CONFIG_CHOICE, NULL, "any", 0, 0, "any|sent|failed|skipped|ambiguous|deferred|requeued",
      "only users in this state", AT(state)},
-    {"user", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only this user; 0: all", AT(user)},
+    {"user", CONFIG_INT, NULL, "0", 0, 9.3e18, NULL, "only this user; 0: all", AT(user)},
     {"reason", CONFIG_STRING, NULL, "", 0, 255, NULL, "only users whose reason begins so, as 550",
      AT(reason)},
     {"provider", CONFIG_STRING, NULL, "", 0, 95, NULL, "only what this provider answered", AT(provider)},
@@ -35,7 +35,7 @@ static const struct config_setting rows[] = {
     {"interval", CONFIG_INT, NULL, "0", 0, 2147483647, NULL, "only users of this interval; 0: of all",
      AT(interval)},
     {"limit", CONFIG_INT, "users", "100", 1, 1000, NULL, "at most so many", AT(limit)},
-    {"after", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "only users with a higher id", AT(after)},
+    {"after", CONFIG_INT, NULL, "0", 0, 9.3e18, NULL, "only users with a higher id", AT(after)},
     {"all", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "every page; with --json a line for each user", AT(all)},
     {"content", CONFIG_BOOL, NULL, "false", 0, 0, NULL,
      "also the templates' version and the hash of what the mail said (docs/operations.md)", AT(content)},

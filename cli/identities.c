@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/flags.h"
 #include "cli/format.h"
 #include "lib/base/clock.h"
 #include "lib/ledger/identities.h"
@@ -39,6 +40,10 @@ static const struct config_setting rows[] = {
      "add: a new file for the token, for --token-file; empty: it is printed", AT(out)},
     {"all", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "list: revoked ones too", AT(all)},
 };
+
+enum { ADD = 1, REVOKE = 2, LIST = 4 };
+static const unsigned takes[] = {ADD, ADD, ADD, ADD, LIST}; /* in the order of the rows */
+_Static_assert(sizeof takes / sizeof takes[0] == sizeof rows / sizeof rows[0], "one for each setting");
 
 static enum cli_exit usage(const char *text)
 {
@@ -211,9 +216,10 @@ static enum cli_exit list(struct cli *c, const struct values *v, const char *nam
 
 static const struct {
     const char *name;
+    unsigned bit;
     int args;
     enum cli_exit (*run)(struct cli *c, const struct values *v, const char *name);
-} actions[] = {{"add", 2, add}, {"revoke", 2, take_away}, {"list", 1, list}};
+} actions[] = {{"add", ADD, 2, add}, {"revoke", REVOKE, 2, take_away}, {"list", LIST, 1, list}};
 
 static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 {
@@ -223,6 +229,11 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
             continue;
         if (n_args > 0 && n_args != actions[i].args)
             return usage(actions[i].args == 2 ? "the identity's name is needed" : "list takes no name");
+        char what[40];
+        struct fp_err err;
+        snprintf(what, sizeof what, "identities %s", action);
+        if (flags_check(rows, sizeof rows / sizeof rows[0], takes, values, actions[i].bit, what, &err) != 0)
+            return cli_fail(&err);
         return actions[i].run(c, values, n_args > 1 ? args[1] : "");
     }
     return usage("it is add, revoke or list, as the first word");
@@ -230,7 +241,7 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 
 const struct cli_command cli_identities = {
     .name = "identities",
-    .arguments = "[ACTION [NAME]]",
+    .arguments = "[add|revoke|list [NAME]]",
     .summary = "Adds, revokes and lists who may call, and in which roles",
     .details = "  foliopost identities add reports-cron --roles operator --out cron.token\n"
                "  foliopost identities add ann --roles approver,viewer --expires 2027-12-31\n"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/flags.h"
 #include "cli/format.h"
 #include "cli/job.h"
 #include "lib/base/clock.h"
@@ -73,6 +74,36 @@ static const struct config_setting rows[] = {
     {"request-id", CONFIG_STRING, NULL, "new", 1, 128, NULL,
      "run: the same id twice makes one job; new: a UUID made now", AT(request_id)},
 };
+
+/* What each takes; bits of the actions below, in the order of the rows. */
+enum { LIST = 1, SHOW = 2, CREATE = 4, UPDATE = 8, STEP = 16, RUN = 32 };
+static const unsigned takes[] = {
+    CREATE | UPDATE, /* cron */
+    CREATE | UPDATE, /* time-zone */
+    CREATE | UPDATE, /* kind */
+    CREATE | UPDATE, /* title */
+    CREATE | UPDATE, /* template */
+    CREATE | UPDATE, /* brand */
+    CREATE | UPDATE, /* provider */
+    CREATE | UPDATE, /* policy */
+    CREATE | UPDATE, /* registered-from */
+    CREATE | UPDATE, /* share */
+    CREATE | UPDATE, /* share-seed */
+    CREATE | UPDATE, /* overlap */
+    CREATE | UPDATE, /* approval */
+    CREATE | UPDATE, /* send-window */
+    CREATE | UPDATE, /* rate */
+    UPDATE,          /* no-rate */
+    UPDATE,          /* no-send-window */
+    UPDATE,          /* no-share */
+    UPDATE,          /* no-provider */
+    UPDATE,          /* no-deadline */
+    CREATE | UPDATE, /* catch-up */
+    CREATE | UPDATE, /* deadline */
+    CREATE,          /* paused */
+    RUN,             /* request-id */
+};
+_Static_assert(sizeof takes / sizeof takes[0] == sizeof rows / sizeof rows[0], "one for each setting");
 
 /* --- for people -------------------------------------------------------------------------- */
 
@@ -387,12 +418,13 @@ static enum cli_exit run_now(struct cli *c, const struct values *v, char *name)
     const Foliopost__V1__SubmitJobResponse *r =
         cli_call(c, "RunSchedule", &q.base, &foliopost__v1__submit_job_response__descriptor, &err);
     if (r == NULL)
-        return cli_fail(&err);
+        return job_submit_failed(&err, q.request_id);
     if (cli_json(c))
         cli_print_json(&r->base, false);
     else if (r->job != NULL)
-        printf("job %" PRId64 " %s: foliopost watch %" PRId64 "%s\n", r->job->id,
-               r->existing ? "is there already" : "submitted", r->job->id, cli_rpc_flag(c));
+        printf("job %" PRId64 " %s, request id %s: foliopost watch %" PRId64 "%s\n", r->job->id,
+               r->existing ? "is there already" : "submitted", r->job->request_id, r->job->id,
+               cli_rpc_flag(c));
     return CLI_OK;
 }
 
@@ -413,18 +445,29 @@ static enum cli_exit list(struct cli *c)
 
 static const struct {
     const char *name;
+    unsigned bit;
     enum cli_exit (*run)(struct cli *c, const struct values *v, char *name);
-} actions[] = {{"show", get},      {"create", create},    {"update", update}, {"pause", pause_it},
-               {"resume", resume}, {"delete", delete_it}, {"run", run_now}};
+} actions[] = {{"show", SHOW, get},       {"create", CREATE, create}, {"update", UPDATE, update},
+               {"pause", STEP, pause_it}, {"resume", STEP, resume},   {"delete", STEP, delete_it},
+               {"run", RUN, run_now}};
+
+static int check_flags(const void *values, const char *action, unsigned bit, struct fp_err *err)
+{
+    char what[40];
+    snprintf(what, sizeof what, "schedule %s", action);
+    return flags_check(rows, sizeof rows / sizeof rows[0], takes, values, bit, what, err);
+}
 
 static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 {
     struct fp_err err;
     if (strcmp(args[0], "list") == 0)
-        return list(c);
+        return check_flags(values, "list", LIST, &err) != 0 ? cli_fail(&err) : list(c);
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
         if (strcmp(args[0], actions[i].name) == 0 && n_args == 2)
-            return actions[i].run(c, values, args[1]);
+            return check_flags(values, args[0], actions[i].bit, &err) != 0
+                       ? cli_fail(&err)
+                       : actions[i].run(c, values, args[1]);
     err_set(&err, FP_INVALID_ARGUMENT,
             "%.40s: use list, or show, create, update, pause, resume, delete or run with a schedule's name",
             args[0]);

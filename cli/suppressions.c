@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/csv.h"
+#include "cli/flags.h"
 #include "cli/format.h"
 #include "lib/address/address.h"
 #include "lib/base/clock.h"
@@ -31,9 +32,9 @@ struct values {
 #define AT(field) offsetof(struct values, field)
 
 static const struct config_setting rows[] = {
-    {"user", CONFIG_INT, NULL, "0", 0, 9.2e18, NULL, "add, remove, list: the user's id", AT(user)},
+    {"user", CONFIG_INT, NULL, "0", 0, 9.3e18, NULL, "add, remove, list, export: the user's id", AT(user)},
     {"address", CONFIG_STRING, NULL, "", 0, 254, NULL,
-     "add, remove, list: the mail address; it is hashed, and kept nowhere", AT(address)},
+     "add, remove, list, export: the mail address; it is hashed, and kept nowhere", AT(address)},
     {"kind", CONFIG_CHOICE, NULL, "all", 0, 0, "all|weekly|monthly|custom",
      "add: from which mail; remove: only entries for this kind (all: every entry)", AT(kind)},
     {"reason", CONFIG_CHOICE, NULL, "any", 0, 0, "any|hard_bounce|manual|unsubscribe|complaint",
@@ -43,10 +44,27 @@ static const struct config_setting rows[] = {
     {"expires", CONFIG_STRING, NULL, "", 0, 32, NULL, "add: until when, YYYY-MM-DD; empty: for ever",
      AT(expires)},
     {"limit", CONFIG_INT, "entries", "100", 1, 1000, NULL, "list: at most so many", AT(limit)},
-    {"after", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "list: only entries with a higher id", AT(after)},
+    {"after", CONFIG_INT, NULL, "0", 0, 9e15, NULL, "list and export: only entries with a higher id",
+     AT(after)},
     {"all", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "list: every page; with --json a line for each", AT(all)},
     {"expired", CONFIG_BOOL, NULL, "false", 0, 0, NULL, "list and export: expired ones too", AT(expired)},
 };
+
+/* What each takes; bits of the actions below. */
+enum { ADD = 1, REMOVE = 2, LIST = 4, IMPORT = 8, EXPORT = 16 };
+static const unsigned takes[] = {
+    ADD | REMOVE | LIST | EXPORT, /* user */
+    ADD | REMOVE | LIST | EXPORT, /* address */
+    ADD | REMOVE,                 /* kind */
+    ADD | LIST | EXPORT,          /* reason */
+    ADD,                          /* evidence */
+    ADD,                          /* expires */
+    LIST,                         /* limit */
+    LIST | EXPORT,                /* after */
+    LIST,                         /* all */
+    LIST | EXPORT,                /* expired */
+};
+_Static_assert(sizeof takes / sizeof takes[0] == sizeof rows / sizeof rows[0], "one for each setting");
 
 /* --- texts of a file, and fields -------------------------------------------------------- */
 
@@ -508,11 +526,12 @@ static enum cli_exit import(struct cli *c, struct values *v, const char *file)
 
 static const struct {
     const char *name;
+    unsigned bit;
     bool file;
     enum cli_exit (*run)(struct cli *c, struct values *v, const char *file);
 } actions[] = {
-    {"add", false, add},      {"remove", false, take_away},  {"list", false, list},
-    {"import", true, import}, {"export", false, export_all},
+    {"add", ADD, false, add},         {"remove", REMOVE, false, take_away},  {"list", LIST, false, list},
+    {"import", IMPORT, true, import}, {"export", EXPORT, false, export_all},
 };
 
 static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
@@ -523,6 +542,11 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
         if (actions[i].file != (n_args == 2))
             return fail_with("suppressions ", args[0],
                              actions[i].file ? "wants a file; - is the standard input" : "wants no file");
+        struct fp_err err;
+        char what[40];
+        snprintf(what, sizeof what, "suppressions %s", args[0]);
+        if (flags_check(rows, sizeof rows / sizeof rows[0], takes, values, actions[i].bit, what, &err) != 0)
+            return cli_fail(&err);
         return actions[i].run(c, values, args[n_args - 1]);
     }
     return fail_with("suppressions: it is add, remove, list, import or export,", "", "as the first word");
@@ -530,7 +554,7 @@ static enum cli_exit run(struct cli *c, void *values, char **args, int n_args)
 
 const struct cli_command cli_suppressions = {
     .name = "suppressions",
-    .arguments = "ACTION [FILE]",
+    .arguments = "add|remove|list|import|export [FILE]",
     .summary = "Adds, removes, lists, imports and exports who is not mailed",
     .details = "  foliopost suppressions add --user 4711 --reason complaint --evidence 'letter of May 3'\n"
                "  foliopost suppressions add --address ann@example.org --kind weekly --expires 2027-01-01\n"
