@@ -232,12 +232,13 @@ static void the_uncommon_are_there(void **state)
 static void who_opted_out_is_of_no_kind_that_is_to_be_seen(void **state)
 {
     (void)state;
-    assert_int_equal(
-        testing_number("SELECT count(*) FROM portfolio.preferences WHERE kind = 'monthly' AND NOT enabled"),
-        USERS / 50);
-    assert_int_equal(testing_number("SELECT count(*) FROM portfolio.preferences WHERE NOT enabled"
-                                    " AND (user_id % 1000 BETWEEN 1 AND 31 OR user_id % 1000 BETWEEN 40 AND 53"
-                                    " OR user_id % 1000 BETWEEN 700 AND 709)"),
+    assert_int_equal(testing_number(
+                         "SELECT count(*) FROM portfolio.preferences WHERE kind = 'monthly' AND NOT enabled"),
+                     USERS / 50);
+    assert_int_equal(testing_number(
+                         "SELECT count(*) FROM portfolio.preferences WHERE NOT enabled"
+                         " AND (user_id % 1000 BETWEEN 1 AND 31 OR user_id % 1000 BETWEEN 40 AND 53"
+                         " OR user_id % 1000 BETWEEN 700 AND 709)"),
                      0);
 }
 
