@@ -374,6 +374,10 @@ static void a_job_says_what_it_waits_for_worst_first(void **state)
     assert_false(waits_for(j, "alive"));
     t_set.max_jobs = 1;
     t_sql("UPDATE foliopost.jobs SET state = 'IN_PROGRESS' WHERE id = %lld", (long long)id);
+    assert_false(waits_for(get(submitted("second")), "--max-jobs is 1")); /* it has nothing left to do */
+    t_sql("INSERT INTO foliopost.intervals (job_id, no, lower_at, upper_at, cursor_at, cursor_id)"
+          " VALUES (%lld, 1, '2024-01-01', '2024-02-01', '2024-01-01', 0)",
+          (long long)id);
     assert_true(waits_for(get(submitted("second")), "--max-jobs is 1"));
 }
 
