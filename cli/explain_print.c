@@ -257,7 +257,7 @@ static void print_span_inputs(struct explain *e, const struct perf_step *s)
     if (s->link.open_e8 && s->link.close_e8)
         printf("    benchmark from %s of the evening before its first day to %s at the close\n",
                amount(s->link.open_e8, 4, a), amount(s->link.close_e8, 4, b));
-    printf("    volatility from %d returns of trading days%s\n", s->link.days, s->rate == 0 ? ", n/a" : "");
+    printf("    volatility from %d returns of trading days%s\n", s->link.days, isnan(s->rate) ? ", n/a" : "");
 }
 
 /* Each is worth so much at the end; the rate is the one at which that sums to nothing. */
@@ -268,7 +268,7 @@ static void print_payment(struct explain *e, const struct perf_step *s)
            worth = (double)s->value_e8 / 1e8 * growth;
     day_format(s->payment_day, day);
     printf("    payment %s %20s", day, amount(s->value_e8, 4, a));
-    if (!isfinite(worth)) {
+    if (isnan(s->rate) || !isfinite(worth)) {
         printf("\n");
         return;
     }

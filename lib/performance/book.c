@@ -26,7 +26,8 @@
 
 /* Transfers between depositories settle within days; after this many they went elsewhere, or came
  * from there. */
-#define TRANSIT_DAYS 10
+#define TRANSIT_DAYS       10
+#define EXCHANGE_COST_PART 20 /* an exchange of cash loses or gains at most so small a part */
 
 struct entry { /* one transaction on its way through the books */
     const struct perf_tx *t;
@@ -107,6 +108,12 @@ static bool paid_for(struct fp_performance *p, const struct entry *e, fp_i128 *o
            perf_to_base(p, e->cash, fixed_div((fp_i128)e->change_e8 * e->t->price_e8, FP_E8), out_e8);
 }
 
+/* fixed_div() of quantities that may both be negative. */
+static int64_t divided_by(fp_i128 v, int64_t by_e8)
+{
+    return by_e8 < 0 ? fixed_div(-v, -by_e8) : fixed_div(v, by_e8);
+}
+
 /* Average cost, before fees, of what has no close: rounded once, and the last
  * sale takes the rest. A short position stands at what it brought, as a debt. */
 static bool book_cost(struct fp_performance *p, const struct entry *e)
@@ -121,14 +128,14 @@ static bool book_cost(struct fp_performance *p, const struct entry *e)
     } else if (e->before_e8 && was_long == is_long && was_long != (e->change_e8 > 0)) { /* less of it */
         if (!perf_mul(p, h->cost_e8, after_e8, &paid_e8))
             return false;
-        h->cost_e8 = fixed_div(paid_e8, e->before_e8);
+        h->cost_e8 = divided_by(paid_e8, e->before_e8);
     } else {
         if (!paid_for(p, e, &paid_e8))
             return false;
         if (e->before_e8 && was_long != is_long) { /* all of it, and so much the other way */
             if (!perf_mul(p, paid_e8, after_e8, &paid_e8))
                 return false;
-            h->cost_e8 = fixed_div(paid_e8, e->change_e8);
+            h->cost_e8 = divided_by(paid_e8, e->change_e8);
         } else {
             h->cost_e8 += paid_e8;
         }
@@ -355,7 +362,7 @@ bool perf_book(struct fp_performance *p, const struct perf_tx *t)
         e.h->touched = true; /* also by a dividend: whether it has closes decides where that goes */
     book_flow(p, &e);
     if (e.traits & TRANSFER && !e.h)
-        *(e.gross_e8 < 0 ? &p->cash_left_e8 : &p->cash_came_e8) += e.gross_e8;
+        p->cash[e.cash].moved_e8 += e.gross_e8;
     p->traded |= (e.traits & (IN | OUT | CASH_ONLY | TRANSFER)) != 0;
     if (PERF_TRACES(p))
         trace_entry(p, &e);
@@ -363,20 +370,25 @@ bool perf_book(struct fp_performance *p, const struct perf_tx *t)
 }
 
 /*
- * Cash that left and did not come on the same day, or the other way round, is on
- * its way: a flow until the other side brings it back. Else a day's transfers
- * are from one currency to another, and what is missing is what that cost.
+ * What a day's transfers leave of each currency. Where one lost and another won about as
+ * much, they were exchanged, and what is missing is what that cost. All else is on its way:
+ * a flow until the other side brings it back.
  */
 void perf_book_lone_transfers(struct fp_performance *p)
 {
-    fp_i128 flow_e8 = p->cash_left_e8 + p->cash_came_e8;
+    fp_i128 left_e8 = 0, came_e8 = 0;
 
-    if (p->cash_left_e8 && p->cash_came_e8)
+    for (int i = 0; i < p->n_cash; i++) {
+        *(p->cash[i].moved_e8 < 0 ? &left_e8 : &came_e8) += p->cash[i].moved_e8;
+        p->cash[i].moved_e8 = 0;
+    }
+    const fp_i128 net_e8 = left_e8 + came_e8, larger_e8 = net_e8 < 0 ? -left_e8 : came_e8;
+    if (!net_e8 || (left_e8 && came_e8 && (net_e8 < 0 ? -net_e8 : net_e8) * EXCHANGE_COST_PART <= larger_e8))
         return;
-    p->day_net_e8 += flow_e8;
-    add_flow(p, flow_e8);
+    p->day_net_e8 += net_e8;
+    add_flow(p, net_e8);
     if (p->in_period)
-        p->flows.currency_e8 -= flow_e8;
+        p->flows.currency_e8 -= net_e8;
 }
 
 /* A delivery that no transaction states. */

@@ -219,7 +219,6 @@ static bool open_period(struct fp_performance *p)
 static bool begin_day(struct fp_performance *p)
 {
     p->in_e8 = p->out_e8 = p->day_net_e8 = 0;
-    p->cash_left_e8 = p->cash_came_e8 = 0;
     p->traded = false;
     p->day_flags = 0;
     for (size_t i = 0; i < p->n_holdings; i++) {

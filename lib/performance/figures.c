@@ -41,8 +41,8 @@ static void money_weighted(struct fp_performance *p, const struct perf_span *s, 
     struct returns_mwr mwr = returns_xirr_sorted(p->mwr_flows, n);
 
     f->mwr = rate_of(mwr.defined, mwr.period);
-    while (n > 1 && p->mwr_flows[n - 1].amount == 0)
-        n--; /* an emptied account: the rate is of the days up to the last payment */
+    while (n > 1 && p->mwr_flows[n - 1].amount == 0 && mwr.period > -1)
+        n--; /* an emptied account: the rate is of the days up to the last payment; of a total loss of all */
     f->mwr_annual = rate_of(mwr.defined && p->mwr_flows[n - 1].day - p->mwr_flows[0].day >= RETURNS_YEAR_DAYS,
                             mwr.annual);
     f->mwr_several_roots = f->mwr.defined && mwr.several;
@@ -61,7 +61,7 @@ static void trace_span(struct fp_performance *p, enum perf_span_kind kind, const
                                     .link = {.days = s->chain.sample.n,
                                              .open_e8 = s->benchmark_e8,
                                              .close_e8 = p->benchmark_e8},
-                                    .rate = f->volatility.defined ? (double)f->volatility.e8 / 1e8 : 0});
+                                    .rate = f->volatility.defined ? (double)f->volatility.e8 / 1e8 : NAN});
     for (size_t i = 0; i < n; i++)
         perf_step(p, (struct perf_step){.kind = PERF_STEP_PAYMENT,
                                         .instrument = -1,

@@ -29,6 +29,7 @@ struct perf_cash {
     int32_t day;      /* of the rates in the legs */
     unsigned version; /* grows when a rate changes */
     unsigned flags;   /* of the rates */
+    fp_i128 moved_e8; /* by the day's transfers of cash, in the base currency */
     /* the balance's value, and what it was made from */
     fp_i128 value_e8;
     int64_t valued_e4;
@@ -128,7 +129,6 @@ struct fp_performance {
 
     fp_i128 day_net_e8;                 /* flows of the day as the statement prints them */
     fp_i128 in_e8, out_e8;              /* the day's flows as the return sees them */
-    fp_i128 cash_left_e8, cash_came_e8; /* by the day's transfers of cash */
     bool traded;                        /* the day has a flow or a trade */
     struct perf_flows flows;
     size_t n_in_period; /* transactions */

@@ -433,6 +433,31 @@ static void cash_still_on_its_way_at_the_close_is_a_flow(void **state)
     world_free(w);
 }
 
+/* One is on its way when the next begins, in one currency; and beside an exchange. */
+static void cash_on_its_way_twice_is_neither_lost_nor_gained(void **state)
+{
+    (void)state;
+    struct world *w = world_new("EUR", "2024-03-01", "2024-03-31");
+
+    world_rate(w, "EUR", "USD", "2024-03-04", "1.25");
+    world_cash(w, "2024-02-01", PERF_DEPOSIT, "10000", "EUR");
+    world_cash(w, "2024-03-04", PERF_TRANSFER_OUT, "-500", "EUR");
+    world_cash(w, "2024-03-05", PERF_TRANSFER_IN, "500", "EUR");
+    world_cash(w, "2024-03-05", PERF_TRANSFER_OUT, "-1000", "EUR");
+    world_cash(w, "2024-03-06", PERF_TRANSFER_IN, "1000", "EUR");
+    world_cash(w, "2024-03-06", PERF_TRANSFER_OUT, "-1000", "EUR");
+    world_cash(w, "2024-03-06", PERF_TRANSFER_IN, "1250", "USD");
+    world_cash(w, "2024-03-06", PERF_TRANSFER_OUT, "-700", "EUR");
+    world_cash(w, "2024-03-07", PERF_TRANSFER_IN, "700", "EUR");
+    run(w);
+    assert_int_equal(w->summary.close_value_minor, 1000000);
+    assert_int_equal(w->summary.net_contributions_minor, 0);
+    assert_int_equal(w->summary.gain_minor, 0);
+    assert_int_equal(w->summary.currency_minor, 0);
+    assert_rate(w->summary.twr, 0);
+    world_free(w);
+}
+
 static void what_an_exchange_costs_is_a_result_of_currencies(void **state)
 {
     (void)state;
@@ -677,6 +702,7 @@ int main(void)
         cmocka_unit_test(transfers_are_no_flow),
         cmocka_unit_test(cash_that_is_on_its_way_is_neither_lost_nor_gained),
         cmocka_unit_test(cash_still_on_its_way_at_the_close_is_a_flow),
+        cmocka_unit_test(cash_on_its_way_twice_is_neither_lost_nor_gained),
         cmocka_unit_test(what_an_exchange_costs_is_a_result_of_currencies),
         cmocka_unit_test(a_currency_goes_over_a_third_one),
         cmocka_unit_test(a_missing_rate_fails_only_who_needs_it),

@@ -235,7 +235,7 @@ bool perf_holding_value(struct fp_performance *p, struct perf_holding *h)
 /* --- the benchmark ----------------------------------------------------------------------- */
 
 /* A total-return index: never split-adjusted, never flagged; without a fresh
- * quote or a rate it is not there. */
+ * quote and a fresh rate it is not there. */
 void perf_benchmark_today(struct fp_performance *p)
 {
     const struct perf_series *s;
@@ -254,7 +254,7 @@ void perf_benchmark_today(struct fp_performance *p)
     if (perf_is_stale(quote->day, p->day) || quote->value <= 0)
         return;
     p->dry = true;
-    if (!perf_rates_today(p, &p->cash[p->benchmark_cash]) ||
+    if (!perf_rates_today(p, &p->cash[p->benchmark_cash]) || p->cash[p->benchmark_cash].flags ||
         !perf_to_base(p, p->benchmark_cash, quote->value, &level_e8) ||
         !fixed_from_i128(level_e8, &p->benchmark_e8))
         p->benchmark_e8 = 0;

@@ -97,6 +97,34 @@ static void the_benchmark_begins_with_a_chain_that_opens_without_prices(void **s
     world_free(w);
 }
 
+/* Of an index in another currency, whose last exchange rate is of that day. */
+static bool has_benchmark_at_rate_of(const char *day)
+{
+    static const char *const index[][2] = {{"2024-02-29", "100"}, {"2024-03-28", "110"}, {""}};
+    struct world *w = world_new("EUR", "2024-03-01", "2024-03-31");
+    int b = world_instrument(w, "USD");
+    bool defined;
+
+    for (int i = 0; index[i][0][0]; i++)
+        world_close(w, b, index[i][0], index[i][1]);
+    world_rate(w, "EUR", "USD", "2024-02-28", "1.1");
+    world_rate(w, "EUR", "USD", day, "1.1");
+    w->in.benchmark_id = w->ids[b];
+    world_cash(w, "2024-02-01", PERF_DEPOSIT, "1000", "EUR");
+    run(w);
+    defined = w->summary.spans[PERF_SPAN_PERIOD].benchmark.defined;
+    world_free(w);
+    return defined;
+}
+
+static void a_benchmark_has_no_old_exchange_rate(void **state)
+{
+    (void)state;
+    assert_true(has_benchmark_at_rate_of("2024-03-27"));
+    assert_false(has_benchmark_at_rate_of("2024-03-01"));
+    assert_false(has_benchmark_at_rate_of("2024-04-02")); /* which is of the future */
+}
+
 /* Quotes of a fund every fortnight beside daily ones: their sub-periods are no days. */
 static void volatility_is_of_days_that_have_a_return(void **state)
 {
@@ -191,6 +219,8 @@ static void a_total_loss_is_total_a_year_too(void **state)
         run(w);
         assert_e8(all->twr, -1);
         assert_e8(all->twr_annual, -1);
+        assert_e8(all->mwr, -1);
+        assert_e8(all->mwr_annual, -1);
         world_free(w);
     }
 }
@@ -228,6 +258,7 @@ int main(void)
         cmocka_unit_test(volatility_is_of_days_that_have_a_return),
         cmocka_unit_test(a_portfolio_has_no_peak_before_its_first_capital),
         cmocka_unit_test(an_emptied_accounts_rate_is_annual_by_the_days_that_it_had_money),
+        cmocka_unit_test(a_benchmark_has_no_old_exchange_rate),
         cmocka_unit_test(a_total_loss_is_total_a_year_too),
         cmocka_unit_test(a_suspect_day_before_the_period_is_told_by_the_spans_that_have_it),
     };

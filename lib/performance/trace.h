@@ -27,7 +27,7 @@ enum perf_step_kind {
     PERF_STEP_SUBPERIOD, /* as DAY, linked by Modified Dietz over days without fresh prices */
     PERF_STEP_HELD_OPEN, /* a day whose sub-period stays open: link, as far as it has come */
     PERF_STEP_SPAN,      /* span; link.open_e8, close_e8: the benchmark, 0: none; link.days: returns in the
-                            sample of the volatility, rate: that, for a year (0: too few) */
+                            sample of the volatility, rate: that, for a year (NAN: too few) */
     PERF_STEP_PAYMENT    /* span, payment_day, value_e8: to the owner, negative: by him; rate: the annual one
                             that makes all of them nothing; NAN: there is none */
 };

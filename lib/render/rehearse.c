@@ -186,6 +186,18 @@ static void fill_everything(struct sample *s)
     fill_chart_of(s);
 }
 
+/* Instead of a suspect day of the period one before it, which has a remark of its own. */
+static void move_suspect_day(struct sample *s)
+{
+    size_t n = 0;
+    for (int i = 0; i < FLAGS; i++)
+        if (s->flags[i] != FOLIOPOST__V1__SUMMARY_FLAG__SUMMARY_FLAG_SUSPECT_DAY)
+            s->flags[n++] = s->flags[i];
+    s->summary.n_flags = n;
+    for (int i = 0; i < STATEMENT_MAX_SPANS; i++)
+        s->span[i].suspect_day = true;
+}
+
 /* --- each template in each language ---------------------------------------------------------- */
 
 static const struct render_sender sender = {.from = "Foliopost Invest <reports@foliopost.invalid>",
@@ -257,6 +269,9 @@ static void *run(void *ctx)
     fill_everything(s);
     if (r->rc == 0)
         r->rc = try_all(r->t, s, &with_link, "a statement of everything", r->err);
+    move_suspect_day(s);
+    if (r->rc == 0)
+        r->rc = try_all(r->t, s, &with_link, "a statement with a suspect day before its period", r->err);
     mem_free(s);
     return NULL;
 }

@@ -190,13 +190,16 @@ static int check_transfers(const struct contract *c, struct fp_err *err)
     return 0;
 }
 
-/* What a job would hold back as suspect_price, of the closes of two months: as lib/performance/quality.c. */
+/* What a job would hold back as suspect_price or suspected_split, of the closes of two months: as
+ * lib/performance/quality.c, in double. */
 static const char suspect_closes_sql[] =
     "SELECT count(DISTINCT id) FROM (SELECT i.id, p.day, p.close, lag(p.close) OVER w AS before,"
     " lag(p.day) OVER w AS before_day FROM (SELECT id FROM portfolio.instruments ORDER BY id LIMIT 1000) i"
     " CROSS JOIN LATERAL (SELECT day::date AS day, close::float8 AS close FROM portfolio.prices"
     " WHERE instrument_id = i.id AND day > current_date - 62 AND day < 'infinity') p"
-    " WINDOW w AS (PARTITION BY i.id ORDER BY p.day)) x WHERE before > 0 AND (close > before * 5 OR close < before / 20)"
+    " WINDOW w AS (PARTITION BY i.id ORDER BY p.day)) x CROSS JOIN LATERAL (SELECT greatest(close, before) / least(close, before) AS by WHERE close > 0) r"
+    " WHERE before > 0 AND (close > before * 5 OR close < before / 20 OR by BETWEEN 80 AND 125"
+    "  OR (round(by) BETWEEN 2 AND 50 AND abs(by - round(by)) <= 0.01 * round(by)))"
     " AND NOT EXISTS (SELECT 1 FROM portfolio.splits s WHERE s.instrument_id = x.id AND s.day > x.before_day AND s.day <= x.day)";
 
 static int check_suspect_closes(const struct contract *c, struct fp_err *err)
@@ -208,8 +211,9 @@ static int check_suspect_closes(const struct contract *c, struct fp_err *err)
         contract_tell(
             c, CONTRACT_WARN, "portfolio.prices",
             "correct the closes, or put the split on file, before the job; after it: docs/operations.md, \"Held back\"",
-            "%lld instruments with a close beyond -95 %% or +400 %% of the one before in the last two months"
-            " (who holds them is held back: suspect_price), among the first 1000",
+            "%lld instruments with a close in the last two months that is n or 1/n of the one before as if a split were"
+            " not on file, or beyond -95 %% or +400 %% of it (who holds them is held back: suspected_split,"
+            " suspect_price), among the first 1000",
             (long long)suspect);
     else
         contract_tell(c, CONTRACT_OK, "portfolio.prices", "", "no close is far from the one before");

@@ -88,7 +88,7 @@ static void seeded_data_fits_and_its_broken_users_are_warned_of(void **state)
     expect(&f, "ok page of users: index range");
     expect(&f, "ok transactions of a batch: index range");
     expect(&f, "warn portfolio.users: 10 users whose base_currency");
-    expect(&f, "warn portfolio.prices: 2 instruments with a close beyond -95 % or +400 %");
+    expect(&f, "warn portfolio.prices: 3 instruments with a close in the last two months");
     expect(&f, "ok portfolio.transactions: transfers of shares have both sides");
     expect(&f, "ok server: primary");
     str_fini(&f.text);
@@ -143,14 +143,20 @@ static void what_a_job_would_hold_back_is_warned_of(void **state)
     broken(
         "UPDATE portfolio.prices SET close = close / 30 WHERE instrument_id = 9 AND day > current_date - 20",
         "UPDATE portfolio.prices SET close = close * 30 WHERE instrument_id = 9 AND day > current_date - 20",
-        false, "warn portfolio.prices: 3 instruments with a close beyond", "put the split on file");
+        false, "warn portfolio.prices: 4 instruments with a close in", "put the split on file");
+    broken("CREATE TABLE portfolio.kept AS SELECT * FROM portfolio.prices WHERE instrument_id = 9;"
+           " UPDATE portfolio.prices p SET close = CASE WHEN day > current_date - 20 THEN 25 ELSE 100 END"
+           " WHERE instrument_id = 9 AND day > current_date - 62",
+           "UPDATE portfolio.prices p SET close = k.close FROM portfolio.kept k"
+           " WHERE p.instrument_id = 9 AND p.day = k.day; DROP TABLE portfolio.kept",
+           false, "warn portfolio.prices: 4 instruments with a close in", "suspected_split");
     broken(
         "UPDATE portfolio.prices SET close = close / 30 WHERE instrument_id = 9 AND day > current_date - 20;"
         " INSERT INTO portfolio.splits SELECT 9, min(day), 30, 1 FROM portfolio.prices"
         " WHERE instrument_id = 9 AND day > current_date - 20",
         "UPDATE portfolio.prices SET close = close * 30 WHERE instrument_id = 9 AND day > current_date - 20;"
         " DELETE FROM portfolio.splits WHERE instrument_id = 9",
-        false, "warn portfolio.prices: 2 instruments with a close beyond", "suspect_price");
+        false, "warn portfolio.prices: 3 instruments with a close in", "suspect_price");
 }
 
 /* Shares that one account was booked out of and nobody into, and the other way round. */

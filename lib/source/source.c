@@ -242,13 +242,14 @@ int source_first_user_us(struct fp_source *s, int64_t *us, struct fp_err *err)
     return 0;
 }
 
-/* Two lookups in the primary key of prices for each instrument. What is fresh is what
- * market.c would read, with the same words. */
+/* What came later than the as_of counts neither as there nor as missing. Two lookups in the primary key of
+ * prices for each instrument. What is fresh is what market.c would read, with the same words. */
 /* clang-format off */
 static const char fresh_sql[] =
     "SELECT count(f.day), count(a.day), count(*) FROM portfolio.instruments AS i"
     " LEFT JOIN LATERAL (SELECT day FROM portfolio.prices WHERE instrument_id = i.id AND day <= $1::date"
-    "  AND day > $1::date - 100 ORDER BY day DESC LIMIT 1) AS a ON true"
+    "  AND day > $1::date - 100 AND (recorded_at <= $3::timestamptz OR recorded_at IS NULL)"
+    "  ORDER BY day DESC LIMIT 1) AS a ON true"
     " LEFT JOIN LATERAL (SELECT day FROM portfolio.prices WHERE instrument_id = i.id AND day <= $1::date"
     "  AND day > $1::date - $2::bigint::integer AND close::numeric BETWEEN 0 AND 90000000000"
     "  AND (recorded_at <= $3::timestamptz OR recorded_at IS NULL)"

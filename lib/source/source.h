@@ -62,9 +62,9 @@ int source_first_user_us(struct fp_source *s, int64_t *us, struct fp_err *err) F
 int source_count_users(struct fp_source *s, int64_t from_us, int64_t to_us, const struct source_share *share,
                        int64_t *users, struct fp_err *err) FP_MUST_CHECK;
 struct source_freshness {
-    int64_t fresh;  /* of the priced: with a close of the last `days` days, recorded up to as_of or without a
-                       time */
-    int64_t priced; /* instruments with a close in the hundred days up to `day`, recorded whenever */
+    int64_t fresh;  /* of the priced: with a close of the last `days` days */
+    int64_t priced; /* instruments with a close in the hundred days up to `day`; here and above: recorded up
+                       to as_of, or without a time */
     int64_t instruments; /* all */
 };
 /* How much of a period's prices is there, for a job whose figures are as of then. */
