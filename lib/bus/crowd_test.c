@@ -90,8 +90,12 @@ static void one_address_leaves_room_for_others(void **state)
         if (fds[i] >= 0)
             close(fds[i]);
     AWAIT(bus_push_peers(push) == 1);
-    assert_int_equal(bus_push_send(push, "work", 5, 1000, &err), 0);
-    assert_int_equal(bus_pull_recv(pull, 1000, &m, &err), 0);
+    int got = 1; /* NNG can give one to a peer that has just gone */
+    for (int i = 0; i < 10 && got == 1; i++) {
+        assert_int_equal(bus_push_send(push, "work", 5, 1000, &err), 0);
+        got = bus_pull_recv(pull, 1000, &m, &err);
+    }
+    assert_int_equal(got, 0);
     bus_msg_free(m);
     bus_pull_shut(pull);
     bus_push_shut(push, 100);

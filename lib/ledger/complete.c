@@ -250,18 +250,22 @@ static int is_concerned(struct fp_ledger *l, struct pg_args *a, bool *yes, struc
 }
 
 /* Nobody: well when the job is COMPLETED, and when it is in a round again in which none of them is left: an
- * earlier call's, whose reply was lost. Else the state that forbids it. */
+ * earlier call's, whose reply was lost. Else the state that forbids it. *a goes with it. */
 static int nobody_concerned(struct fp_ledger *l, int64_t id, struct pg_args *a, struct fp_err *err)
 {
     struct ledger_job j;
     bool left = true;
-    if (ledger_job_get(l, id, &j, err) != 0)
+    if (ledger_job_get(l, id, &j, err) != 0) {
+        pg_args_fini(a);
         return -1;
+    }
     ledger_job_fini(&j);
+    if (j.state != JOB_IN_PROGRESS || j.round <= 1)
+        pg_args_fini(a);
+    else if (is_concerned(l, a, &left, err) != 0)
+        return -1;
     if (j.state == JOB_COMPLETED)
         return 0;
-    if (j.state == JOB_IN_PROGRESS && j.round > 1 && is_concerned(l, a, &left, err) != 0)
-        return -1;
     return left ? err_set(err, FP_FAILED_PRECONDITION,
                           "job %" PRId64 " is %s: only a COMPLETED one is reopened", id,
                           job_state_name(j.state))

@@ -7,8 +7,8 @@
  * that stands beside one that goes would be hidden by it, and a gauge of a slow
  * job's seconds is 0 in most of them.
  *
- * What is in the pipeline is not held by anything of this, so that a job with open
- * batches can always move.
+ * What is in the pipeline is held by the job's hours alone: mailers give it back. With
+ * anything else a job with open batches can always move.
  */
 #include "services/scheduler/guard.h"
 #include "services/scheduler/leader.h"
@@ -50,7 +50,8 @@ static int look_at(struct leader *l, const struct ledger_job *j, struct leader_t
     bool held = is_held(l, j, t);
     if (!held && t->counts.deferred > 0 && ledger_retry_late_s(l->o.ledger, j->id, late_s, err))
         return -1;
-    *can_move = t->counts.batches_open > 0 || (!held && (has_pages(j, t) || *late_s > 0 || is_to_prove(t)));
+    *can_move = (t->counts.batches_open > 0 && !t->shut) ||
+                (!held && (has_pages(j, t) || *late_s > 0 || is_to_prove(t)));
     return 0;
 }
 
