@@ -24,9 +24,6 @@
 
 #include "lib/base/mem.h"
 
-/* Transfers between depositories settle within days; after this many they went elsewhere, or came
- * from there. */
-#define TRANSIT_DAYS       10
 #define EXCHANGE_COST_PART 20 /* an exchange of cash loses or gains at most so small a part */
 
 struct entry { /* one transaction on its way through the books */
@@ -76,7 +73,7 @@ bool perf_split_to(struct fp_performance *p, struct perf_holding *h, int32_t day
 
         if (s->day > day)
             break;
-        if ((h->quantity_e8 || h->lots.n_early) && !split_once(p, h, s))
+        if ((h->quantity_e8 || lots_wait(&h->lots)) && !split_once(p, h, s))
             return false;
     }
     return true;
@@ -413,23 +410,18 @@ static bool book_delivery(struct fp_performance *p, struct perf_holding *h, cons
     return true;
 }
 
-static bool is_overdue(const struct fp_performance *p, int32_t since)
-{
-    return p->day - since > TRANSIT_DAYS;
-}
-
 bool perf_book_overdue(struct fp_performance *p, struct perf_holding *h)
 {
     struct perf_tx t = {.day = p->day, .instrument = h->instrument};
 
-    if (h->lots.transit_e8 && is_overdue(p, h->lots.transit_day)) {
+    t.quantity_e8 = lots_overdue(&h->lots, p->day);
+    if (t.quantity_e8) {
         t.type = PERF_DELIVERY_OUT;
-        t.quantity_e8 = h->lots.transit_e8;
         t.currency = p->cash[h->cash].currency;
         if (!book_delivery(p, h, &t, true))
             return false;
     }
-    while (h->lots.n_early && is_overdue(p, h->lots.early[0].day)) {
+    while (h->lots.n_early && lots_are_overdue(h->lots.early[0].day, p->day)) {
         const struct perf_early *early = &h->lots.early[0];
 
         t.type = PERF_DELIVERY_IN;

@@ -226,7 +226,7 @@ static bool begin_day(struct fp_performance *p)
 
         if (h->next_split < h->data->n_splits && !perf_split_to(p, h, p->day))
             return false;
-        if (perf_is_on_its_way(h) && !perf_book_overdue(p, h))
+        if (lots_wait(&h->lots) && !perf_book_overdue(p, h))
             return false;
     }
     return perf_cash_revalue(p);

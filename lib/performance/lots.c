@@ -129,7 +129,8 @@ static void close_lot(struct use *u, struct perf_lot *lot)
 
 static bool is_first_choice(const struct use *u, const struct perf_lot *lot)
 {
-    return u->left.of_transit ? lot->transit : !lot->transit && lot->account == u->left.account;
+    return u->left.of_transit ? lot->transit && lots_are_overdue(lot->left, u->left.day)
+                              : !lot->transit && lot->account == u->left.account;
 }
 
 static void close_lots(struct use *u, bool any)
@@ -184,11 +185,12 @@ bool lots_change(struct perf_lots *l, const struct perf_lots_change *c, struct p
 struct place {
     int64_t account;
     bool transit;
+    int32_t left;
 };
 
-/* Parts keep their day; a part is a lot of its own. `account` is what `from`
+/* Parts keep their day; a part is a lot of its own. `what` is what `from`
  * compares. Returns how many moved. */
-static int64_t move(struct perf_lots *l, bool (*from)(const struct perf_lot *, int64_t), int64_t account,
+static int64_t move(struct perf_lots *l, bool (*from)(const struct perf_lot *, int64_t), int64_t what,
                     const struct place *to, int64_t quantity_e8)
 {
     int64_t left = quantity_e8;
@@ -197,12 +199,13 @@ static int64_t move(struct perf_lots *l, bool (*from)(const struct perf_lot *, i
     for (size_t i = 0; i < n && left; i++) {
         struct perf_lot part;
 
-        if (l->lots[i].quantity_e8 <= 0 || !from(&l->lots[i], account) || !reserve(l))
+        if (l->lots[i].quantity_e8 <= 0 || !from(&l->lots[i], what) || !reserve(l))
             continue;
         part = take(&l->lots[i], smaller(l->lots[i].quantity_e8, left));
         left -= part.quantity_e8;
         part.transit = to->transit;
         part.account = to->account;
+        part.left = to->left;
         l->lots[l->n++] = part;
     }
     drop_empty(l);
@@ -231,10 +234,9 @@ static bool elsewhere(const struct perf_lot *lot, int64_t account)
     return !lot->transit && lot->account != account;
 }
 
-static bool in_transit(const struct perf_lot *lot, int64_t account)
+static bool left_on(const struct perf_lot *lot, int64_t day)
 {
-    (void)account;
-    return lot->transit;
+    return lot->transit && lot->left == day;
 }
 
 static void drop_early(struct perf_lots *l, int i)
@@ -255,7 +257,7 @@ static int64_t serve_early(struct perf_lots *l, int64_t account, int64_t quantit
 
     for (int i = 0; i < l->n_early && left;) {
         struct perf_early *e = &l->early[i];
-        const struct place to = {e->account, false};
+        const struct place to = {.account = e->account};
         int64_t n = smaller(e->quantity_e8, left);
 
         if (e->account == account) {
@@ -273,26 +275,52 @@ static int64_t serve_early(struct perf_lots *l, int64_t account, int64_t quantit
 
 int64_t lots_leave(struct perf_lots *l, int64_t account, int32_t day, int64_t quantity_e8)
 {
-    const struct place transit = {account, true};
+    const struct place transit = {account, true, day};
     int64_t moved = l->n_early ? serve_early(l, account, quantity_e8) : 0;
 
-    if (moved < quantity_e8) {
+    if (moved < quantity_e8)
         moved += move(l, in_account, account, &transit, quantity_e8 - moved);
-        l->transit_day = day;
-    }
     if (moved < quantity_e8)
         moved += move(l, elsewhere, account, &transit, quantity_e8 - moved);
     sort_by_day(l);
     return moved;
 }
 
+/* The day on which the first left of what has not arrived. */
+static bool first_that_left(const struct perf_lots *l, int32_t *day)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < l->n && l->transit_e8; i++)
+        if (l->lots[i].transit && (!found || l->lots[i].left < *day))
+            found = true, *day = l->lots[i].left;
+    return found;
+}
+
 int64_t lots_arrive(struct perf_lots *l, int64_t account, int64_t quantity_e8)
 {
-    const struct place here = {account, false};
-    int64_t moved = l->transit_e8 ? move(l, in_transit, account, &here, quantity_e8) : 0;
+    const struct place here = {.account = account};
+    int64_t left = quantity_e8, before;
+    int32_t day;
 
+    do {
+        before = left;
+        if (!left || !first_that_left(l, &day))
+            break;
+        left -= move(l, left_on, day, &here, left);
+    } while (left < before); /* else there are LOTS_MAX */
     sort_by_day(l);
-    return moved;
+    return quantity_e8 - left;
+}
+
+int64_t lots_overdue(const struct perf_lots *l, int32_t day)
+{
+    int64_t overdue_e8 = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (l->lots[i].transit && lots_are_overdue(l->lots[i].left, day))
+            overdue_e8 += l->lots[i].quantity_e8;
+    return overdue_e8;
 }
 
 bool lots_expect(struct perf_lots *l, const struct perf_early *e)
@@ -379,7 +407,6 @@ void lots_clear(struct perf_lots *l)
     l->n = 0;
     l->average_cost_e8 = 0;
     l->transit_e8 = 0;
-    l->transit_day = 0;
     l->n_early = 0;
 }
 

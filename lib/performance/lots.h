@@ -6,6 +6,7 @@
  * purchase closes short lots first. A sale takes the lots of its own account,
  * then those of others, oldest first: sources that book all sales on one
  * account are common, and a short position that is none is the worse error.
+ * Arrivals are of what left first.
  * Costs keep their remainder: the last share of a lot takes what is left.
  */
 #ifndef FP_PERFORMANCE_LOTS_H
@@ -19,12 +20,16 @@
 
 #define LOTS_MAX       100000 /* of one holding */
 #define LOTS_EARLY_MAX 8      /* arrivals that wait for the side that leaves; more are deliveries */
+/* Transfers between depositories settle within days; after this many they went elsewhere, or came
+ * from there. Nothing waits for longer than that. */
+#define LOTS_TRANSIT_DAYS 10
 
 struct perf_lot {
     int64_t account;
     int32_t day;  /* of purchase, kept on transfers */
-    bool transit; /* left its account, not yet arrived */
+    int32_t left; /* in transit: the day on which it left */
     int64_t quantity_e8;
+    bool transit;     /* left its account, not yet arrived */
     fp_i128 cost_e8;  /* with fees and taxes, in the base currency */
     fp_i128 basis_e8; /* in the period: opening value, or purchase before costs */
 };
@@ -43,7 +48,6 @@ struct perf_lots {
     size_t n, cap;
     fp_i128 average_cost_e8; /* of the whole quantity */
     int64_t transit_e8;
-    int32_t transit_day;      /* of the last that left */
     struct perf_early *early; /* by day; room for LOTS_EARLY_MAX */
     int n_early;
 };
@@ -57,7 +61,7 @@ struct perf_lots_change {
     fp_i128 net_e8;    /* with fees and taxes */
     fp_i128 gross_e8;  /* before them */
     int64_t before_e8; /* quantity of the holding before */
-    bool of_transit;   /* takes what is in transit, and not the account's */
+    bool of_transit;   /* takes what is overdue, and not the account's */
 };
 struct perf_lots_result {
     fp_i128 fifo_e8, average_e8; /* realised, against cost with fees and taxes */
@@ -76,11 +80,24 @@ bool lots_change(struct perf_lots *l, const struct perf_lots_change *c, struct p
  * expected, and the others into transit; what is there no more stays where it is.
  * Returns how many moved. */
 int64_t lots_leave(struct perf_lots *l, int64_t account, int32_t day, int64_t quantity_e8);
-/* Moves up to so many from transit into the account. Returns how many. */
+/* Moves up to so many from transit into the account, by the day on which they left.
+ * Returns how many. */
 int64_t lots_arrive(struct perf_lots *l, int64_t account, int64_t quantity_e8);
 /* Waits for the side that leaves, when other accounts hold so much that nobody
  * waits for yet. False: they do not, or too many wait; then nothing is noted. */
 bool lots_expect(struct perf_lots *l, const struct perf_early *e);
+/* Is the other side of a transfer still to come? */
+static inline bool lots_wait(const struct perf_lots *l)
+{
+    return l->transit_e8 || l->n_early;
+}
+/* What left on that day, or is expected since then, is it overdue? */
+static inline bool lots_are_overdue(int32_t since, int32_t day)
+{
+    return day - since > LOTS_TRANSIT_DAYS;
+}
+/* How many are in transit for too long, for a change with of_transit. */
+int64_t lots_overdue(const struct perf_lots *l, int32_t day);
 /* Removes the oldest of those expected. */
 void lots_drop_early(struct perf_lots *l);
 /* Each lot's quantity times numerator / denominator; they sum to total_e8. */

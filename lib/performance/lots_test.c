@@ -120,6 +120,25 @@ static void a_sale_may_take_what_is_in_transit(void **state)
     lots_free(&l);
 }
 
+/* Also when it was bought last. */
+static void arrivals_are_of_what_left_first(void **state)
+{
+    (void)state;
+    struct perf_lots l = {0};
+
+    change(&l, 1, 10, 10, 1000);
+    change(&l, 2, 11, 10, 2000);
+    lots_leave(&l, 2, 20, SHARES(10));
+    lots_leave(&l, 1, 24, SHARES(10));
+    assert_int_equal(lots_overdue(&l, 30), 0);
+    assert_int_equal(lots_overdue(&l, 31), SHARES(10));
+    assert_int_equal(lots_arrive(&l, 3, SHARES(10)), SHARES(10));
+    assert_int_equal(lots_overdue(&l, 34), 0);
+    assert_int_equal(lots_overdue(&l, 35), SHARES(10));
+    assert_true(change(&l, 3, 30, -10, -2000).fifo_e8 == 0);
+    lots_free(&l);
+}
+
 static void shares_may_be_booked_in_before_they_leave(void **state)
 {
     (void)state;
@@ -226,6 +245,7 @@ int main(void)
         cmocka_unit_test(thirds_lose_nothing),
         cmocka_unit_test(lots_travel_with_day_and_cost),
         cmocka_unit_test(a_sale_may_take_what_is_in_transit),
+        cmocka_unit_test(arrivals_are_of_what_left_first),
         cmocka_unit_test(shares_may_be_booked_in_before_they_leave),
         cmocka_unit_test(what_is_expected_follows_splits),
         cmocka_unit_test(a_reverse_split_turns_no_lot_negative),

@@ -131,7 +131,6 @@ static void put_holding(struct writer *w, const struct fp_performance *p, const 
     put_s(w, h->quantity_e8);
     put_s(w, h->cost_e8);
     put_s(w, h->lots.average_cost_e8);
-    put_s(w, h->lots.transit_e8 ? h->lots.transit_day : 0);
     put_early(w, &h->lots);
     put_u(w, h->lots.n);
     for (size_t i = 0; i < h->lots.n; i++) {
@@ -140,6 +139,8 @@ static void put_holding(struct writer *w, const struct fp_performance *p, const 
         put_s(w, lot->account);
         put_s(w, lot->day);
         put_u(w, lot->transit);
+        if (lot->transit)
+            put_s(w, lot->left);
         put_s(w, lot->quantity_e8);
         put_s(w, lot->cost_e8);
     }
@@ -147,7 +148,7 @@ static void put_holding(struct writer *w, const struct fp_performance *p, const 
 
 static bool is_kept(const struct perf_holding *h)
 {
-    return h->quantity_e8 || h->lots.n_early;
+    return h->quantity_e8 || lots_wait(&h->lots);
 }
 
 /* In the order of ids and codes: the same books are the same bytes, however
@@ -413,6 +414,15 @@ static void get_early(struct reader *r, struct fp_performance *p, struct perf_lo
     }
 }
 
+/* Whatever has waited for longer was dealt with in the morning. */
+static int32_t get_left(struct reader *r, int32_t day)
+{
+    int32_t left = get_day(r, day);
+
+    r->bad |= lots_are_overdue(left, day);
+    return left;
+}
+
 /* All lots of the holding's sign; together its quantity. */
 static void get_lots(struct reader *r, struct perf_holding *h, int32_t day)
 {
@@ -424,6 +434,7 @@ static void get_lots(struct reader *r, struct perf_holding *h, int32_t day)
 
         lot.day = get_day(r, day);
         lot.transit = get_u128(r) == 1;
+        lot.left = lot.transit ? get_left(r, day) : 0;
         lot.quantity_e8 = get_s(r, -INT64_MAX, INT64_MAX);
         lot.cost_e8 = get_s128(r);
         sum += lot.quantity_e8;
@@ -461,7 +472,6 @@ static bool get_holding(struct reader *r, struct fp_performance *p)
     h->quantity_e8 = get_s(r, -INT64_MAX, INT64_MAX);
     h->cost_e8 = get_s128(r);
     h->lots.average_cost_e8 = get_s128(r);
-    h->lots.transit_day = get_day(r, p->day);
     get_early(r, p, &h->lots);
     r->bad |= !is_kept(h);
     if (!r->bad)
