@@ -226,7 +226,8 @@ static bool change_position(struct fp_performance *p, struct entry *e, bool of_t
     return book_lots(p, e, of_transit);
 }
 
-/* From transit, or before it left its account; what is neither was delivered in. */
+/* From transit, also of what was sold there, or before it left its account; what is
+ * neither was delivered in. */
 static void arrive(struct entry *e)
 {
     const struct perf_tx *t = e->t;
@@ -414,6 +415,7 @@ bool perf_book_overdue(struct fp_performance *p, struct perf_holding *h)
 {
     struct perf_tx t = {.day = p->day, .instrument = h->instrument};
 
+    lots_drop_owed(&h->lots, p->day);
     t.quantity_e8 = lots_overdue(&h->lots, p->day);
     if (t.quantity_e8) {
         t.type = PERF_DELIVERY_OUT;

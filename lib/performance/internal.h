@@ -254,6 +254,7 @@ void perf_book_lone_transfers(struct fp_performance *p);
 /* What has been in transit for too long has been delivered out, what has been
  * expected for too long has been delivered in. */
 bool perf_book_overdue(struct fp_performance *p, struct perf_holding *h);
+/* For the remark; what is owed has been sold, and is nobody's any more. */
 static inline bool perf_is_on_its_way(const struct perf_holding *h)
 {
     return h->lots.transit_e8 || h->lots.n_early;

@@ -98,6 +98,59 @@ static void drop_empty(struct perf_lots *l)
     l->n = kept;
 }
 
+/* --- what is owed ------------------------------------------------------------------------- */
+
+/* What would be beyond an int64 is not owed: only hostile input has so many. */
+static bool owe_more(struct perf_owed *owed, int64_t quantity_e8)
+{
+    if (quantity_e8 > INT64_MAX - owed->quantity_e8)
+        return false;
+    owed->quantity_e8 += quantity_e8;
+    return true;
+}
+
+bool lots_owe(struct perf_lots *l, const struct perf_owed *owed)
+{
+    int at = l->n_owed;
+
+    while (at > 0 && l->owed[at - 1].left > owed->left)
+        at--;
+    if (at > 0 && l->owed[at - 1].left == owed->left)
+        return owe_more(&l->owed[at - 1], owed->quantity_e8);
+    if (l->n_owed == LOTS_OWED_MAX)
+        return false;
+    if (!l->owed)
+        l->owed = mem_alloc(LOTS_OWED_MAX * sizeof *l->owed);
+    memmove(l->owed + at + 1, l->owed + at, (size_t)(l->n_owed++ - at) * sizeof *l->owed);
+    l->owed[at] = *owed;
+    return true;
+}
+
+static void drop_owed(struct perf_lots *l, int i)
+{
+    memmove(l->owed + i, l->owed + i + 1, (size_t)(--l->n_owed - i) * sizeof *l->owed);
+}
+
+void lots_drop_owed(struct perf_lots *l, int32_t day)
+{
+    while (l->n_owed && lots_are_overdue(l->owed[0].left, day))
+        drop_owed(l, 0);
+}
+
+/* Returns how many of the oldest are settled, when they left on that day. */
+static int64_t settle_owed(struct perf_lots *l, int32_t left, int64_t quantity_e8)
+{
+    int64_t settled_e8;
+
+    if (!l->n_owed || l->owed[0].left != left)
+        return 0;
+    settled_e8 = smaller(l->owed[0].quantity_e8, quantity_e8);
+    l->owed[0].quantity_e8 -= settled_e8;
+    if (!l->owed[0].quantity_e8)
+        drop_owed(l, 0);
+    return settled_e8;
+}
+
 /* --- purchases and sales ---------------------------------------------------------------- */
 
 struct use {
@@ -120,6 +173,8 @@ static void close_lot(struct use *u, struct perf_lot *lot)
 
     u->r->fifo_e8 -= part.cost_e8 + net_e8;
     u->r->basis_e8 -= part.basis_e8 + gross_e8;
+    if (part.transit && !u->left.of_transit)
+        lots_owe(u->l, &(struct perf_owed){part.left, n});
     u->left.quantity_e8 += of_lot;
     u->left.net_e8 -= net_e8;
     u->left.gross_e8 -= gross_e8;
@@ -127,19 +182,25 @@ static void close_lot(struct use *u, struct perf_lot *lot)
         u->seen(u->ctx, &part, of_lot, part.cost_e8, -net_e8);
 }
 
-static bool is_first_choice(const struct use *u, const struct perf_lot *lot)
+/* The account's own, those of others, what is on its way. */
+enum choice { CHOICE_FIRST, CHOICE_SETTLED, CHOICE_ANY, CHOICES };
+
+static bool is_chosen(const struct use *u, const struct perf_lot *lot, enum choice choice)
 {
-    return u->left.of_transit ? lot->transit && lots_are_overdue(lot->left, u->left.day)
-                              : !lot->transit && lot->account == u->left.account;
+    if (choice == CHOICE_ANY)
+        return true;
+    if (u->left.of_transit)
+        return lot->transit && lots_are_overdue(lot->left, u->left.day);
+    return !lot->transit && (choice == CHOICE_SETTLED || lot->account == u->left.account);
 }
 
-static void close_lots(struct use *u, bool any)
+static void close_lots(struct use *u, enum choice choice)
 {
     for (size_t i = 0; i < u->l->n && u->left.quantity_e8; i++) {
         struct perf_lot *lot = &u->l->lots[i];
 
         if (lot->quantity_e8 && (lot->quantity_e8 < 0) != (u->left.quantity_e8 < 0) &&
-            (any || is_first_choice(u, lot)))
+            is_chosen(u, lot, choice))
             close_lot(u, lot);
     }
 }
@@ -168,8 +229,8 @@ bool lots_change(struct perf_lots *l, const struct perf_lots_change *c, struct p
 
     *r = (struct perf_lots_result){0};
     change_average(l, c, r);
-    close_lots(&u, false);
-    close_lots(&u, true);
+    for (enum choice choice = CHOICE_FIRST; choice < CHOICES; choice++)
+        close_lots(&u, choice);
     drop_empty(l);
     if (!u.left.quantity_e8)
         return true;
@@ -189,7 +250,8 @@ struct place {
 };
 
 /* Parts keep their day; a part is a lot of its own. `what` is what `from`
- * compares. Returns how many moved. */
+ * compares. What leaves while it is in transit, its first arrival is owed.
+ * Returns how many moved. */
 static int64_t move(struct perf_lots *l, bool (*from)(const struct perf_lot *, int64_t), int64_t what,
                     const struct place *to, int64_t quantity_e8)
 {
@@ -203,6 +265,8 @@ static int64_t move(struct perf_lots *l, bool (*from)(const struct perf_lot *, i
             continue;
         part = take(&l->lots[i], smaller(l->lots[i].quantity_e8, left));
         left -= part.quantity_e8;
+        if (part.transit && to->transit)
+            lots_owe(l, &(struct perf_owed){part.left, part.quantity_e8});
         part.transit = to->transit;
         part.account = to->account;
         part.left = to->left;
@@ -232,6 +296,12 @@ static bool in_account(const struct perf_lot *lot, int64_t account)
 static bool elsewhere(const struct perf_lot *lot, int64_t account)
 {
     return !lot->transit && lot->account != account;
+}
+
+static bool in_transit(const struct perf_lot *lot, int64_t any)
+{
+    (void)any;
+    return lot->transit;
 }
 
 static bool left_on(const struct perf_lot *lot, int64_t day)
@@ -282,6 +352,8 @@ int64_t lots_leave(struct perf_lots *l, int64_t account, int32_t day, int64_t qu
         moved += move(l, in_account, account, &transit, quantity_e8 - moved);
     if (moved < quantity_e8)
         moved += move(l, elsewhere, account, &transit, quantity_e8 - moved);
+    if (moved < quantity_e8)
+        moved += move(l, in_transit, account, &transit, quantity_e8 - moved);
     sort_by_day(l);
     return moved;
 }
@@ -289,8 +361,10 @@ int64_t lots_leave(struct perf_lots *l, int64_t account, int32_t day, int64_t qu
 /* The day on which the first left of what has not arrived. */
 static bool first_that_left(const struct perf_lots *l, int32_t *day)
 {
-    bool found = false;
+    bool found = l->n_owed > 0;
 
+    if (found)
+        *day = l->owed[0].left;
     for (size_t i = 0; i < l->n && l->transit_e8; i++)
         if (l->lots[i].transit && (!found || l->lots[i].left < *day))
             found = true, *day = l->lots[i].left;
@@ -308,6 +382,7 @@ int64_t lots_arrive(struct perf_lots *l, int64_t account, int64_t quantity_e8)
         if (!left || !first_that_left(l, &day))
             break;
         left -= move(l, left_on, day, &here, left);
+        left -= settle_owed(l, day, left);
     } while (left < before); /* else there are LOTS_MAX */
     sort_by_day(l);
     return quantity_e8 - left;
@@ -359,9 +434,22 @@ static bool split_early(struct perf_lots *l, int32_t numerator, int32_t denomina
     return true;
 }
 
+static bool split_owed(struct perf_lots *l, int32_t numerator, int32_t denominator)
+{
+    for (int i = l->n_owed; i-- > 0;) {
+        int64_t *quantity_e8 = &l->owed[i].quantity_e8;
+
+        if (!fixed_muldiv(*quantity_e8, numerator, denominator, quantity_e8))
+            return false;
+        if (!*quantity_e8)
+            drop_owed(l, i);
+    }
+    return true;
+}
+
 bool lots_split(struct perf_lots *l, int32_t numerator, int32_t denominator, int64_t total_e8)
 {
-    if (!split_early(l, numerator, denominator))
+    if (!split_early(l, numerator, denominator) || !split_owed(l, numerator, denominator))
         return false;
     if (!total_e8) /* less than a share's smallest part is left: nothing, and nothing paid for it */
         l->average_cost_e8 = 0;
@@ -407,12 +495,13 @@ void lots_clear(struct perf_lots *l)
     l->n = 0;
     l->average_cost_e8 = 0;
     l->transit_e8 = 0;
-    l->n_early = 0;
+    l->n_early = l->n_owed = 0;
 }
 
 void lots_free(struct perf_lots *l)
 {
     mem_free(l->lots);
     mem_free(l->early);
+    mem_free(l->owed);
     *l = (struct perf_lots){0};
 }

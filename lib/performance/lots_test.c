@@ -116,11 +116,26 @@ static void a_sale_may_take_what_is_in_transit(void **state)
     lots_leave(&l, 1, 11, SHARES(10));
     change(&l, 2, 12, -6, -700);
     assert_int_equal(l.transit_e8, SHARES(4));
-    assert_int_equal(lots_arrive(&l, 2, SHARES(10)), SHARES(4));
+    assert_int_equal(lots_arrive(&l, 2, SHARES(11)), SHARES(10)); /* six of them were sold */
+    assert_int_equal(lots_sum(&l).quantity_e8, SHARES(4));
     lots_free(&l);
 }
 
-/* Also when it was bought last. */
+static void what_is_settled_is_sold_before_what_is_in_transit(void **state)
+{
+    (void)state;
+    struct perf_lots l = {0};
+
+    change(&l, 1, 10, 10, 1000);
+    change(&l, 3, 11, 10, 2000);
+    lots_leave(&l, 1, 12, SHARES(10));
+    assert_true(change(&l, 1, 13, -10, -2500).fifo_e8 == MONEY(500));
+    assert_int_equal(l.n_owed, 0);
+    assert_int_equal(l.transit_e8, SHARES(10));
+    lots_free(&l);
+}
+
+/* Also when it was bought last; and what was sold counts as one that left. */
 static void arrivals_are_of_what_left_first(void **state)
 {
     (void)state;
@@ -132,10 +147,17 @@ static void arrivals_are_of_what_left_first(void **state)
     lots_leave(&l, 1, 24, SHARES(10));
     assert_int_equal(lots_overdue(&l, 30), 0);
     assert_int_equal(lots_overdue(&l, 31), SHARES(10));
+    change(&l, 3, 24, -15, -1500); /* those of day 10, five of day 11 */
+    assert_int_equal(l.n_owed, 2);
     assert_int_equal(lots_arrive(&l, 3, SHARES(10)), SHARES(10));
-    assert_int_equal(lots_overdue(&l, 34), 0);
-    assert_int_equal(lots_overdue(&l, 35), SHARES(10));
-    assert_true(change(&l, 3, 30, -10, -2000).fifo_e8 == 0);
+    assert_int_equal(lots_sum(&l).quantity_e8, SHARES(5));
+    assert_int_equal(l.transit_e8, 0);
+    assert_int_equal(l.n_owed, 1);
+    assert_int_equal(l.owed[0].left, 24);
+    lots_drop_owed(&l, 34);
+    assert_int_equal(l.n_owed, 1);
+    lots_drop_owed(&l, 35);
+    assert_int_equal(l.n_owed, 0);
     lots_free(&l);
 }
 
@@ -245,6 +267,7 @@ int main(void)
         cmocka_unit_test(thirds_lose_nothing),
         cmocka_unit_test(lots_travel_with_day_and_cost),
         cmocka_unit_test(a_sale_may_take_what_is_in_transit),
+        cmocka_unit_test(what_is_settled_is_sold_before_what_is_in_transit),
         cmocka_unit_test(arrivals_are_of_what_left_first),
         cmocka_unit_test(shares_may_be_booked_in_before_they_leave),
         cmocka_unit_test(what_is_expected_follows_splits),

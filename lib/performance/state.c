@@ -124,6 +124,15 @@ static void put_early(struct writer *w, const struct perf_lots *l)
     }
 }
 
+static void put_owed(struct writer *w, const struct perf_lots *l)
+{
+    put_u(w, (uint32_t)l->n_owed);
+    for (int i = 0; i < l->n_owed; i++) {
+        put_s(w, l->owed[i].left);
+        put_s(w, l->owed[i].quantity_e8);
+    }
+}
+
 static void put_holding(struct writer *w, const struct fp_performance *p, const struct perf_holding *h)
 {
     put_s(w, p->in->market->instrument_ids[h->instrument]);
@@ -132,6 +141,7 @@ static void put_holding(struct writer *w, const struct fp_performance *p, const 
     put_s(w, h->cost_e8);
     put_s(w, h->lots.average_cost_e8);
     put_early(w, &h->lots);
+    put_owed(w, &h->lots);
     put_u(w, h->lots.n);
     for (size_t i = 0; i < h->lots.n; i++) {
         const struct perf_lot *lot = &h->lots.lots[i];
@@ -423,6 +433,18 @@ static int32_t get_left(struct reader *r, int32_t day)
     return left;
 }
 
+static void get_owed(struct reader *r, struct perf_lots *l, int32_t day)
+{
+    size_t n = get_count(r, LOTS_OWED_MAX);
+
+    for (size_t i = 0; i < n && !r->bad; i++) {
+        struct perf_owed owed = {.left = get_left(r, day)};
+
+        owed.quantity_e8 = get_s(r, 1, INT64_MAX);
+        r->bad |= (i && owed.left <= l->owed[i - 1].left) || !lots_owe(l, &owed);
+    }
+}
+
 /* All lots of the holding's sign; together its quantity. */
 static void get_lots(struct reader *r, struct perf_holding *h, int32_t day)
 {
@@ -473,6 +495,7 @@ static bool get_holding(struct reader *r, struct fp_performance *p)
     h->cost_e8 = get_s128(r);
     h->lots.average_cost_e8 = get_s128(r);
     get_early(r, p, &h->lots);
+    get_owed(r, &h->lots, p->day);
     r->bad |= !is_kept(h);
     if (!r->bad)
         get_lots(r, h, p->day);

@@ -19,12 +19,16 @@ static void add_uncommon(struct world *w, struct random *r)
     int i = (int)between(r, IN_EUR, LISTED_LATER);
 
     world_trade(w, "2023-11-20", PERF_BUY, i, "7.5", "-750", "EUR")->account = 1;
-    switch (between(r, 0, 3)) {
+    switch (between(r, 0, 4)) {
     case 0:
         world_trade(w, day, PERF_SELL, i, "3", "333.33", "EUR")->account = 2;
         break;
     case 1:
         world_trade(w, day, PERF_TRANSFER_OUT, i, "2", "0", "EUR")->account = 1;
+        break;
+    case 3: /* sold on its way: its arrival is owed */
+        world_trade(w, STATE_DAY, PERF_TRANSFER_OUT, i, "7", "0", "EUR")->account = 1;
+        world_trade(w, STATE_DAY, PERF_SELL, i, "3", "333.33", "EUR")->account = 1;
         break;
     case 2: /* booked in before it is booked out */
         world_trade(w, day, PERF_TRANSFER_IN, i, "2", "0", "EUR")->account = 2;
