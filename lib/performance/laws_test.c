@@ -1,6 +1,6 @@
 /*
- * More laws on generated portfolios: of the benchmark, of the end of a year, and
- * of days whose prices are not fresh.
+ * More laws on generated portfolios: of the benchmark, of the end of a year, of
+ * days whose prices are not fresh, and of the two sides of transfers.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -230,6 +230,74 @@ static void how_days_without_prices_are_linked_matters_to_flows_alone(void **sta
     assert_true(stale > PORTFOLIOS / 2);
 }
 
+/* --- the two sides of transfers ---------------------------------------------------------------- */
+
+#define APART_DAYS 10 /* for which shares may be in transit */
+
+/* Between three accounts, also of shares that have not arrived yet; sales are booked anywhere, of what
+ * is there and of what is not. No account is asked for more than all have. */
+static struct world *generate_transfers(uint64_t seed, bool apart)
+{
+    struct random r = {seed ^ 815};
+    struct world *w = world_new("EUR", "2024-03-04", "2024-04-03");
+    int n = (int)between(&r, 1, 3);
+    struct perf_tx *t;
+
+    add(w, FIRST - 9, PERF_DEPOSIT, -1, "EUR")->amount_e4 = 5000000000;
+    for (int i = 0; i < n; i++) {
+        world_put(w->closes[i], &w->instruments[world_instrument(w, "EUR")].closes_e8.n, FIRST - 9,
+                  between(&r, 1, 999) * FP_E8);
+        for (int account = 1; account <= 3; account++) {
+            trade(w, FIRST - 8 + account, PERF_BUY, i, between(&r, 10, 15) * FP_E8, 0);
+            w->txs[w->in.n_txs - 1].account = account;
+        }
+        for (int k = (int)between(&r, 1, 4); k > 0; k--) { /* at most 20 of 30 are sold */
+            int32_t day = FIRST + (int32_t)between(&r, -3, DAYS - 1);
+
+            trade(w, day, PERF_SELL, i, between(&r, 1, 5) * FP_E8, between(&r, 0, 99999));
+            w->txs[w->in.n_txs - 1].account = between(&r, 1, 4);
+        }
+        for (int k = (int)between(&r, 1, 6); k > 0; k--) {
+            int32_t between_days = (int32_t)between(&r, 0, APART_DAYS),
+                    day = FIRST + (int32_t)between(&r, -3, DAYS - 1 - between_days);
+            int64_t quantity_e8 = between(&r, 1, 10) * FP_E8;
+
+            t = add(w, day, PERF_TRANSFER_OUT, i, "EUR");
+            t->quantity_e8 = quantity_e8;
+            t->account = between(&r, 1, 3);
+            t = add(w, apart ? day + between_days : day, PERF_TRANSFER_IN, i, "EUR");
+            t->quantity_e8 = quantity_e8;
+            t->account = between(&r, 1, 3);
+        }
+    }
+    return w;
+}
+
+static void how_long_shares_are_on_their_way_changes_no_money(void **state)
+{
+    int apart = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= PORTFOLIOS; seed++) {
+        struct world *w = generate_transfers(seed, false), *other = generate_transfers(seed, true);
+
+        run(w, seed);
+        run(other, seed);
+        for (size_t i = 0; i < w->in.n_txs; i++)
+            apart += w->txs[i].day != other->txs[i].day;
+        assert_true(other->summary.closes);
+        assert_near(w->summary.net_contributions_minor, 0, 0);
+        assert_near(other->summary.net_contributions_minor, 0, 0);
+        assert_near(other->summary.close_value_minor, w->summary.close_value_minor, 0);
+        assert_near(other->summary.gain_minor, w->summary.gain_minor, 0);
+        assert_near(other->summary.open_value_minor, w->summary.open_value_minor, 0);
+        assert_near(other->summary.holdings, w->summary.holdings, 0);
+        world_free(w);
+        world_free(other);
+    }
+    assert_true(apart > PORTFOLIOS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +306,7 @@ int main(void)
         cmocka_unit_test(who_holds_the_benchmark_has_its_return),
         cmocka_unit_test(a_year_begins_with_the_close_of_its_eve),
         cmocka_unit_test(how_days_without_prices_are_linked_matters_to_flows_alone),
+        cmocka_unit_test(how_long_shares_are_on_their_way_changes_no_money),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
