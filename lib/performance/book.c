@@ -106,7 +106,7 @@ static bool paid_for(struct fp_performance *p, const struct entry *e, fp_i128 *o
 }
 
 /* fixed_div() of quantities that may both be negative. */
-static int64_t divided_by(fp_i128 v, int64_t by_e8)
+static fp_i128 divided_by(fp_i128 v, int64_t by_e8)
 {
     return by_e8 < 0 ? fixed_div(-v, -by_e8) : fixed_div(v, by_e8);
 }
