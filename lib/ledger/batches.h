@@ -45,7 +45,7 @@ int ledger_batch_get(struct fp_ledger *l, int64_t batch_id, struct ledger_batch 
 
 /* Of attempts that may each have reached the user, whatever max_attempts is: policy
  * `resend` accepts a double, not a dozen. */
-#define LEDGER_MAX_UNCLEAR "3"
+#define LEDGER_MAX_UNCLEAR 3
 struct ledger_claim {
     bool won; /* false: not queued, or the job does not run, or is outside its hours, or our lease is over */
     int64_t batch_id, job_id;

@@ -39,7 +39,7 @@ int ledger_claims(struct fp_ledger *l, const char *owner, struct ledger_held *ou
 static const char forget_sql[] =
     "WITH mine AS ("
     "  SELECT b.id, b.job_id, b.epoch, b.open_intents, j.ambiguous_policy = 'resend' AS resend,"
-    "   least(j.max_attempts, " LEDGER_MAX_UNCLEAR ") AS max_attempts"
+    "   least(j.max_attempts, " LEDGER_STR(LEDGER_MAX_UNCLEAR) ") AS max_attempts"
     "  FROM foliopost.batches b JOIN foliopost.jobs j ON j.id = b.job_id, foliopost.instances i"
     "  WHERE b.id = $2 AND b.epoch = $3 AND b.owner = $1::uuid AND b.state = 'sending' AND " LIVES
     "  FOR UPDATE OF b),"

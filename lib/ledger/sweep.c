@@ -44,7 +44,7 @@ static const char expire_sql[] =
     "   (SELECT FROM foliopost.instances i WHERE i.id = b.owner AND i.state = 'live'))),"
     " held AS ("
     "  SELECT b.id, b.job_id, b.epoch, b.open_intents, j.ambiguous_policy = 'resend' AS resend,"
-    "   least(j.max_attempts, " LEDGER_MAX_UNCLEAR ") AS max_attempts"
+    "   least(j.max_attempts, " LEDGER_STR(LEDGER_MAX_UNCLEAR) ") AS max_attempts"
     "  FROM foliopost.batches b"
     "  JOIN orphaned o ON o.id = b.id AND o.epoch = b.epoch"
     "  JOIN foliopost.jobs j ON j.id = b.job_id"

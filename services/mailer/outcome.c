@@ -14,7 +14,6 @@
 #include "services/mailer/outcome.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/text.h"
@@ -71,7 +70,7 @@ static void ambiguous(struct outcome *o, const struct transport_reply *r, int at
                       const struct retry_rule *rule, double dice)
 {
     int64_t wait_ms = outcome_backoff_ms(rule, attempts, dice);
-    if (!rule->resend || attempts + 1 >= rule->max_attempts || attempts + 1 >= atoi(LEDGER_MAX_UNCLEAR) ||
+    if (!rule->resend || attempts + 1 >= rule->max_attempts || attempts + 1 >= LEDGER_MAX_UNCLEAR ||
         is_too_late(rule, wait_ms)) {
         set(o, DELIVERY_AMBIGUOUS, true, "", r->reason);
         return;
