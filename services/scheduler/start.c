@@ -155,9 +155,9 @@ static void wait_for_data(const struct leader *l, const struct ledger_job *j, st
     else
         snprintf(t->trouble, sizeof t->trouble,
                  LEDGER_DATA_NOT_READY ": none of %" PRId64
-                                       " instruments has a close of the 100 days up to %s; "
+                                       " instruments has a close of the 100 days up to %s%s%s; "
                                        "it starts when the prices are there",
-                 r->of.instruments, day);
+                 r->of.instruments, day, as_of[0] ? ", recorded by its as_of " : "", as_of);
 }
 
 /* Where there are instruments and no closes at all, the feed is dead or was never

@@ -112,6 +112,13 @@ static const struct kind *kind_of(const json_t *event)
     return NULL;
 }
 
+/* When it says that it happened; now for what is no time, or none of the past. */
+static int64_t time_of(const json_t *event)
+{
+    int64_t at_s = (int64_t)json_integer_value(json_object_get(event, "timestamp")), now_us = clock_wall_us();
+    return at_s > 0 && at_s < now_us / FP_US_PER_S ? at_s * FP_US_PER_S : now_us;
+}
+
 /* 0 with the event; 1: nothing for us. */
 static int read_event(const struct request *q, const json_t *event, struct ledger_event *e)
 {
@@ -126,8 +133,7 @@ static int read_event(const struct request *q, const json_t *event, struct ledge
     report_add_detail(e, report_text(event, "event"));
     report_add_detail(e, report_text(event, "type"));
     report_add_detail(e, report_text(event, "status"));
-    int64_t at_us = (int64_t)json_integer_value(json_object_get(event, "timestamp")) * FP_US_PER_S;
-    e->occurred_us = at_us > 0 && at_us < clock_wall_us() ? at_us : clock_wall_us();
+    e->occurred_us = time_of(event);
     const struct report_names names = {"", report_text(event, "foliopost_token"),
                                        report_text(event, "foliopost_job"),
                                        report_text(event, "foliopost_user")};
