@@ -18,7 +18,7 @@ def archiving(own_server, tmp_path):
     archive = tmp_path / "archive"
     archive.mkdir()
     archive.chmod(0o777)
-    server = own_server(users=600, options=f"-c wal_level=replica -c max_wal_senders=4 -c archive_mode=on -c archive_command='cp %p {archive}/%f'")
+    server = own_server(users=600, options=f"-c wal_level=replica -c max_wal_senders=4 -c archive_mode=on -c archive_command='cp %p {archive}/.%f && mv {archive}/.%f {archive}/%f'")  # a restore reads whole files
     server.archive = archive
     yield server
 
