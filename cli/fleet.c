@@ -6,9 +6,9 @@
 
 static void print_fleet(const Foliopost__V1__GetFleetResponse *r)
 {
-    static const char *const headings[] = {"SERVICE",  "ADDRESS", "VERSION", "STARTED",
-                                           ">BATCHES", ">SLOTS",  "NOTE"};
-    struct table *t = table_new(headings, 7);
+    static const char *const headings[] = {"SERVICE", "ADDRESS",  "VERSION", "STARTED",
+                                           "HEARD",   ">BATCHES", ">SLOTS",  "NOTE"};
+    struct table *t = table_new(headings, 8);
     char cell[FORMAT_CAP];
     for (size_t i = 0; i < r->n_instances; i++) {
         const Foliopost__V1__Instance *m = r->instances[i];
@@ -17,6 +17,7 @@ static void print_fleet(const Foliopost__V1__GetFleetResponse *r)
         table_add(t, m->address);
         table_add(t, m->version);
         table_add(t, format_time(m->started_us, cell));
+        table_add(t, format_time(m->heard_us, cell)); /* each renews its lease every few seconds */
         table_add(t, format_count(m->batches, cell));
         table_add(t, format_count(m->slots, cell));
         table_add(t, m->note);

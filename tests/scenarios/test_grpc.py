@@ -294,6 +294,8 @@ def test_the_command_line_does_by_grpc_what_it_does_by_the_bus(new_stack, judge)
         if command == ["fleet"]:  # which says when each was heard
             by_bus, by_grpc = ({i["id"] for i in said["instances"]} for said in (by_bus, by_grpc))
         assert by_bus == by_grpc, command
+    lines = stack.foliopost("fleet", *door).stdout.splitlines()
+    assert lines[0].split() == ["SERVICE", "ADDRESS", "VERSION", "STARTED", "HEARD", "BATCHES", "SLOTS", "NOTE"] and len(lines) == 5
     missing = stack.foliopost("status", "99", *door, check=False)
     assert missing.returncode == 5 and missing.stderr == stack.foliopost("status", "99", check=False).stderr
     bus = stack.of("scheduler")[0].ports["rpc"]
