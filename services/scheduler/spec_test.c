@@ -65,6 +65,24 @@ static void give_period(const char *start, const char *end)
     spec.period_end = (char *)end;
 }
 
+static void wrong_deadlines_are_named(void **state)
+{
+    (void)state;
+    spec.deadline_us = NOW;
+    refused("spec.deadline_us: ");
+    spec.deadline_us = -1;
+    refused("spec.deadline_us: ");
+    spec.deadline_us = INT64_MAX;
+    refused("spec.deadline_us: ");
+    spec.deadline_after_ms = -1;
+    refused("spec.deadline_after_ms: -1");
+    spec.deadline_after_ms = INT64_MAX;
+    refused("spec.deadline_after_ms: ");
+    spec.deadline_after_ms = 1000;
+    spec.deadline_us = NOW + FP_US_PER_DAY;
+    refused("spec.deadline_after_ms: ");
+}
+
 static void wrong_fields_are_named(void **state)
 {
     (void)state;
@@ -94,19 +112,6 @@ static void wrong_fields_are_named(void **state)
     refused("spec.ambiguous_policy: 3");
     spec.ambiguous_policy = -1;
     refused("spec.ambiguous_policy: -1");
-    spec.deadline_us = NOW;
-    refused("spec.deadline_us: ");
-    spec.deadline_us = -1;
-    refused("spec.deadline_us: ");
-    spec.deadline_us = INT64_MAX;
-    refused("spec.deadline_us: ");
-    spec.deadline_after_ms = -1;
-    refused("spec.deadline_after_ms: -1");
-    spec.deadline_after_ms = INT64_MAX;
-    refused("spec.deadline_after_ms: ");
-    spec.deadline_after_ms = 1000;
-    spec.deadline_us = NOW + FP_US_PER_DAY;
-    refused("spec.deadline_after_ms: ");
     spec.title = long_text;
     refused("spec.title: ");
     spec.template_name = (char *)"../etc/passwd";
@@ -369,6 +374,7 @@ static void figures_of_a_report_are_computed_from_its_totals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(wrong_deadlines_are_named, fresh),
         cmocka_unit_test_setup(wrong_fields_are_named, fresh),
         cmocka_unit_test_setup(wrong_periods_are_named, fresh),
         cmocka_unit_test_setup(today_is_that_of_the_jobs_zone, fresh),
